@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(CURDIR)/$(VENV)/bin/python
+GATES := unit lint typing docs-lint sanity build molecule
+TREE := $(CURDIR)/.cache/collections
+
+# Nothing is read from or written to the user's home, and no collection is looked for elsewhere.
+export ANSIBLE_COLLECTIONS_PATH := $(TREE)
+export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
+export LC_ALL := C.UTF-8
+export PYTHONDONTWRITEBYTECODE := 1
+$(GATES) test demo lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help setup test $(GATES) demo lab-up lab-down lab-status lab-exec clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing, make .venv and the collections tree
+	@$(PYTHON) tests/tools/setup.py
+
+test: setup ## all gates below, up to the first that fails
+	@$(PY) -m tests.tools.gates $(GATES)
+
+unit: setup ## unit tests
+	PYTHONPATH=$(TREE) pytest tests/unit
+
+lint: setup ## style, licences, changelog, Python 3.9, traces of a machine
+	ruff check .
+	black --check --quiet --diff .
+	vermin --quiet --no-tips --target=3.9- --violations plugins/modules plugins/module_utils
+	yamllint --strict .
+	shellcheck .ci/run
+	ansible-lint --nocolor --offline --profile production
+	antsibull-changelog lint
+	antsibull-changelog lint-changelog-yaml changelogs/changelog.yaml
+	reuse lint --quiet || reuse lint
+	$(PY) -m tests.tools.traces
+
+typing: setup ## mypy, strict
+	mypy -p ansible_collections.livemig.libvirt.plugins -p tests
+
+docs-lint: setup ## documentation of plugins and roles, links in Markdown
+	antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all --skip-rstcheck .
+	$(PY) -m tests.tools.links
+
+sanity: setup ## all of ansible-test sanity, nothing ignored
+	$(PY) -m tests.tools.sanity
+
+build: setup ## build the collection and import it as Galaxy would
+	$(PY) -m tests.tools.build
+
+molecule: setup ## scenarios on real hypervisors in the lab
+	$(PY) -m tests.lab roots
+	$(PY) -m tests.lab exec ctl -- molecule --no-command-borders test --all
+
+demo: setup ## one evacuation in the lab, from start to report
+	$(PY) -m tests.demo
+
+lab-up: setup ## raise the lab
+	$(PY) -m tests.lab up
+
+lab-down: setup ## take the lab down, leave nothing behind
+	$(PY) -m tests.lab down
+
+lab-status: setup ## what of the lab is up
+	$(PY) -m tests.lab status
+
+lab-exec: setup ## run CMD on HOST of the lab: make lab-exec HOST=hv1 CMD='virsh list'
+	$(PY) -m tests.lab exec $(HOST) -- $(CMD)
+
+clean: ## remove everything that setup and the gates made
+	@if [ -d $(VENV) ]; then $(PY) -m tests.lab down; fi
+	rm -rf .ansible .cache $(VENV) changelogs/.plugin-cache.yaml tests/output

@@ -1,0 +1,123 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.errors import LivemigError
+
+try:
+    from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls import api
+    from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls.leaf import Wanted
+except ImportError as error:
+    # sanity imports every plugin without requirements; a user gets a message from run()
+    CRYPTOGRAPHY_ERROR: ImportError | None = error
+else:
+    CRYPTOGRAPHY_ERROR = None
+
+_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "issue": {"type": "bool", "default": False},
+    "names": {"type": "list", "elements": "str", "default": []},
+    "optional_names": {"type": "list", "elements": "str", "default": []},
+    "common_name": {"type": "str"},
+    "organization": {"type": "str", "default": "livemig"},
+    "days": {"type": "int", "default": 365},
+    "renew_before_days": {"type": "int", "default": 60},
+    "ca_cert": {"type": "str"},
+    "ca_key": {"type": "str", "no_log": True},
+    "ca_dir": {"type": "path"},
+    "ca_name": {"type": "str", "default": "ca"},
+    "ca_label": {"type": "str", "default": "livemig CA"},
+    "ca_days": {"type": "int", "default": 3650},
+    "installed": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "path": {"type": "str", "required": True},
+            "text": {"type": "str", "default": ""},
+            "key": {
+                "type": "str",
+                "choices": ["matches", "mismatch", "missing", "unknown"],
+                "default": "unknown",
+                "no_log": False,
+            },
+        },
+    },
+    "replace_ca": {"type": "bool", "default": False},
+}
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Judge and issue certificates on the controller."""
+
+    _supports_check_mode = True
+    _supports_diff = True
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Return what was found or issued, or a failure with one message."""
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        _validation, args = self.validate_argument_spec(argument_spec=_ARGUMENT_SPEC)
+        try:
+            _refuse_old_cryptography()
+            request = _request(args, task_vars or {}, datetime.datetime.now(datetime.timezone.utc))
+            if args["issue"] and not self._task.check_mode:
+                result.update(api.issue(request), changed=True)
+            else:
+                result.update(api.inspect(request), changed=False)
+        except LivemigError as problem:
+            result.update(failed=True, msg=str(problem))
+        return result
+
+
+def _refuse_old_cryptography() -> None:
+    if CRYPTOGRAPHY_ERROR is None and _has_aware_times():
+        return
+    raise LivemigError(
+        "The Python library cryptography of the controller is missing or too old",
+        value=CRYPTOGRAPHY_ERROR or "older than 42",
+        expected="cryptography 42 or newer",
+        remedy="pip install --upgrade cryptography, in the environment that runs ansible-playbook",
+    )
+
+
+def _has_aware_times() -> bool:
+    from cryptography import x509
+
+    return hasattr(x509.Certificate, "not_valid_after_utc")
+
+
+def _request(args: dict[str, t.Any], task_vars: dict[str, t.Any], now: datetime.datetime) -> api.Request:
+    inventory_name = str(task_vars.get("inventory_hostname", "localhost"))
+    folder = args["ca_dir"] or api.default_ca_dir(
+        task_vars.get("inventory_dir"),
+        [str(source) for source in task_vars.get("ansible_inventory_sources") or []],
+        str(task_vars.get("playbook_dir", ".")),
+    )
+    return api.Request(
+        ca=api.CaSource(
+            # an empty text in a vault is "not given"
+            certificate=args["ca_cert"] or None,
+            key=args["ca_key"] or None,
+            folder=folder,
+            name=args["ca_name"],
+            label=args["ca_label"],
+            days=args["ca_days"],
+        ),
+        wanted=Wanted(
+            names=api.wanted_names(args["names"], args["optional_names"]),
+            common_name=args["common_name"] or inventory_name,
+            organization=args["organization"],
+            days=args["days"],
+            renew_before_days=args["renew_before_days"],
+        ),
+        installed=tuple(api.Installed(item["path"], item["text"], item["key"]) for item in args["installed"]),
+        replace_ca=args["replace_ca"],
+        now=now,
+    )

@@ -1,0 +1,123 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.errors import LivemigError
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.types import SCHEMA
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._report import api
+
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "plan": {"type": "dict", "required": True},
+    "outcomes": {"type": "list", "elements": "dict"},
+    "proofs": {"type": "list", "elements": "dict"},
+    "hosts": {"type": "list", "elements": "dict", "default": []},
+    "findings": {"type": "list", "elements": "dict", "default": []},
+    "run_id": {"type": "str"},
+    "started": {"type": "str"},
+    "finished": {"type": "str"},
+    "dest": {"type": "path"},
+    "show": {"type": "bool", "default": True},
+}
+
+
+class ActionModule(ActionBase):
+    """Make the report on the controller, print it and keep it."""
+
+    _supports_check_mode = True
+    _supports_diff = True
+    _supports_async = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Return the report, or a failure with one message."""
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        _validation, args = ActionBase.validate_argument_spec(self, argument_spec=ARGUMENT_SPEC)
+        try:
+            contents = _contents(args)
+            found = self._keep(args["dest"], contents) if args["dest"] else []
+        except LivemigError as problem:
+            return {**result, "failed": True, "msg": str(problem)}
+        if args["show"]:
+            Display().display(contents.text)
+        result.update(
+            changed=bool(found),
+            problems=api.problems(contents.report),
+            report=contents.report,
+            summary=contents.report["summary"],
+            table=contents.text,
+        )
+        if self._task.diff:
+            result["diff"] = [_diff(change) for change in found]
+        return result
+
+    def _keep(self, dest: str, contents: Contents) -> list[api.Change]:
+        directory = self._loader.path_dwim(dest)
+        found = api.changes(directory, contents.files())
+        if found and not self._task.check_mode:
+            api.write(directory, found)
+        return found
+
+
+class Contents(t.NamedTuple):
+    """Everything that one call makes. ``outcomes`` is None where only a plan was given."""
+
+    plan: t.Any
+    outcomes: t.Any
+    findings: t.Any
+    report: api.Report
+    text: str
+
+    def files(self) -> dict[str, str]:
+        """File name -> text."""
+        return {
+            "plan.json": api.as_json(self.plan),
+            "findings.json": api.as_json(self.findings),
+            "outcomes.json": api.as_json(self.outcomes),
+            "report.json": api.as_json(self.report),
+            "report.txt": self.text,
+        }
+
+
+def _contents(args: dict[str, t.Any]) -> Contents:
+    _refuse_other_schemas("plan", [args["plan"]])
+    _refuse_other_schemas("outcomes", args["outcomes"] or [])
+    _refuse_other_schemas("findings", args["findings"])
+    outcomes = None if args["outcomes"] is None else api.with_proofs(args["outcomes"], args["proofs"] or [])
+    report = api.make_report(
+        args["plan"],
+        outcomes,
+        args["findings"],
+        args["run_id"],
+        args["started"],
+        args["finished"],
+        hosts=args["hosts"],
+        verified=args["proofs"] is not None,
+    )
+    return Contents(args["plan"], outcomes, args["findings"], report, api.table(report))
+
+
+def _refuse_other_schemas(option: str, values: t.Iterable[t.Mapping[str, t.Any]]) -> None:
+    for value in values:
+        if value.get("schema") != SCHEMA:
+            raise LivemigError(
+                f"{option}: schema",
+                value=value.get("schema"),
+                expected=f"data of this version, schema {SCHEMA}",
+                remedy="give what the modules of this version of livemig.libvirt returned, unchanged",
+            )
+
+
+def _diff(change: api.Change) -> dict[str, str]:
+    return {
+        "before_header": change.path,
+        "after_header": change.path,
+        "before": change.before or "",
+        "after": change.after,
+    }

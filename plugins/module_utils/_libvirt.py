@@ -1,0 +1,103 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The only door to libvirt-python: the guarded import, connections that notice a dead peer, and readable errors.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import typing as t
+
+from ._model.api import LivemigError
+
+try:
+    import libvirt
+
+    HAS_LIBVIRT = True
+except ImportError:
+    libvirt = None
+    HAS_LIBVIRT = False
+
+KEEPALIVE_INTERVAL_S = 5
+KEEPALIVE_COUNT = 5
+
+LIBVIRT_ERRORS: tuple[type[Exception], ...] = (libvirt.libvirtError,) if HAS_LIBVIRT else ()
+"""What libvirt-python raises, for ``except``."""
+
+Connection = t.Any
+"""A libvirt.virConnect, or a test's stand-in with the same methods."""
+
+Connect = t.Callable[[str], Connection]
+
+
+def require_libvirt() -> None:
+    """Raises LivemigError where the Python interpreter that runs the module has no libvirt-python."""
+    if not HAS_LIBVIRT:
+        raise LivemigError(
+            "Python module libvirt",
+            value="not found",
+            expected="libvirt-python for the Python interpreter that Ansible uses on this host",
+            remedy="install the package python3-libvirt, and set ansible_python_interpreter to the system's Python",
+        )
+
+
+def silence_stderr() -> None:
+    """libvirt-python prints every error to stderr besides raising it; Ansible would show these lines as noise."""
+    libvirt.registerErrorHandler(lambda _ctx, _error: None, None)
+
+
+def connect(uri: str) -> Connection:
+    """Opens ``uri`` without ever asking for a password.
+
+    Raises LivemigError with libvirt's own words when the daemon cannot be reached or refuses.
+    """
+    require_libvirt()
+    silence_stderr()
+    try:
+        connection = libvirt.open(uri)
+    except libvirt.libvirtError as error:
+        raise LivemigError(
+            f"libvirt connection {uri}",
+            value=error_text(error),
+            expected="a libvirt daemon that answers and accepts this host",
+            remedy=_connection_remedy(uri),
+        ) from error
+    # Without a registered event loop there is no keepalive; local connections do not need one.
+    with contextlib.suppress(libvirt.libvirtError):
+        connection.setKeepAlive(KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT)
+    return connection
+
+
+def _connection_remedy(uri: str) -> str:
+    if "+tls" in uri:
+        return "check that the daemon there listens for TLS (port 16514) and run the role livemig.libvirt.tls on both hosts"
+    if "+ssh" in uri:
+        return "check that root on the source can log in there by key without a question"
+    return "start the libvirt daemon on this host, and connect as root or as a member of the group libvirt"
+
+
+def error_text(error: BaseException) -> str:
+    """libvirt's message without Python's decoration; the first line where there are several."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def error_code(error: BaseException) -> int | None:
+    get = getattr(error, "get_error_code", None)
+    return t.cast("int | None", get()) if get is not None else None
+
+
+def start_event_loop() -> None:
+    """Registers libvirt's event loop and runs it in a daemon thread. Call once, before opening connections."""
+    require_libvirt()
+    libvirt.virEventRegisterDefaultImpl()
+
+    def run() -> None:
+        while True:
+            libvirt.virEventRunDefaultImpl()
+
+    threading.Thread(target=run, name="libvirt-events", daemon=True).start()

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The move of one domain: last look, migration, what follows at the destination, and the truth after an error.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import typing as t
+
+from .._libvirt import LIBVIRT_ERRORS, Connection, error_code, error_text, libvirt
+from .._model.api import Finding, LivemigError, Move, Outcome
+from .._observe.api import domain_snapshot, remote_snapshot
+from .._preflight.api import volatile_findings
+from .outcome import measured, outcome
+from .request import flags, parameters
+from .truth import explain, place, verdict
+from .watch import Timeline, Watch
+
+# How long after libvirt's return the events may still be on their way through the event thread.
+_EVENTS_S = 5.0
+
+
+class Options(t.NamedTuple):
+    """``tls``: required or off; ``timeout_s``: a migration that takes longer is aborted."""
+
+    tls: str
+    timeout_s: int
+
+
+class Link(t.NamedTuple):
+    """Two connections of one move. The source's is its own: libvirt serves few calls at once on one connection."""
+
+    source: Connection
+    destination: Connection
+
+
+def move_domain(link: Link, move: Move, options: Options, watch: Watch) -> Outcome:
+    """Moves one domain and returns what became of it. Raises nothing that libvirt reports: it is in the outcome."""
+    try:
+        domain = _find(link, move)
+        if domain is None:
+            return _elsewhere(link, move)
+        refused = [finding for finding in last_look(link, domain, move, options) if finding["blocks"]]
+    except LIBVIRT_ERRORS as error:
+        return outcome(move, "refused", running_on=None, error=error_text(error))
+    if refused:
+        reasons = " ".join(f"[{f['check']}] {f['message']} Remedy: {f['remedy']}" for f in refused)
+        return outcome(move, "refused", running_on=move["source"], error=reasons)
+    return _migrate(link, domain, move, options, watch.timeline(move["uuid"]))
+
+
+def last_look(link: Link, domain: t.Any, move: Move, options: Options) -> list[Finding]:
+    """The checks whose facts can have changed since the plan was made, from both hosts as they are now."""
+    # The source's own host facts play no part in a volatile check beyond its identity.
+    hosts = [remote_snapshot(link.source, move["source"]), remote_snapshot(link.destination, move["destination"])]
+    policy = {"tls": options.tls, "uris": {move["destination"]: move["destination_uri"]}}
+    return volatile_findings(hosts, [domain_snapshot(domain, move["source"])], [move["destination"]], {}, policy)
+
+
+def _find(link: Link, move: Move) -> t.Any:
+    try:
+        return link.source.lookupByUUIDString(move["uuid"])
+    except libvirt.libvirtError as error:
+        if error_code(error) == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+
+
+def _elsewhere(link: Link, move: Move) -> Outcome:
+    """The source does not know the domain: either an earlier run has moved it, or the plan is out of date."""
+    if place(link.destination, move["uuid"]).running:
+        return outcome(move, "already_there", running_on=move["destination"])
+    error = LivemigError(
+        f"Domain {move['domain']}",
+        value=f"UUID {move['uuid']} is neither on {move['source']} nor running on {move['destination']}",
+        expected=f"a domain of {move['source']}",
+        remedy="make a new plan: run the evacuation again",
+    )
+    return outcome(move, "refused", error=str(error))
+
+
+def _migrate(link: Link, domain: t.Any, move: Move, options: Options, timeline: Timeline) -> Outcome:
+    started = time.monotonic()
+    aborter = threading.Timer(options.timeout_s, _abort, (domain,))
+    aborter.daemon = True
+    aborter.start()
+    error = None
+    try:
+        domain.migrateToURI3(move["destination_uri"], parameters(move), flags(move, options.tls))
+    except libvirt.libvirtError as caught:
+        error = caught
+    finally:
+        aborter.cancel()
+    ended = time.monotonic()
+    result = _succeeded(link, move) if error is None else _failed(link, move, error)
+    if result["state"] == "moved":
+        timeline.wait(("suspended", "resumed", "completed"), _EVENTS_S)
+    return measured(result, timeline, started, ended)
+
+
+def _abort(domain: t.Any) -> None:
+    try:
+        domain.abortJob()
+    except libvirt.libvirtError:
+        return  # the job ended in the same moment: migrateToURI3 returns with the truth
+
+
+def _succeeded(link: Link, move: Move) -> Outcome:
+    result = outcome(move, "moved", running_on=move["destination"])
+    try:
+        _carry_autostart(link.destination, move)
+    except libvirt.libvirtError as error:
+        result["error"] = f"moved, but its autostart flag could not be set there: {error_text(error)}"
+    return result
+
+
+def _carry_autostart(destination: Connection, move: Move) -> None:
+    """libvirt does not migrate the flag: it is a link in the source host's file system."""
+    if move["persistent"] and move["autostart"]:
+        destination.lookupByUUIDString(move["uuid"]).setAutostart(1)
+
+
+def _failed(link: Link, move: Move, error: Exception) -> Outcome:
+    source, destination = place(link.source, move["uuid"]), place(link.destination, move["uuid"])
+    state, running_on = verdict(move, source, destination)
+    text = f"{error_text(error)} ({explain(move, source, destination)})"
+    return outcome(move, state, running_on=running_on, error=text)

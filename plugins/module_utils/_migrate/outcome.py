@@ -1,0 +1,85 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From a timeline to an outcome: pure.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._model.api import SCHEMA, Downtime, Move, Outcome, Phase
+from .watch import Timeline
+
+_NO_DOWNTIME: Downtime = {"compute_ms": None, "libvirt_ms": None, "network_ms": None}
+
+
+def outcome(move: Move, state: str, *, running_on: str | None = None, error: str | None = None) -> Outcome:
+    """An outcome without measurements: nothing was migrated."""
+    return {
+        "schema": SCHEMA,
+        "kind": "outcome",
+        "domain": move["domain"],
+        "uuid": move["uuid"],
+        "source": move["source"],
+        "destination": move["destination"],
+        "state": state,
+        "running_on": running_on,
+        "error": error,
+        "downtime": _NO_DOWNTIME,
+        "total_ms": None,
+        "bytes": None,
+        "iterations": None,
+        "phases": [],
+        "proofs": [],
+    }
+
+
+def measured(result: Outcome, timeline: Timeline, started: float, ended: float) -> Outcome:
+    """``result`` with what the events tell. A figure that was not reported stays None."""
+    completed = timeline.first("completed")
+    statistics: dict[str, t.Any] = {} if completed is None else completed.data
+    return {
+        **result,
+        "downtime": {
+            "compute_ms": compute_downtime_ms(timeline),
+            "libvirt_ms": statistics.get("downtime"),
+            "network_ms": None,
+        },
+        "total_ms": round((ended - started) * 1000),
+        "bytes": statistics.get("data_processed"),
+        "iterations": _iterations(timeline, statistics),
+        "phases": phases(timeline, started),
+    }
+
+
+def compute_downtime_ms(timeline: Timeline) -> int | None:
+    """From the source's SUSPENDED to the destination's RESUMED.
+
+    Both arrive at the source host and are timed by its monotonic clock; the error is the time that the destination's
+    event takes over the network.
+    """
+    suspended, resumed = timeline.first("suspended"), timeline.first("resumed")
+    if suspended is None or resumed is None:
+        return None
+    return round((resumed.at - suspended.at) * 1000)
+
+
+def _iterations(timeline: Timeline, statistics: dict[str, t.Any]) -> int | None:
+    numbers = [event.data for event in timeline.events if event.name == "iteration"]
+    return statistics.get("memory_iteration") or (max(numbers) if numbers else None)
+
+
+def phases(timeline: Timeline, started: float) -> list[Phase]:
+    """The events in the order in which they came, iterations numbered."""
+    return [
+        {
+            "name": f"iteration {event.data}" if event.name == "iteration" else event.name,
+            "at_ms": round((event.at - started) * 1000),
+        }
+        for event in timeline.events
+        if event.at >= started
+    ]

@@ -1,0 +1,67 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The public face of the data types. Rooms import from here.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+from .errors import LivemigError
+from .facts import Facts, UnknownFact
+from .types import (
+    POLICY_URI,
+    SCHEMA,
+    Answer,
+    Answers,
+    Certificate,
+    Disk,
+    DomainSnapshot,
+    Downtime,
+    Emulator,
+    Finding,
+    Hostdev,
+    HostSnapshot,
+    Interface,
+    Move,
+    Network,
+    Outcome,
+    PathIdentity,
+    Phase,
+    Plan,
+    Proof,
+    Question,
+    Stay,
+    Unknown,
+)
+
+__all__ = [
+    "POLICY_URI",
+    "SCHEMA",
+    "Answer",
+    "Answers",
+    "Certificate",
+    "Disk",
+    "DomainSnapshot",
+    "Downtime",
+    "Emulator",
+    "Facts",
+    "Finding",
+    "HostSnapshot",
+    "Hostdev",
+    "Interface",
+    "LivemigError",
+    "Move",
+    "Network",
+    "Outcome",
+    "PathIdentity",
+    "Phase",
+    "Plan",
+    "Proof",
+    "Question",
+    "Stay",
+    "Unknown",
+    "UnknownFact",
+]

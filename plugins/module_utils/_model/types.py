@@ -1,0 +1,298 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The data types of the hallway: what one room hands to the next, as plain JSON.
+
+The types are ``TypedDict`` and not classes, because the data crosses processes, hosts and Ansible's variables on its
+way and stays a dictionary all along. docs/data-types.md describes them for people; ``schema`` changes whenever a key
+changes its meaning or disappears.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+SCHEMA = 1
+
+POLICY_URI = "urn:livemig:policy:1"
+"""XML namespace of the user's own label in a domain's metadata. We read it and never write it."""
+
+Severity = t.Literal["error", "warning", "info"]
+Status = t.Literal["fail", "unknown"]
+Scope = t.Literal["domain", "host", "link", "pair"]
+
+
+class Unknown(t.TypedDict):
+    """A fact that could not be read, and why."""
+
+    fact: str
+    reason: str
+
+
+class PathIdentity(t.TypedDict, total=False):
+    """What one host knows of one path. ``mount_*`` come from ``/proc/self/mountinfo``; sizes are bytes.
+
+    ``relative`` is the path below the root of the mounted file system, so that two hosts which mount the same export
+    at different places can still be compared.
+    """
+
+    path: str
+    exists: bool
+    kind: str
+    inode: int
+    size: int
+    fs_type: str
+    mount_source: str
+    relative: str
+    declared_shared: bool
+
+
+class Disk(t.TypedDict, total=False):
+    target: str
+    device: str
+    type: str
+    path: str | None
+    protocol: str | None
+    format: str | None
+    cache: str
+    readonly: bool
+    shareable: bool
+    transient: bool
+    startup_policy: str
+    block_job: bool | None
+    identity: PathIdentity
+
+
+class Interface(t.TypedDict, total=False):
+    mac: str
+    type: str
+    source: str
+    target: str | None
+    link: str
+    teaming: str | None
+
+
+class Hostdev(t.TypedDict, total=False):
+    type: str
+    mode: str
+    description: str
+    teaming: str | None
+
+
+class DomainSnapshot(t.TypedDict, total=False):
+    """One domain as its host sees it. ``memory_mib`` is the maximum, not the balloon's current size."""
+
+    schema: int
+    kind: str
+    host: str
+    name: str
+    uuid: str
+    state: str
+    state_reason: int
+    persistent: bool
+    autostart: bool
+    managed_save: bool
+    snapshots: int
+    checkpoints: int
+    job: str
+    memory_mib: int
+    vcpus: int
+    hugepages: bool
+    arch: str
+    machine: str
+    virt_type: str
+    emulator: str
+    cpu_xml: str | None
+    disks: list[Disk]
+    interfaces: list[Interface]
+    hostdevs: list[Hostdev]
+    label: str | None
+    unknown: list[Unknown]
+
+
+class Certificate(t.TypedDict, total=False):
+    """A certificate on a host. ``not_after`` and ``not_before`` are Unix seconds."""
+
+    path: str
+    exists: bool
+    issuer: str
+    not_before: int
+    not_after: int
+    names: list[str]
+
+
+class Emulator(t.TypedDict):
+    path: str
+    arch: str
+    virt_types: list[str]
+    machines: list[str]
+
+
+class Network(t.TypedDict):
+    name: str
+    active: bool
+    bridge: str | None
+
+
+class KnownDomain(t.TypedDict):
+    name: str
+    uuid: str
+    active: bool
+
+
+class HostMemory(t.TypedDict):
+    total_mib: int
+    available_mib: int
+
+
+class MigrationPorts(t.TypedDict):
+    first: int
+    last: int
+    in_use: int
+
+
+class HostSnapshot(t.TypedDict, total=False):
+    """One hypervisor. Versions are libvirt's integers: major * 1000000 + minor * 1000 + release."""
+
+    schema: int
+    kind: str
+    name: str
+    hostname: str
+    uuid: str
+    libvirt_version: int
+    qemu_version: int
+    kernel: str
+    arch: str
+    time: int
+    memory: HostMemory
+    emulators: list[Emulator]
+    networks: list[Network]
+    bridges: list[str]
+    domains: list[KnownDomain]
+    migration_ports: MigrationPorts
+    shared_filesystems: list[str]
+    tls: dict[str, Certificate]
+    unknown: list[Unknown]
+
+
+class Question(t.TypedDict, total=False):
+    """Something preflight must ask of one host. ``key`` is its identity, ``ask`` one of ``cpu``, ``path``, ``peer``."""
+
+    key: str
+    ask: str
+    path: str
+    uri: str
+    emulator: str
+    arch: str
+    machine: str
+    virt_type: str
+    cpu_xml: str
+
+
+Answer = t.Dict[str, t.Any]
+"""``cpu``: result, reason; ``path``: a PathIdentity; ``peer``: ok, error, uuid. ``error`` where it could not be asked."""
+
+Answers = t.Dict[str, t.Dict[str, Answer]]
+"""host name -> question key -> answer."""
+
+
+class Finding(t.TypedDict):
+    """One check that did not pass. ``blocks`` says whether the move it speaks of is ruled out."""
+
+    schema: int
+    check: str
+    category: str
+    severity: Severity
+    status: Status
+    scope: Scope
+    domain: str | None
+    source: str | None
+    destination: str | None
+    blocks: bool
+    message: str
+    value: str
+    expected: str
+    remedy: str
+    evidence: str
+
+
+class Move(t.TypedDict):
+    """One domain's way. ``requires`` is read at the destination again right before the start."""
+
+    domain: str
+    uuid: str
+    source: str
+    destination: str
+    destination_uri: str
+    migrate_uri: str
+    persistent: bool
+    autostart: bool
+    memory_mib: int
+    requires: dict[str, int]
+
+
+class Stay(t.TypedDict):
+    domain: str
+    uuid: str
+    source: str
+    state: str
+    reasons: list[Finding]
+
+
+class Plan(t.TypedDict):
+    schema: int
+    kind: str
+    digest: str
+    tls: str
+    sources: list[str]
+    destinations: list[str]
+    moves: list[Move]
+    stays: list[Stay]
+
+
+class Phase(t.TypedDict):
+    """``at_ms`` counts from the start of this domain's migration, on the source's monotonic clock."""
+
+    name: str
+    at_ms: int
+
+
+class Downtime(t.TypedDict):
+    """Milliseconds. ``compute_ms``: vCPUs stopped here until they ran there, from events on one clock;
+    ``libvirt_ms``: libvirt's own figure (wall clocks of two hosts); ``network_ms``: as seen from a third place."""
+
+    compute_ms: int | None
+    libvirt_ms: int | None
+    network_ms: int | None
+
+
+class Proof(t.TypedDict):
+    """One thing verify looked at."""
+
+    check: str
+    host: str
+    ok: bool
+    message: str
+
+
+class Outcome(t.TypedDict):
+    """What became of one domain. ``state``: moved, already_there, planned (check mode), failed, refused, unknown."""
+
+    schema: int
+    kind: str
+    domain: str
+    uuid: str
+    source: str
+    destination: str
+    state: str
+    running_on: str | None
+    error: str | None
+    downtime: Downtime
+    total_ms: int | None
+    bytes: int | None
+    iterations: int | None
+    phases: list[Phase]
+    proofs: list[Proof]

@@ -1,0 +1,54 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What every module file shares: common options, and the one place where errors become ``fail_json``.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ._libvirt import LIBVIRT_ERRORS, error_text, require_libvirt
+from ._model.api import LivemigError
+
+CONNECTION_OPTIONS: dict[str, dict[str, t.Any]] = {"uri": {"type": "str", "default": "qemu:///system"}}
+
+MOVES_OPTION: dict[str, dict[str, t.Any]] = {
+    "moves": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            **{
+                name: {"type": "str", "required": True}
+                for name in ("domain", "uuid", "source", "destination", "destination_uri", "migrate_uri")
+            },
+            "persistent": {"type": "bool", "default": True},
+            "autostart": {"type": "bool", "default": False},
+            "memory_mib": {"type": "int", "default": 0},
+            "requires": {"type": "dict", "default": {}},
+        },
+    }
+}
+"""The plan's moves, for migrate and verify. Documented in the fragment livemig.libvirt.moves."""
+
+
+def run_module(options: dict[str, dict[str, t.Any]], work: t.Callable[[AnsibleModule], dict[str, t.Any]]) -> None:
+    """Runs ``work`` and exits with what it returns; ``failed`` in it makes the module fail with all its values."""
+    module = AnsibleModule(argument_spec={**CONNECTION_OPTIONS, **options}, supports_check_mode=True)
+    try:
+        require_libvirt()
+        result = work(module)
+    except LivemigError as error:
+        module.fail_json(msg=str(error), value=str(error.value), expected=error.expected, remedy=error.remedy)
+    except LIBVIRT_ERRORS as error:
+        module.fail_json(msg=f"libvirt: {error_text(error)}", exception=traceback.format_exc())
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    module.exit_json(**result)

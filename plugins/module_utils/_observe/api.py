@@ -1,0 +1,17 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Observe: read one host and its domains, change nothing. The public face of the room.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+from .answers import answers
+from .domain import domain_snapshot, domain_snapshots
+from .domain_xml import parse as parse_domain
+from .host import host_snapshot, remote_snapshot
+
+__all__ = ["answers", "domain_snapshot", "domain_snapshots", "host_snapshot", "parse_domain", "remote_snapshot"]

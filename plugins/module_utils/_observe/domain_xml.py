@@ -1,0 +1,118 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From a domain's XML to the facts of its snapshot: pure functions over libvirt's documents.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+import xml.etree.ElementTree as ET
+
+from .._model.api import Disk, Hostdev, Interface
+
+_SOURCE_ATTRIBUTES = ("file", "dev", "dir", "volume", "name")
+_BYTES_PER_UNIT = {"b": 1, "bytes": 1, "k": 1024, "kib": 1024, "m": 1024**2, "mib": 1024**2, "g": 1024**3, "gib": 1024**3}
+
+
+def parse(xml: str) -> dict[str, t.Any]:
+    """The facts of a live ``XMLDesc(0)`` that need nothing but the document. Keys as in DomainSnapshot."""
+    root = ET.fromstring(xml)
+    os_type = root.find("os/type")
+    return {
+        "virt_type": root.get("type", ""),
+        "memory_mib": memory_mib(root),
+        "vcpus": int((root.findtext("vcpu") or "1").strip()),
+        "hugepages": root.find("memoryBacking/hugepages") is not None,
+        "arch": "" if os_type is None else os_type.get("arch", ""),
+        "machine": "" if os_type is None else os_type.get("machine", ""),
+        "emulator": (root.findtext("devices/emulator") or "").strip(),
+        "cpu_xml": _element_text(root.find("cpu")),
+        "disks": [_disk(disk) for disk in root.findall("devices/disk")],
+        "interfaces": [_interface(nic) for nic in root.findall("devices/interface")],
+        "hostdevs": [*map(_hostdev, root.findall("devices/hostdev")), *_interface_hostdevs(root)],
+    }
+
+
+def memory_mib(root: ET.Element) -> int:
+    """The most memory the guest may ever have, rounded up: ``maxMemory`` (hotplug) or else ``memory``."""
+    element = root.find("maxMemory")
+    if element is None:
+        element = root.find("memory")
+    if element is None:
+        return 0
+    size = int((element.text or "0").strip()) * _BYTES_PER_UNIT[element.get("unit", "KiB").lower()]
+    return -(-size // 1024**2)
+
+
+def _element_text(element: ET.Element | None) -> str | None:
+    if element is None:
+        return None
+    return ET.tostring(element, encoding="unicode").strip()
+
+
+def _disk(disk: ET.Element) -> Disk:
+    source, driver, target = disk.find("source"), disk.find("driver"), disk.find("target")
+    path = None if source is None else next((source.get(a) for a in _SOURCE_ATTRIBUTES if source.get(a)), None)
+    local = disk.get("type") in ("file", "block", "dir")
+    return {
+        "target": "" if target is None else target.get("dev", ""),
+        "device": disk.get("device", "disk"),
+        "type": disk.get("type", ""),
+        "path": path if local else None,
+        "protocol": None if source is None else source.get("protocol"),
+        "format": None if driver is None else driver.get("type"),
+        "cache": "default" if driver is None else driver.get("cache", "default"),
+        "readonly": disk.find("readonly") is not None,
+        "shareable": disk.find("shareable") is not None,
+        "transient": disk.find("transient") is not None,
+        "startup_policy": "mandatory" if source is None else source.get("startupPolicy", "mandatory"),
+    }
+
+
+def _interface(nic: ET.Element) -> Interface:
+    mac, source, target = nic.find("mac"), nic.find("source"), nic.find("target")
+    link, teaming = nic.find("link"), nic.find("teaming")
+    kind = nic.get("type", "")
+    return {
+        "mac": "" if mac is None else mac.get("address", ""),
+        "type": kind,
+        "source": "" if source is None else source.get(kind) or source.get("network") or source.get("dev", ""),
+        "target": None if target is None else target.get("dev"),
+        "link": "up" if link is None else link.get("state", "up"),
+        "teaming": None if teaming is None else teaming.get("type"),
+    }
+
+
+def _hostdev(hostdev: ET.Element) -> Hostdev:
+    kind, teaming = hostdev.get("type", ""), hostdev.find("teaming")
+    address = hostdev.find("source/address")
+    where = "" if address is None else " ".join(f"{key}={value}" for key, value in sorted(address.attrib.items()))
+    return {
+        "type": kind,
+        "mode": hostdev.get("mode", ""),
+        "description": f"{kind} {where}".strip(),
+        "teaming": None if teaming is None else teaming.get("type"),
+    }
+
+
+def _interface_hostdevs(root: ET.Element) -> list[Hostdev]:
+    """``<interface type='hostdev'>`` is a PCI passthrough too; a network of VFs shows as ``actual`` in the live XML."""
+    found: list[Hostdev] = []
+    for nic in root.findall("devices/interface"):
+        actual = nic.find("actual")
+        if nic.get("type") != "hostdev" and (actual is None or actual.get("type") != "hostdev"):
+            continue
+        facts = _interface(nic)
+        found.append(
+            {
+                "type": "pci",
+                "mode": "interface",
+                "description": f"interface {facts['mac']}",
+                "teaming": facts["teaming"],
+            }
+        )
+    return found

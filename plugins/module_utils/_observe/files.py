@@ -1,0 +1,159 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Facts that only the host's own files hold: mounts, qemu.conf, ports, certificates. Standard library only.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import stat
+import typing as t
+
+from .._model.api import Certificate, PathIdentity
+
+QEMU_CONF = "/etc/libvirt/qemu.conf"
+CERTIFICATES = {
+    "ca": "/etc/pki/CA/cacert.pem",
+    "server": "/etc/pki/libvirt/servercert.pem",
+    "client": "/etc/pki/libvirt/clientcert.pem",
+}
+QEMU_CERTIFICATES = {"qemu_ca": "ca-cert.pem", "qemu_server": "server-cert.pem", "qemu_client": "client-cert.pem"}
+_LISTEN = "0A"
+_SETTING = re.compile(r"""^\s*(?P<key>[a-z0-9_]+)\s*=\s*(?P<value>\[[^]]*\]|"[^"]*"|\S+)""", re.MULTILINE)
+_QUOTED = re.compile(r'"([^"]*)"')
+
+
+def read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def parse_conf(text: str) -> dict[str, t.Any]:
+    """libvirt's ``key = value`` files: strings, whole numbers and lists of strings. The last setting counts."""
+    text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return {match["key"]: _conf_value(match["value"]) for match in _SETTING.finditer(text)}
+
+
+def _conf_value(text: str) -> t.Any:
+    if text.startswith("["):
+        return _QUOTED.findall(text)
+    if text.startswith('"'):
+        return text[1:-1]
+    return int(text) if text.isdigit() else text
+
+
+def qemu_conf(path: str = QEMU_CONF) -> dict[str, t.Any]:
+    """Settings of qemu.conf; empty where there is no such file (all of libvirt's defaults hold).
+
+    Raises OSError where the file is there and may not be read.
+    """
+    try:
+        return parse_conf(read(path))
+    except FileNotFoundError:
+        return {}
+
+
+def parse_mountinfo(text: str) -> list[tuple[str, str, str, str]]:
+    """``/proc/self/mountinfo`` as (mount point, root inside the file system, type, source), later mounts last."""
+    mounts = []
+    for line in text.splitlines():
+        left, _separator, right = line.partition(" - ")
+        fields, tail = left.split(), right.split()
+        if len(fields) > 4 and len(tail) > 1:
+            mounts.append((_unescape(fields[4]), _unescape(fields[3]), tail[0], _unescape(tail[1])))
+    return mounts
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def mount_of(path: str, mounts: list[tuple[str, str, str, str]]) -> tuple[str, str, str, str] | None:
+    """The mount that holds ``path``: the longest mount point above it, and of equals the last one mounted."""
+    found = None
+    for mount in mounts:
+        point = mount[0].rstrip("/") + "/"
+        if (path + "/").startswith(point) and (found is None or len(mount[0]) >= len(found[0])):
+            found = mount
+    return found
+
+
+_KINDS = ((stat.S_ISREG, "file"), (stat.S_ISBLK, "block"), (stat.S_ISDIR, "dir"), (stat.S_ISCHR, "char"))
+
+
+def path_identity(path: str, shared: t.Sequence[str] = ()) -> PathIdentity:
+    """What this host knows of ``path``, links resolved. ``shared``: the folders that qemu.conf declares as shared.
+
+    Raises OSError where the path may be there but cannot be looked at.
+    """
+    real = os.path.realpath(path)
+    try:
+        info = os.stat(real)
+    except (FileNotFoundError, NotADirectoryError):
+        return {"path": path, "exists": False}
+    identity: PathIdentity = {
+        "path": path,
+        "exists": True,
+        "kind": next((name for test, name in _KINDS if test(info.st_mode)), "other"),
+        "inode": info.st_ino,
+        "size": info.st_size,
+        "declared_shared": any((real + "/").startswith(folder.rstrip("/") + "/") for folder in shared),
+    }
+    mount = mount_of(real, parse_mountinfo(read("/proc/self/mountinfo")))
+    if mount is not None:
+        point, root, fs_type, source = mount
+        identity["fs_type"] = fs_type
+        identity["mount_source"] = source
+        identity["relative"] = os.path.normpath(root + "/" + os.path.relpath(real, point))
+    return identity
+
+
+def listening_ports(*tables: str) -> set[int]:
+    """Local TCP ports in state LISTEN, from the texts of ``/proc/net/tcp`` and ``tcp6``."""
+    ports = set()
+    for table in tables:
+        for line in table.splitlines()[1:]:
+            fields = line.split()
+            if len(fields) > 3 and fields[3] == _LISTEN:
+                ports.add(int(fields[1].rpartition(":")[2], 16))
+    return ports
+
+
+def bridges(root: str = "/sys/class/net") -> list[str]:
+    return sorted(name for name in os.listdir(root) if os.path.isdir(os.path.join(root, name, "bridge")))
+
+
+def available_mib(meminfo: str) -> int:
+    """``MemAvailable`` of ``/proc/meminfo``. Raises KeyError where the kernel does not tell."""
+    values = dict(re.findall(r"^(\w+):\s+(\d+) kB", meminfo, re.MULTILINE))
+    return int(values["MemAvailable"]) // 1024
+
+
+def certificate(path: str) -> Certificate:
+    """Dates and names of the certificate at ``path``. Raises OSError or ValueError where it cannot be read."""
+    if not os.path.exists(path):
+        return {"path": path, "exists": False}
+    # The standard library has no public way to look into a certificate that is not a CA's; this function has been in
+    # CPython since 2.6 and its own test suite depends on it (Lib/test/test_ssl.py).
+    decode = getattr(getattr(ssl, "_ssl", None), "_test_decode_cert", None)
+    if decode is None:
+        raise ValueError("this Python cannot decode certificates")
+    facts = decode(path)
+    return {
+        "path": path,
+        "exists": True,
+        "issuer": _name(facts.get("issuer", ())),
+        "not_before": ssl.cert_time_to_seconds(facts["notBefore"]),
+        "not_after": ssl.cert_time_to_seconds(facts["notAfter"]),
+        "names": [value for _kind, value in facts.get("subjectAltName", ())],
+    }
+
+
+def _name(parts: t.Iterable[t.Iterable[tuple[str, str]]]) -> str:
+    return ", ".join(f"{key}={value}" for rdn in parts for key, value in rdn)

@@ -1,0 +1,148 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One hypervisor's snapshot, in a few bulk calls on one connection.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+import xml.etree.ElementTree as ET
+
+from .._libvirt import Connection
+from .._model.api import SCHEMA, Certificate, Emulator, HostSnapshot, Network
+from .._model.types import HostMemory, KnownDomain, MigrationPorts
+from . import files
+from .collector import Collector
+
+# qemu.conf's defaults, from libvirt's src/qemu/qemu.conf.in
+_FIRST_PORT, _LAST_PORT = 49152, 49215
+_QEMU_PKI = "/etc/pki/qemu"
+
+
+def host_snapshot(connection: Connection, name: str) -> HostSnapshot:
+    """The facts of the host behind ``connection``, a local one; ``name`` is what the inventory calls it."""
+    collector = Collector()
+    collector.merge({"schema": SCHEMA, "kind": "host", "name": name, "time": int(time.time())})
+    for fact, read in _libvirt_facts(connection).items():
+        collector.add(fact, read)
+    for fact, read in _FILE_FACTS.items():
+        collector.add(fact, read)
+    for emulator in collector.facts.get("emulators", []):
+        # libvirt takes the first of PATH, which on a merged /usr is /bin/... or /usr/bin/... depending on who started it.
+        emulator["path"] = os.path.realpath(emulator["path"])
+    collector.merge({"unknown": collector.unknown})
+    return t.cast(HostSnapshot, collector.facts)
+
+
+def _libvirt_facts(connection: Connection) -> dict[str, t.Callable[[], t.Any]]:
+    return {
+        "hostname": connection.getHostname,
+        "uuid": lambda: _capabilities(connection).findtext("host/uuid"),
+        "arch": lambda: _capabilities(connection).findtext("host/cpu/arch"),
+        "emulators": lambda: emulators(_capabilities(connection)),
+        "libvirt_version": connection.getLibVersion,
+        "qemu_version": connection.getVersion,
+        "memory": lambda: memory(connection),
+        "networks": lambda: networks(connection),
+        "domains": lambda: known_domains(connection),
+    }
+
+
+def remote_snapshot(connection: Connection, name: str) -> HostSnapshot:
+    """What a libvirt connection alone tells of a host, for the last look right before a start.
+
+    Facts of the host's files are listed as unknown, never left out.
+    """
+    collector = Collector()
+    collector.merge({"schema": SCHEMA, "kind": "host", "name": name})
+    for fact, read in _libvirt_facts(connection).items():
+        collector.add(fact, read)
+    reason = "only the host itself can read its files, and it was asked through libvirt from another host"
+    unknown = [*collector.unknown, *({"fact": fact, "reason": reason} for fact in _FILE_FACTS)]
+    collector.merge({"unknown": unknown})
+    return t.cast(HostSnapshot, collector.facts)
+
+
+def _capabilities(connection: Connection) -> ET.Element:
+    return ET.fromstring(connection.getCapabilities())
+
+
+def emulators(capabilities: ET.Element) -> list[Emulator]:
+    """Each emulator of the capabilities with its virt types and machine types, aliases and canonical names alike."""
+    found: dict[tuple[str, str], Emulator] = {}
+    for arch in capabilities.findall("guest/arch"):
+        for domain in arch.findall("domain"):
+            path = domain.findtext("emulator") or arch.findtext("emulator") or ""
+            key = (path, arch.get("name", ""))
+            entry = found.setdefault(key, {"path": path, "arch": key[1], "virt_types": [], "machines": []})
+            entry["virt_types"].append(domain.get("type", ""))
+            listed = [*arch.findall("machine"), *domain.findall("machine")]
+            names = {m.text for m in listed if m.text} | {m.get("canonical", "") for m in listed}
+            entry["machines"] = sorted((set(entry["machines"]) | names) - {""})
+    return list(found.values())
+
+
+def memory(connection: Connection) -> HostMemory:
+    """MiB in all and MiB that a new guest can have without anything being swapped out.
+
+    ``getFreeMemory`` leaves out the page cache, which a long-running host fills; so free + buffers + cached is taken,
+    as libvirt reads them from /proc/meminfo of its own host.
+    """
+    stats = connection.getMemoryStats(-1)
+    available = sum(stats.get(key, 0) for key in ("free", "buffers", "cached"))
+    return {"total_mib": stats["total"] // 1024, "available_mib": available // 1024}
+
+
+def networks(connection: Connection) -> list[Network]:
+    found: list[Network] = []
+    for network in connection.listAllNetworks():
+        bridge = ET.fromstring(network.XMLDesc(0)).find("bridge")
+        found.append(
+            {
+                "name": network.name(),
+                "active": bool(network.isActive()),
+                "bridge": None if bridge is None else bridge.get("name"),
+            }
+        )
+    return found
+
+
+def known_domains(connection: Connection) -> list[KnownDomain]:
+    return [
+        {"name": domain.name(), "uuid": domain.UUIDString(), "active": bool(domain.isActive())}
+        for domain in connection.listAllDomains()
+    ]
+
+
+def migration_ports() -> MigrationPorts:
+    conf = files.qemu_conf()
+    first = int(conf.get("migration_port_min", _FIRST_PORT))
+    last = int(conf.get("migration_port_max", _LAST_PORT))
+    listening = files.listening_ports(*map(files.read, _tcp_tables()))
+    return {"first": first, "last": last, "in_use": sum(first <= port <= last for port in listening)}
+
+
+def _tcp_tables() -> list[str]:
+    return [path for path in ("/proc/net/tcp", "/proc/net/tcp6") if os.path.exists(path)]
+
+
+def certificates() -> dict[str, Certificate]:
+    conf = files.qemu_conf()
+    folder = conf.get("migrate_tls_x509_cert_dir") or conf.get("default_tls_x509_cert_dir") or _QEMU_PKI
+    paths = {**files.CERTIFICATES, **{k: os.path.join(folder, v) for k, v in files.QEMU_CERTIFICATES.items()}}
+    return {name: files.certificate(path) for name, path in paths.items()}
+
+
+_FILE_FACTS: dict[str, t.Callable[[], t.Any]] = {
+    "kernel": lambda: os.uname().release,
+    "bridges": files.bridges,
+    "migration_ports": migration_ports,
+    "shared_filesystems": lambda: list(files.qemu_conf().get("shared_filesystems", [])),
+    "tls": certificates,
+}

@@ -1,0 +1,101 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Verify: is it there, is it alive, is it gone here. The public face of the room.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+
+from .._libvirt import Connection, error_code, libvirt
+from .._model.api import Move, Proof
+from .._observe.api import parse_domain
+
+__all__ = ["absent", "present"]
+
+_POLL_S = 0.1
+_IFF_UP = 0x1
+
+
+def absent(connection: Connection, host: str, uuid: str) -> list[Proof]:
+    """The domain is gone from its source: neither running nor defined."""
+    domain = _lookup(connection, uuid)
+    if domain is None:
+        return [_proof("gone", host, True, "not running and not defined here")]
+    what = "running" if domain.isActive() else "still defined"
+    return [_proof("gone", host, False, f"{what} here, although it was moved")]
+
+
+def present(connection: Connection, host: str, expected: Move, wait_s: float) -> list[Proof]:
+    """The domain runs here as it ran there, and its vCPUs advance within ``wait_s``."""
+    domain = _lookup(connection, expected["uuid"])
+    if domain is None:
+        return [_proof("running", host, False, "not known here")]
+    running = domain.state()[0] in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED)
+    proofs = [_proof("running", host, running, "running" if running else f"in state {domain.state()[0]}")]
+    if not running:
+        return proofs
+    proofs.append(_same("persistent", host, bool(domain.isPersistent()), expected["persistent"]))
+    if expected["persistent"]:
+        proofs.append(_same("autostart", host, bool(domain.autostart()), expected["autostart"]))
+    proofs.append(_vcpus_advance(domain, host, wait_s))
+    return [*proofs, *_nics(domain, host)]
+
+
+def _lookup(connection: Connection, uuid: str) -> t.Any:
+    try:
+        return connection.lookupByUUIDString(uuid)
+    except libvirt.libvirtError as error:
+        if error_code(error) == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+
+
+def _proof(check: str, host: str, ok: bool, message: str) -> Proof:
+    return {"check": check, "host": host, "ok": ok, "message": message}
+
+
+def _same(check: str, host: str, found: bool, expected: bool) -> Proof:
+    wanted = "" if found == expected else f", expected {expected}"
+    return _proof(check, host, found == expected, f"{check} is {found}{wanted}")
+
+
+def _vcpus_advance(domain: t.Any, host: str, wait_s: float) -> Proof:
+    """CPU time has no event, so it is read until it moves. An idle guest's timer tick is enough."""
+    begin = _cpu_time_ns(domain)
+    deadline = time.monotonic() + wait_s
+    while time.monotonic() < deadline:
+        if _cpu_time_ns(domain) > begin:
+            return _proof("vcpus_advance", host, True, "vCPU time advances")
+        time.sleep(_POLL_S)
+    return _proof("vcpus_advance", host, False, f"no vCPU time in {wait_s:g} s")
+
+
+def _cpu_time_ns(domain: t.Any) -> int:
+    return sum(vcpu[2] for vcpu in domain.vcpus()[0])
+
+
+def _nics(domain: t.Any, host: str) -> list[Proof]:
+    """Every tap is up on the host and attached where the definition says, and the guest's link state is what it was."""
+    nics = parse_domain(domain.XMLDesc(0))["interfaces"]
+    return [_nic(nic, host) for nic in nics if nic["target"]]
+
+
+def _nic(nic: t.Mapping[str, t.Any], host: str) -> Proof:
+    folder = f"/sys/class/net/{nic['target']}"
+    name = f"NIC {nic['mac']} ({nic['target']})"
+    try:
+        with open(f"{folder}/flags", encoding="ascii") as file:
+            up = bool(int(file.read(), 16) & _IFF_UP)
+    except OSError as error:
+        return _proof("nic_up", host, False, f"{name}: {error.strerror}")
+    bridge = os.path.basename(os.path.realpath(f"{folder}/master")) if os.path.exists(f"{folder}/master") else None
+    if nic["type"] == "bridge" and bridge != nic["source"]:
+        return _proof("nic_up", host, False, f"{name} is attached to {bridge}, expected {nic['source']}")
+    return _proof("nic_up", host, up, f"{name} is {'up' if up else 'down'}")

@@ -1,0 +1,88 @@
+#!/usr/bin/python
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: domain_info
+short_description: Observe the domains of one libvirt host
+version_added: 0.1.0
+author: livemig contributors (@livemig)
+description:
+  - Reads a snapshot of every domain of the host, or of the named ones. Nothing is changed.
+  - What cannot be read is listed in the snapshot's C(unknown) with the reason. A snapshot never holds a secret.
+extends_documentation_fragment:
+  - livemig.libvirt.connection
+  - livemig.libvirt.attributes
+  - livemig.libvirt.attributes.actiongroup_livemig
+  - livemig.libvirt.attributes.info_module
+options:
+  host:
+    description:
+      - What the snapshots call this host. Plans and reports use the same name.
+    type: str
+    required: true
+  names:
+    description:
+      - The domains to look at. Without it, all domains of the host, running or not.
+      - A name that is not there is an error.
+    type: list
+    elements: str
+seealso:
+  - module: livemig.libvirt.host_info
+  - module: livemig.libvirt.preflight
+"""
+
+EXAMPLES = r"""
+- name: Observe all domains of the host
+  livemig.libvirt.domain_info:
+    host: "{{ inventory_hostname }}"
+  register: observed
+
+- name: Observe one domain
+  livemig.libvirt.domain_info:
+    host: "{{ inventory_hostname }}"
+    names:
+      - web1
+"""
+
+RETURN = r"""
+domains:
+  description: The snapshots, sorted by name. C(docs/data-types.md) describes each key.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"kind": "domain", "host": "hv1", "name": "web1", "schema": 1, "state": "running"}]
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._libvirt import connect
+from ansible_collections.livemig.libvirt.plugins.module_utils._module import run_module
+from ansible_collections.livemig.libvirt.plugins.module_utils._observe.api import domain_snapshots
+
+OPTIONS: dict[str, dict[str, t.Any]] = {
+    "host": {"type": "str", "required": True},
+    "names": {"type": "list", "elements": "str"},
+}
+
+
+def observe(module: AnsibleModule) -> dict[str, t.Any]:
+    connection = connect(module.params["uri"])
+    try:
+        snapshots = domain_snapshots(connection, module.params["host"], module.params["names"])
+        return {"changed": False, "domains": snapshots}
+    finally:
+        connection.close()
+
+
+def main() -> None:
+    run_module(OPTIONS, observe)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+#!/usr/bin/python
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migrate
+short_description: Live-migrate domains away from this host
+version_added: 0.1.0
+author: livemig contributors (@livemig)
+description:
+  - Runs on the source host and migrates the listed domains, O(max_parallel) at a time, peer-to-peer from this host's
+    daemon to the destination's. libvirt's events decide and are timed; nothing is polled.
+  - Right before each start the checks whose facts can have changed since the plan was made are evaluated once more on
+    both hosts. A check that fails now refuses that domain, and the others go on.
+  - After an error both hosts are asked where the domain runs. Where that is not proven the outcome is C(unknown) and
+    nothing further is done.
+  - A domain that is already running at its destination is left alone, so a second run changes nothing.
+extends_documentation_fragment:
+  - livemig.libvirt.connection
+  - livemig.libvirt.moves
+  - livemig.libvirt.attributes
+  - livemig.libvirt.attributes.actiongroup_livemig
+options:
+  tls:
+    description:
+      - V(required) encrypts the migration stream with the certificates of QEMU on both hosts. Without them the
+        migration fails; it never falls back to plain text.
+      - V(off) sends the guest's memory in plain text. For a trusted network only.
+    type: str
+    choices: ["required", "off"]
+    default: required
+  max_parallel:
+    description: How many domains migrate at the same time from this host.
+    type: int
+    default: 2
+  timeout_s:
+    description:
+      - Seconds after which a migration that is still running is aborted. The domain then goes on running on the source.
+    type: int
+    default: 3600
+seealso:
+  - module: livemig.libvirt.plan
+  - module: livemig.libvirt.verify
+"""
+
+EXAMPLES = r"""
+- name: Migrate what the plan says for this host
+  livemig.libvirt.migrate:
+    moves: "{{ planned.plan.moves | selectattr('source', 'equalto', inventory_hostname) }}"
+    max_parallel: 2
+
+- name: Migrate one domain
+  livemig.libvirt.migrate:
+    moves:
+      - domain: web1
+        uuid: 5b0d0d8c-0e3a-4f5a-9a53-6f1f5d0a7c11
+        source: hv1
+        destination: hv2
+        destination_uri: qemu+tls://hv2.example.com/system
+        migrate_uri: tcp://hv2.example.com
+"""
+
+RETURN = r"""
+outcomes:
+  description:
+    - What became of each move, in the order of O(moves). C(docs/data-types.md) describes each key.
+    - The module fails when an outcome is C(failed), C(refused) or C(unknown).
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - domain: web1
+      state: moved
+      running_on: hv2
+      downtime: {"compute_ms": 48, "libvirt_ms": 51, "network_ms": null}
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._libvirt import connect
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Options, migrate, planned
+from ansible_collections.livemig.libvirt.plugins.module_utils._module import MOVES_OPTION, run_module
+
+OPTIONS: dict[str, dict[str, t.Any]] = {
+    **MOVES_OPTION,
+    "tls": {"type": "str", "choices": ["required", "off"], "default": "required"},
+    "max_parallel": {"type": "int", "default": 2},
+    "timeout_s": {"type": "int", "default": 3600},
+}
+BROKEN = ("failed", "refused", "unknown")
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    values = module.params
+    for name in ("max_parallel", "timeout_s"):
+        if values[name] < 1:
+            module.fail_json(msg=f"{name}: {values[name]}; expected 1 or more. Remedy: correct the value.")
+    if module.check_mode:
+        outcomes = planned(values["moves"])
+    else:
+        options = Options(values["tls"], values["timeout_s"])
+        outcomes = migrate(values["uri"], values["moves"], options, values["max_parallel"], connect)
+    broken = [outcome for outcome in outcomes if outcome["state"] in BROKEN]
+    result: dict[str, t.Any] = {
+        "changed": any(outcome["state"] in ("moved", "planned") for outcome in outcomes),
+        "outcomes": outcomes,
+        "failed": bool(broken),
+        "diff": {
+            "before": _places(values["moves"], "source"),
+            "after": "".join(f"{outcome['domain']}: {outcome['running_on']}\n" for outcome in outcomes),
+        },
+    }
+    if module.check_mode:
+        result["diff"]["after"] = _places(values["moves"], "destination")
+    if broken:
+        result["msg"] = "; ".join(f"{o['domain']} ({o['state']}): {o['error']}" for o in broken)
+    return result
+
+
+def _places(moves: list[dict[str, t.Any]], side: str) -> str:
+    return "".join(f"{move['domain']}: {move[side]}\n" for move in moves)
+
+
+def main() -> None:
+    run_module(OPTIONS, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The report as text for a terminal: pure.
+
+Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Finding
+
+from .layout import Column, grid, wrap
+from .types import Failure, Report, Row, Summary
+
+WIDTH = 110
+UNKNOWN = "-"
+_MIB = 1024 * 1024
+_HOSTS_NAMED = 3
+
+_COLUMNS = (
+    Column("domain", wraps=True),
+    Column("from", wraps=True),
+    Column("to", wraps=True),
+    Column("state", wraps=True),
+    Column("compute", group="downtime ms"),
+    Column("libvirt", group="downtime ms"),
+    Column("total s"),
+    Column("sent MiB"),
+    Column("iterations"),
+)
+
+
+def table(report: Report) -> str:
+    """What happened, for a person at a terminal: at most 110 columns, no colours, ``-`` for what is not known."""
+    parts = (
+        _head(report),
+        (
+            grid(_COLUMNS, [_cells(row) for row in report["rows"]], WIDTH)
+            if report["rows"]
+            else ["No domain was to move."]
+        ),
+        _stays(report),
+        _left_out(report),
+        _failures(report["failures"]),
+        _findings("Also found", report["findings"]),
+        [summary_line(report["summary"])],
+    )
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _head(report: Report) -> list[str]:
+    text = f"Run {report['run_id']}, plan {report['plan_digest'][:12]}, TLS {report['tls']}"
+    if report["started"] is not None:
+        text += f", started {report['started']}"
+    if report["finished"] is not None:
+        text += f", finished {report['finished']}"
+    lines = wrap(text, WIDTH)
+    if report["summary"]["moved"] and not report["verified"]:
+        lines += wrap("Not verified: no host was asked after the moves what runs there.", WIDTH)
+    return lines
+
+
+def _cells(row: Row) -> list[str]:
+    return [
+        row["domain"],
+        row["source"],
+        row["destination"],
+        row["state"],
+        _number(row["downtime"]["compute_ms"]),
+        _number(row["downtime"]["libvirt_ms"]),
+        _number(row["total_ms"], per=1000),
+        _number(row["bytes"], per=_MIB),
+        _number(row["iterations"]),
+    ]
+
+
+def _number(value: int | None, per: int | None = None) -> str:
+    if value is None:
+        return UNKNOWN
+    return str(value) if per is None else f"{value / per:.1f}"
+
+
+def _stays(report: Report) -> list[str]:
+    stays = report["stays"]
+    if not stays:
+        return []
+    lines = [f"Stayed: {len(stays)}"]
+    for stay in stays:
+        lines += wrap(f"{stay['domain']} on {stay['source']} ({stay['state']})", WIDTH, "  ", "    ")
+    silent = [stay["domain"] for stay in stays if not stay["reasons"]]
+    if silent:
+        lines += wrap(f"No reason was given for: {', '.join(silent)}", WIDTH, "  ", "    ")
+    return [*lines, *_reasons([reason for stay in stays for reason in stay["reasons"]])]
+
+
+def _left_out(report: Report) -> list[str]:
+    left_out = report["left_out"]
+    if not left_out:
+        return []
+    names = ", ".join(f"{entry['domain']} on {entry['source']}" for entry in left_out)
+    return [f"Still running there, since nobody asked to move them: {len(left_out)}", *wrap(names, WIDTH, "  ")]
+
+
+def _findings(title: str, findings: t.Sequence[Finding]) -> list[str]:
+    return [f"{title}: {len(findings)}", *_reasons(findings)] if findings else []
+
+
+def _reasons(findings: t.Sequence[Finding]) -> list[str]:
+    """Each distinct reason once, with all whom it concerns and its remedy."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in findings:
+        key = (finding["check"], finding["status"], finding["value"], finding["expected"], finding["remedy"])
+        groups.setdefault(key, []).append(finding)
+    lines = []
+    for same in groups.values():
+        first, concerned = same[0], _concerned(same)
+        lines += wrap(f"[{first['check']}] {first['severity']}, {_STATUS[first['status']]}", WIDTH, "  ", "    ")
+        lines += wrap(first["message"], WIDTH, "    ")
+        if len(concerned) > 1:
+            lines += wrap(f"Concerns: {', '.join(concerned)}", WIDTH, "    ", "      ")
+        lines += wrap(f"Remedy: {first['remedy']}", WIDTH, "    ", "      ")
+    return lines
+
+
+_STATUS = {"fail": "not fulfilled", "unknown": "could not be evaluated"}
+
+
+def _concerned(findings: t.Iterable[Finding]) -> list[str]:
+    """Domain, hosts or both of each finding, in order, each once."""
+    names = []
+    for finding in findings:
+        hosts = " to ".join(host for host in (finding["source"], finding["destination"]) if host)
+        names.append(" ".join(part for part in (finding["domain"], f"({hosts})" if hosts else "") if part))
+    return [name for name in dict.fromkeys(names) if name]
+
+
+def _failures(failures: t.Sequence[Failure]) -> list[str]:
+    if not failures:
+        return []
+    lines = [f"Failed or not proven: {len(failures)}"]
+    for failure in failures:
+        where = failure["running_on"] or "not known"
+        lines += wrap(
+            f"{failure['domain']} from {failure['source']} to {failure['destination']}: {failure['state']},"
+            f" running on: {where}",
+            WIDTH,
+            "  ",
+            "    ",
+        )
+        lines += wrap(f"Cause: {failure['cause']}", WIDTH, "    ", "      ")
+        if failure["last_phase"] is not None:
+            lines += wrap(f"Last phase: {failure['last_phase']}", WIDTH, "    ", "      ")
+        lines += wrap(f"Remedy: {failure['remedy']}", WIDTH, "    ", "      ")
+    return lines
+
+
+def summary_line(summary: Summary) -> str:
+    """One line. Hosts that are not empty are named, the first few of them."""
+    emptied = summary["hosts_emptied"]
+    left = [host for host, empty in emptied.items() if not empty]
+    named = ", ".join(left[:_HOSTS_NAMED]) + (f" and {len(left) - _HOSTS_NAMED} more" if left[_HOSTS_NAMED:] else "")
+    counts = [f"{summary[key]} {key}" for key in ("moved", "stayed", "failed", "planned")]
+    if summary["unproven"]:
+        counts.insert(1, f"{summary['unproven']} of them not proven")
+    hosts = f"hosts emptied: {len(emptied) - len(left)} of {len(emptied)}"
+    return f"{', '.join(counts)}; {hosts}" + (f" (not: {named})" if left else "")

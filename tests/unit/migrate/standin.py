@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A migration of the stand-in kind: two hosts' domains in dictionaries, libvirt's events sent by hand.
+
+It proves how the room reacts to what libvirt says; that libvirt says it is proven in the lab.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
+
+libvirt = _libvirt.libvirt
+XML = (
+    "<domain type='qemu'><name>web1</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>"
+    "<os><type arch='x86_64' machine='pc-q35-10.0'>hvm</type></os><devices><emulator>/usr/bin/qemu</emulator></devices></domain>"
+)
+CAPABILITIES = (
+    "<capabilities><host><uuid>{uuid}</uuid><cpu><arch>x86_64</arch></cpu></host><guest><arch name='x86_64'>"
+    "<emulator>/usr/bin/qemu</emulator><machine>pc-q35-10.0</machine><domain type='qemu'/></arch></guest></capabilities>"
+)
+
+
+class Domain:
+    def __init__(self, host: Host, uuid: str) -> None:
+        self.host, self._uuid = host, uuid
+        self.auto = 0
+        self.calls: list[str] = []
+        self.running = True
+        self.migration: t.Callable[[Domain, str, dict[str, t.Any], int], None] | None = None
+
+    def name(self) -> str:
+        return "web1"
+
+    def UUIDString(self) -> str:
+        return self._uuid
+
+    def isActive(self) -> bool:
+        return self.running
+
+    def isPersistent(self) -> bool:
+        return True
+
+    def autostart(self) -> int:
+        return self.auto
+
+    def setAutostart(self, value: int) -> None:
+        self.auto = value
+
+    def hasManagedSaveImage(self) -> int:
+        return 0
+
+    def snapshotNum(self, flags: int) -> int:
+        return 0
+
+    def listAllCheckpoints(self, flags: int) -> list[object]:
+        return []
+
+    def jobInfo(self) -> list[int]:
+        return [0]
+
+    def metadata(self, *arguments: object) -> str:
+        raise libvirt.libvirtError("no metadata", libvirt.VIR_ERR_NO_DOMAIN_METADATA)
+
+    def state(self) -> list[int]:
+        return [libvirt.VIR_DOMAIN_RUNNING if self.running else 3, 0]
+
+    def XMLDesc(self, flags: int) -> str:
+        return XML
+
+    def migrateToURI3(self, uri: str, parameters: dict[str, t.Any], flags: int) -> None:
+        assert self.migration is not None
+        self.migration(self, uri, parameters, flags)
+
+
+class Host:
+    """One host; ``connect`` is what the room is given. ``answers`` False makes every call fail like a dead daemon."""
+
+    def __init__(self, name: str, number: int, available_mib: int = 4096) -> None:
+        self.name = name
+        self.uuid = f"{number:08d}-0000-4000-8000-000000000000"
+        self.available_mib = available_mib
+        self.domains: dict[str, Domain] = {}
+        self.callbacks: list[tuple[int, t.Callable[..., None]]] = []
+        self.answers = True
+
+    def _alive(self) -> None:
+        if not self.answers:
+            raise libvirt.libvirtError("End of file while reading data: Input/output error", 38)
+
+    def add(self, uuid: str) -> Domain:
+        self.domains[uuid] = Domain(self, uuid)
+        return self.domains[uuid]
+
+    def send(self, uuid: str, event: str, detail: str) -> None:
+        domain = Domain(self, uuid)
+        numbers = [getattr(libvirt, f"VIR_DOMAIN_EVENT_{name}") for name in (event, detail)]
+        for kind, callback in self.callbacks:
+            if kind == libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE:
+                callback(self, domain, *numbers, None)
+
+    def complete(self, uuid: str, statistics: dict[str, t.Any]) -> None:
+        for kind, callback in self.callbacks:
+            if kind == libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED:
+                callback(self, Domain(self, uuid), statistics, None)
+
+    # libvirt.virConnect
+    def domainEventRegisterAny(self, _domain: None, kind: int, callback: t.Callable[..., None], _opaque: None) -> int:
+        self.callbacks.append((kind, callback))
+        return len(self.callbacks)
+
+    def lookupByUUIDString(self, uuid: str) -> Domain:
+        self._alive()
+        if uuid not in self.domains:
+            raise libvirt.libvirtError("Domain not found", libvirt.VIR_ERR_NO_DOMAIN)
+        return self.domains[uuid]
+
+    def listAllDomains(self) -> list[Domain]:
+        self._alive()
+        return list(self.domains.values())
+
+    def listAllNetworks(self) -> list[object]:
+        return []
+
+    def getHostname(self) -> str:
+        return self.name
+
+    def getCapabilities(self) -> str:
+        self._alive()
+        return CAPABILITIES.format(uuid=self.uuid)
+
+    def getLibVersion(self) -> int:
+        return 11003000
+
+    def getVersion(self) -> int:
+        return 10000013
+
+    def getMemoryStats(self, _cell: int) -> dict[str, int]:
+        return {"total": 8192 * 1024, "free": self.available_mib * 1024, "buffers": 0, "cached": 0}
+
+    def close(self) -> int:
+        return 0

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Options, migrate, planned
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, Move, Outcome
+
+from tests.unit.migrate.standin import Domain, Host
+
+libvirt = _libvirt.libvirt
+UUID = "11111111-2222-4333-8444-555555555555"
+LOCAL, REMOTE = "qemu:///system", "qemu+tls://hv2/system"
+Pair = tuple[Host, Host]
+
+
+@pytest.fixture
+def pair() -> Pair:
+    source, destination = Host("hv1", 1), Host("hv2", 2)
+    source.add(UUID).migration = succeed(destination)
+    return source, destination
+
+
+def succeed(destination: Host) -> t.Callable[[Domain, str, dict[str, t.Any], int], None]:
+    """What libvirt does in a migration that works, in its order."""
+
+    def run(domain: Domain, uri: str, parameters: dict[str, t.Any], flags: int) -> None:
+        source = domain.host
+        source.asked = (uri, parameters, flags)  # type: ignore[attr-defined]
+        destination.send(UUID, "STARTED", "STARTED_MIGRATED")
+        source.send(UUID, "SUSPENDED", "SUSPENDED_MIGRATED")
+        source.complete(UUID, {"downtime": 57, "data_processed": 1000, "memory_iteration": 3})
+        destination.add(UUID)
+        destination.send(UUID, "RESUMED", "RESUMED_MIGRATED")
+        source.send(UUID, "STOPPED", "STOPPED_MIGRATED")
+        del source.domains[UUID]
+
+    return run
+
+
+def fail(text: str, effect: t.Callable[[Domain], None] = lambda domain: None) -> t.Callable[..., None]:
+    def run(domain: Domain, *_arguments: object) -> None:
+        effect(domain)
+        raise libvirt.libvirtError(text)
+
+    return run
+
+
+def move(**changes: t.Any) -> Move:
+    made: dict[str, t.Any] = {
+        "domain": "web1",
+        "uuid": UUID,
+        "source": "hv1",
+        "destination": "hv2",
+        "destination_uri": REMOTE,
+        "migrate_uri": "tcp://hv2",
+        "persistent": True,
+        "autostart": True,
+        "memory_mib": 256,
+        "requires": {},
+    }
+    return t.cast(Move, {**made, **changes})
+
+
+def run(pair: Pair, tls: str = "required", **changes: t.Any) -> Outcome:
+    by_uri = {LOCAL: pair[0], REMOTE: pair[1]}
+    (result,) = migrate(LOCAL, [move(**changes)], Options(tls, 60), 2, by_uri.__getitem__, lambda: None)
+    return result
+
+
+def test_a_migration_that_works(pair: Pair) -> None:
+    result = run(pair)
+    assert (result["state"], result["running_on"], result["error"]) == ("moved", "hv2", None)
+    assert result["downtime"]["libvirt_ms"] == 57
+    assert result["downtime"]["compute_ms"] is not None
+    assert result["downtime"]["network_ms"] is None
+    assert (result["bytes"], result["iterations"]) == (1000, 3)
+    assert [p["name"] for p in result["phases"]] == ["prepared", "suspended", "completed", "resumed", "source_stopped"]
+
+
+@pytest.mark.parametrize(
+    ("tls", "persistent", "names"),
+    [
+        ("required", True, ("LIVE", "PEER2PEER", "PERSIST_DEST", "UNDEFINE_SOURCE", "TLS")),
+        ("off", True, ("LIVE", "PEER2PEER", "PERSIST_DEST", "UNDEFINE_SOURCE")),
+        ("required", False, ("LIVE", "PEER2PEER", "TLS")),
+    ],
+)
+def test_what_is_asked_of_libvirt(pair: Pair, tls: str, persistent: bool, names: tuple[str, ...]) -> None:
+    run(pair, tls, persistent=persistent)
+    uri, parameters, flags = pair[0].asked  # type: ignore[attr-defined]
+    assert (uri, parameters) == (REMOTE, {"migrate_uri": "tcp://hv2"})
+    assert flags == sum(getattr(libvirt, f"VIR_MIGRATE_{name}") for name in names)
+
+
+@pytest.mark.parametrize("autostart", [True, False])
+def test_autostart_is_carried(pair: Pair, autostart: bool) -> None:
+    run(pair, autostart=autostart)
+    assert pair[1].domains[UUID].auto == int(autostart)
+
+
+def test_nothing_of_ours_happens_between_suspended_and_resumed(pair: Pair) -> None:
+    """Seed 001: what sits between pause and resume is downtime."""
+    calls: list[str] = []
+    source, destination = pair
+    inner = succeed(destination)
+
+    def watched(domain: Domain, *arguments: t.Any) -> None:
+        for host in pair:
+            for name in ("lookupByUUIDString", "listAllDomains", "getCapabilities"):
+                original = getattr(host, name)
+                setattr(host, name, lambda *a, _o=original, _n=name: calls.append(_n) or _o(*a))
+        inner(domain, *arguments)
+        calls.append("returned")
+
+    source.domains[UUID].migration = watched
+    assert run(pair)["state"] == "moved"
+    assert calls[0] == "returned"
+
+
+def test_an_error_with_the_domain_still_here(pair: Pair) -> None:
+    pair[0].domains[UUID].migration = fail("unable to connect to server at 'hv2:49152': Connection refused")
+    result = run(pair)
+    assert (result["state"], result["running_on"]) == ("failed", "hv1")
+    assert "Connection refused" in str(result["error"])
+    assert "hv2 does not know the domain" in str(result["error"])
+
+
+def test_an_error_although_the_domain_runs_there(pair: Pair) -> None:
+    """The confirm was lost: the truth is on the hosts, not in the error."""
+
+    def confirm_lost(domain: Domain) -> None:
+        domain.running = False
+        pair[1].add(UUID)
+
+    pair[0].domains[UUID].migration = fail("End of file while reading data", confirm_lost)
+    result = run(pair)
+    assert (result["state"], result["running_on"]) == ("moved", "hv2")
+    assert "End of file" in str(result["error"])
+
+
+def _both_run(domain: Domain, destination: Host) -> None:
+    destination.add(UUID)
+
+
+def _neither_runs(domain: Domain, destination: Host) -> None:
+    domain.running = False
+
+
+def _destination_dies(domain: Domain, destination: Host) -> None:
+    destination.answers = False
+
+
+@pytest.mark.parametrize("effect", [_both_run, _neither_runs, _destination_dies])
+def test_what_is_not_proven_is_unknown(pair: Pair, effect: t.Callable[[Domain, Host], None]) -> None:
+    pair[0].domains[UUID].migration = fail("error", lambda domain: effect(domain, pair[1]))
+    result = run(pair)
+    assert (result["state"], result["running_on"]) == ("unknown", None)
+
+
+def test_a_second_run_changes_nothing(pair: Pair) -> None:
+    run(pair)
+    result = run(pair)
+    assert (result["state"], result["running_on"]) == ("already_there", "hv2")
+
+
+def test_a_domain_that_is_nowhere(pair: Pair) -> None:
+    pair[0].domains.clear()
+    result = run(pair)
+    assert (result["state"], result["running_on"]) == ("refused", None)
+    assert "make a new plan" in str(result["error"])
+
+
+def test_the_last_look_refuses_what_has_changed_since_the_plan(pair: Pair) -> None:
+    pair[1].available_mib = 100
+    result = run(pair)
+    assert (result["state"], result["running_on"]) == ("refused", "hv1")
+    assert "mem_capacity_dest" in str(result["error"])
+    assert UUID in pair[0].domains
+
+
+def test_a_destination_that_does_not_answer_refuses_the_move(pair: Pair) -> None:
+    def connect(uri: str) -> Host:
+        if uri == REMOTE:
+            raise LivemigError("libvirt connection", value="refused", expected="an answer", remedy="start it")
+        return pair[0]
+
+    (result,) = migrate(LOCAL, [move()], Options("off", 60), 1, connect, lambda: None)
+    assert (result["state"], result["running_on"]) == ("refused", "hv1")
+    assert UUID in pair[0].domains
+
+
+def test_check_mode_plans_only() -> None:
+    (result,) = planned([move()])
+    assert (result["state"], result["running_on"], result["total_ms"]) == ("planned", "hv1", None)

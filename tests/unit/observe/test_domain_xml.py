@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.livemig.libvirt.plugins.module_utils._observe.domain_xml import parse
+
+DOMAIN = """
+<domain type='kvm' id='3'>
+  <name>web1</name>
+  <memory unit='GiB'>2</memory>
+  <currentMemory unit='GiB'>1</currentMemory>
+  <vcpu placement='static'>4</vcpu>
+  <os><type arch='x86_64' machine='pc-q35-10.0'>hvm</type></os>
+  <cpu mode='custom' match='exact'><model fallback='forbid'>Skylake-Server</model></cpu>
+  <devices>
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2' cache='none'/><source file='/srv/images/web1.qcow2'/><target dev='vda' bus='virtio'/>
+    </disk>
+    <disk type='network' device='disk'>
+      <driver name='qemu' type='raw'/>
+      <source protocol='rbd' name='pool/web1-data'><host name='mon1' port='6789'/></source>
+      <target dev='vdb' bus='virtio'/><shareable/>
+    </disk>
+    <disk type='file' device='cdrom'>
+      <source file='/srv/iso/install.iso' startupPolicy='optional'/><target dev='sda' bus='sata'/><readonly/>
+    </disk>
+    <disk type='file' device='cdrom'><target dev='sdb' bus='sata'/><readonly/></disk>
+    <interface type='bridge'>
+      <mac address='52:54:00:00:00:01'/><source bridge='br0'/><target dev='vnet3'/><link state='down'/>
+    </interface>
+    <interface type='network'>
+      <mac address='52:54:00:00:00:02'/><source network='lan' portid='x' bridge='virbr7'/><target dev='vnet4'/>
+    </interface>
+    <interface type='hostdev'>
+      <mac address='52:54:00:00:00:03'/>
+      <source><address type='pci' domain='0x0000' bus='0x01' slot='0x10' function='0x0'/></source>
+      <teaming type='transient' persistent='ua-net0'/>
+    </interface>
+    <hostdev mode='subsystem' type='usb'><source><address bus='1' device='4'/></source></hostdev>
+  </devices>
+</domain>
+"""
+
+
+@pytest.fixture
+def facts() -> dict[str, object]:
+    return parse(DOMAIN)
+
+
+def test_memory_is_the_maximum_and_not_the_balloon(facts: dict[str, object]) -> None:
+    assert facts["memory_mib"] == 2048
+
+
+def test_max_memory_of_hotplug_counts() -> None:
+    assert parse(DOMAIN.replace("<memory ", "<maxMemory slots='4' unit='MiB'>4096</maxMemory><memory "))["memory_mib"] == 4096
+
+
+@pytest.mark.parametrize(("unit", "size", "mib"), [("KiB", 1025, 2), ("b", 1048576, 1), ("MiB", 3, 3)])
+def test_units_are_read_and_rounded_up(unit: str, size: int, mib: int) -> None:
+    text = DOMAIN.replace("<memory unit='GiB'>2<", f"<memory unit='{unit}'>{size}<")
+    assert parse(text)["memory_mib"] == mib
+
+
+def test_disks(facts: dict[str, object]) -> None:
+    disks = {disk["target"]: disk for disk in parse(DOMAIN)["disks"]}
+    assert disks["vda"]["path"] == "/srv/images/web1.qcow2"
+    assert disks["vda"]["cache"] == "none"
+    assert (disks["vdb"]["path"], disks["vdb"]["protocol"], disks["vdb"]["shareable"]) == (None, "rbd", True)
+    assert disks["vdb"]["cache"] == "default"
+    assert (disks["sda"]["device"], disks["sda"]["readonly"]) == ("cdrom", True)
+    assert disks["sda"]["startup_policy"] == "optional"
+    assert disks["sdb"]["path"] is None
+
+
+def test_interfaces_name_what_they_are_attached_to(facts: dict[str, object]) -> None:
+    nics = {nic["mac"][-2:]: nic for nic in parse(DOMAIN)["interfaces"]}
+    assert (nics["01"]["source"], nics["01"]["target"], nics["01"]["link"]) == ("br0", "vnet3", "down")
+    assert (nics["02"]["source"], nics["02"]["link"]) == ("lan", "up")
+    assert nics["03"]["teaming"] == "transient"
+
+
+def test_a_vf_interface_is_a_pci_hostdev(facts: dict[str, object]) -> None:
+    hostdevs = parse(DOMAIN)["hostdevs"]
+    assert [(device["type"], device["teaming"]) for device in hostdevs] == [("usb", None), ("pci", "transient")]
+
+
+def test_a_vf_of_a_network_shows_as_actual() -> None:
+    text = DOMAIN.replace("portid='x' bridge='virbr7'/>", "/><actual type='hostdev'/>")
+    assert "interface 52:54:00:00:00:02" in [device["description"] for device in parse(text)["hostdevs"]]
+
+
+def test_cpu_is_the_guests_own_definition(facts: dict[str, object]) -> None:
+    assert "Skylake-Server" in str(facts["cpu_xml"])
+    assert parse(DOMAIN.replace("<cpu ", "<x ").replace("</cpu>", "</x>"))["cpu_xml"] is None
