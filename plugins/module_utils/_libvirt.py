@@ -15,13 +15,14 @@ import typing as t
 
 from ._model.api import LivemigError
 
-try:
-    import libvirt
+libvirt: t.Any
+"""The module itself, or None where it is not installed."""
 
-    HAS_LIBVIRT = True
+try:
+    import libvirt  # type: ignore[no-redef]
 except ImportError:
     libvirt = None
-    HAS_LIBVIRT = False
+HAS_LIBVIRT = libvirt is not None
 
 KEEPALIVE_INTERVAL_S = 5
 KEEPALIVE_COUNT = 5
@@ -75,7 +76,9 @@ def connect(uri: str) -> Connection:
 
 def _connection_remedy(uri: str) -> str:
     if "+tls" in uri:
-        return "check that the daemon there listens for TLS (port 16514) and run the role livemig.libvirt.tls on both hosts"
+        return (
+            "check that the daemon there listens for TLS (port 16514); run the role livemig.libvirt.tls on both hosts"
+        )
     if "+ssh" in uri:
         return "check that root on the source can log in there by key without a question"
     return "start the libvirt daemon on this host, and connect as root or as a member of the group libvirt"

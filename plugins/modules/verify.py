@@ -24,7 +24,8 @@ extends_documentation_fragment:
 options:
   name:
     description:
-      - What the plan calls this host. Moves with this destination must have arrived, moves with this source must be gone.
+      - What the plan calls this host.
+      - Moves with this destination must have arrived, moves with this source must be gone.
     type: str
     required: true
   wait_s:

@@ -40,3 +40,19 @@ class Facts:
                 raise UnknownFact(f"{path} of {self.who} was not observed")
             value = value[part]
         return value
+
+    def items(self, path: str, key: str) -> list[Facts]:
+        """The entries of the list at ``path`` as Facts of their own, each called by its ``key``.
+
+        What the snapshot lists as unknown ``disks.vda.identity`` is the unknown ``identity`` of the entry vda.
+        """
+        entries = []
+        for entry in self.get(path):
+            start = f"{path}.{entry[key]}."
+            unknown = [
+                {"fact": fact[len(start) :], "reason": reason}
+                for fact, reason in self._unknown.items()
+                if fact.startswith(start)
+            ]
+            entries.append(Facts(f"{entry[key]} of {self.who}", {**entry, "unknown": unknown}))
+        return entries

@@ -56,6 +56,7 @@ class Disk(t.TypedDict, total=False):
     type: str
     path: str | None
     protocol: str | None
+    hosts: list[str]
     format: str | None
     cache: str
     readonly: bool
@@ -70,6 +71,7 @@ class Interface(t.TypedDict, total=False):
     mac: str
     type: str
     source: str
+    virtualport: str | None
     target: str | None
     link: str
     teaming: str | None
@@ -192,10 +194,10 @@ class Question(t.TypedDict, total=False):
     cpu_xml: str
 
 
-Answer = t.Dict[str, t.Any]
-"""``cpu``: result, reason; ``path``: a PathIdentity; ``peer``: ok, error, uuid. ``error`` where it could not be asked."""
+Answer = dict[str, t.Any]
+"""``cpu``: result, reason; ``path``: a PathIdentity; ``peer``: ok, reason, uuid. Or ``error``: not answered."""
 
-Answers = t.Dict[str, t.Dict[str, Answer]]
+Answers = dict[str, dict[str, Answer]]
 """host name -> question key -> answer."""
 
 

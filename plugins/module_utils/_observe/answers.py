@@ -12,9 +12,10 @@ from __future__ import annotations
 import typing as t
 import xml.etree.ElementTree as ET
 
-from .._libvirt import LIBVIRT_ERRORS, Connect, Connection, error_text, libvirt
+from .._libvirt import Connect, Connection, error_text, libvirt
 from .._model.api import Answer, LivemigError, Question
 from . import files
+from .collector import UNREADABLE
 
 # virCPUCompareResult
 _COMPARE = {-1: "error", 0: "incompatible", 1: "identical", 2: "superset"}
@@ -36,7 +37,7 @@ def _answer(connection: Connection, connect: Connect, question: Question) -> Ans
         return {"error": f"this version cannot answer {question['ask']!r}"}
     try:
         return ask()
-    except (OSError, *LIBVIRT_ERRORS) as error:
+    except UNREADABLE as error:
         return {"error": error_text(error)}
 
 
@@ -45,7 +46,7 @@ def _shared() -> list[str]:
 
 
 def compare_cpu(connection: Connection, question: Question) -> Answer:
-    """Whether this hypervisor provides the CPU that the guest sees: identical, superset or incompatible, and why not."""
+    """Whether this hypervisor provides the guest's CPU: identical, superset or incompatible, and why not."""
     arguments = (question["emulator"], question["arch"], question["machine"], question["virt_type"])
     flags = libvirt.VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE
     try:

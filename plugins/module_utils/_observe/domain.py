@@ -48,9 +48,13 @@ def _shared_filesystems() -> list[str]:
         return []
 
 
-def domain_snapshot(domain: t.Any, host: str, shared: t.Sequence[str] = ()) -> DomainSnapshot:
-    """One domain. The XML is read without VIR_DOMAIN_XML_SECURE: a snapshot never holds a secret."""
+def domain_snapshot(domain: t.Any, host: str, shared: t.Sequence[str] | None = None) -> DomainSnapshot:
+    """One domain of this host. The XML is read without VIR_DOMAIN_XML_SECURE: a snapshot never holds a secret.
+
+    ``shared``: the folders that qemu.conf declares as shared; read from this host's when left out.
+    """
     collector = Collector()
+    shared = _shared_filesystems() if shared is None else shared
     state, reason = domain.state()[:2]
     collector.merge(
         {

@@ -15,7 +15,16 @@ import xml.etree.ElementTree as ET
 from .._model.api import Disk, Hostdev, Interface
 
 _SOURCE_ATTRIBUTES = ("file", "dev", "dir", "volume", "name")
-_BYTES_PER_UNIT = {"b": 1, "bytes": 1, "k": 1024, "kib": 1024, "m": 1024**2, "mib": 1024**2, "g": 1024**3, "gib": 1024**3}
+_BYTES_PER_UNIT = {
+    "b": 1,
+    "bytes": 1,
+    "k": 1024,
+    "kib": 1024,
+    "m": 1024**2,
+    "mib": 1024**2,
+    "g": 1024**3,
+    "gib": 1024**3,
+}
 
 
 def parse(xml: str) -> dict[str, t.Any]:
@@ -56,7 +65,8 @@ def _element_text(element: ET.Element | None) -> str | None:
 
 def _disk(disk: ET.Element) -> Disk:
     source, driver, target = disk.find("source"), disk.find("driver"), disk.find("target")
-    path = None if source is None else next((source.get(a) for a in _SOURCE_ATTRIBUTES if source.get(a)), None)
+    values = () if source is None else (source.get(attribute, "") for attribute in _SOURCE_ATTRIBUTES)
+    path = next((value for value in values if value), None)
     local = disk.get("type") in ("file", "block", "dir")
     return {
         "target": "" if target is None else target.get("dev", ""),
@@ -64,6 +74,7 @@ def _disk(disk: ET.Element) -> Disk:
         "type": disk.get("type", ""),
         "path": path if local else None,
         "protocol": None if source is None else source.get("protocol"),
+        "hosts": [] if source is None else [h.get("name", "") or h.get("socket", "") for h in source.findall("host")],
         "format": None if driver is None else driver.get("type"),
         "cache": "default" if driver is None else driver.get("cache", "default"),
         "readonly": disk.find("readonly") is not None,
@@ -75,12 +86,13 @@ def _disk(disk: ET.Element) -> Disk:
 
 def _interface(nic: ET.Element) -> Interface:
     mac, source, target = nic.find("mac"), nic.find("source"), nic.find("target")
-    link, teaming = nic.find("link"), nic.find("teaming")
+    link, teaming, port = nic.find("link"), nic.find("teaming"), nic.find("virtualport")
     kind = nic.get("type", "")
     return {
         "mac": "" if mac is None else mac.get("address", ""),
         "type": kind,
-        "source": "" if source is None else source.get(kind) or source.get("network") or source.get("dev", ""),
+        "source": "" if source is None else source.get(kind, "") or source.get("dev", ""),
+        "virtualport": None if port is None else port.get("type"),
         "target": None if target is None else target.get("dev"),
         "link": "up" if link is None else link.get("state", "up"),
         "teaming": None if teaming is None else teaming.get("type"),

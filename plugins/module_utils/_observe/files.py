@@ -110,7 +110,7 @@ def path_identity(path: str, shared: t.Sequence[str] = ()) -> PathIdentity:
         point, root, fs_type, source = mount
         identity["fs_type"] = fs_type
         identity["mount_source"] = source
-        identity["relative"] = os.path.normpath(root + "/" + os.path.relpath(real, point))
+        identity["relative"] = os.path.normpath(os.path.join(root, os.path.relpath(real, point)))
     return identity
 
 

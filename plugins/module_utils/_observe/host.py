@@ -34,7 +34,7 @@ def host_snapshot(connection: Connection, name: str) -> HostSnapshot:
     for fact, read in _FILE_FACTS.items():
         collector.add(fact, read)
     for emulator in collector.facts.get("emulators", []):
-        # libvirt takes the first of PATH, which on a merged /usr is /bin/... or /usr/bin/... depending on who started it.
+        # libvirt takes the first of PATH: on a merged /usr /bin/... or /usr/bin/..., depending on who started it.
         emulator["path"] = os.path.realpath(emulator["path"])
     collector.merge({"unknown": collector.unknown})
     return t.cast(HostSnapshot, collector.facts)

@@ -20,7 +20,6 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
     Outcome,
     Plan,
     Proof,
-    Stay,
 )
 
 from .types import Failure, LeftOut, Report, Row, Summary
@@ -65,7 +64,7 @@ def make_report(
     verified = verified or any(result["proofs"] for result in results)
     left_out = _left_out(plan, hosts)
     judged = [(result, _doubts(result, verified)) for result in results]
-    explained = [reason for stay in plan["stays"] for reason in stay["reasons"]]
+    explained = {_identity(reason) for stay in plan["stays"] for reason in stay["reasons"]}
     return {
         "schema": SCHEMA,
         "kind": "report",
@@ -80,7 +79,7 @@ def make_report(
         "stays": list(plan["stays"]),
         "left_out": left_out,
         "failures": [_failure(result, doubts) for result, doubts in judged if _troubled(result, doubts)],
-        "findings": [finding for finding in findings if finding not in explained],
+        "findings": [finding for finding in findings if _identity(finding) not in explained],
     }
 
 
@@ -96,7 +95,7 @@ def with_proofs(outcomes: t.Sequence[Outcome], proofs: t.Iterable[t.Mapping[str,
 def problems(report: Report) -> list[str]:
     """One sentence for each domain that is not where it should be, or was not proven to be there."""
     return [
-        f"Domain {failure['domain']}: {failure['state']}; {failure['cause']}. Remedy: {failure['remedy']}."
+        f"Domain {failure['domain']}: {failure['state']}; {failure['cause'].rstrip('.')}. Remedy: {failure['remedy']}."
         for failure in report["failures"]
     ]
 
@@ -147,6 +146,10 @@ def _left_out(plan: Plan, hosts: t.Iterable[HostSnapshot]) -> list[LeftOut]:
         for domain in host.get("domains", ())
         if domain["active"] and domain["uuid"] not in planned
     ]
+
+
+def _identity(finding: Finding) -> frozenset[tuple[str, object]]:
+    return frozenset(finding.items())
 
 
 def _row(result: Outcome) -> Row:

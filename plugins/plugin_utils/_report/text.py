@@ -13,13 +13,12 @@ import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Finding
 
-from .layout import Column, grid, wrap
+from .layout import Column, columns_of, grid, printable, wrap
 from .types import Failure, Report, Row, Summary
 
 WIDTH = 110
 UNKNOWN = "-"
 _MIB = 1024 * 1024
-_HOSTS_NAMED = 3
 
 _COLUMNS = (
     Column("domain", wraps=True),
@@ -159,12 +158,17 @@ def _failures(failures: t.Sequence[Failure]) -> list[str]:
 
 
 def summary_line(summary: Summary) -> str:
-    """One line. Hosts that are not empty are named, the first few of them."""
+    """One line of at most WIDTH columns. Hosts that are not empty are named as far as there is room."""
     emptied = summary["hosts_emptied"]
     left = [host for host, empty in emptied.items() if not empty]
-    named = ", ".join(left[:_HOSTS_NAMED]) + (f" and {len(left) - _HOSTS_NAMED} more" if left[_HOSTS_NAMED:] else "")
     counts = [f"{summary[key]} {key}" for key in ("moved", "stayed", "failed", "planned")]
     if summary["unproven"]:
         counts.insert(1, f"{summary['unproven']} of them not proven")
-    hosts = f"hosts emptied: {len(emptied) - len(left)} of {len(emptied)}"
-    return f"{', '.join(counts)}; {hosts}" + (f" (not: {named})" if left else "")
+    line = f"{', '.join(counts)}; hosts emptied: {len(emptied) - len(left)} of {len(emptied)}"
+    candidates = (f"{line} (not: {_named(left, number)})" for number in range(len(left), 0, -1))
+    return next((text for text in candidates if columns_of(text) <= WIDTH), line)
+
+
+def _named(hosts: t.Sequence[str], number: int) -> str:
+    rest = len(hosts) - number
+    return ", ".join(map(printable, hosts[:number])) + (f" and {rest} more" if rest else "")

@@ -69,9 +69,9 @@ def issue(
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     """Make a new key and a certificate for it, valid as server and as client.
 
-    P-256, because libvirt and QEMU demand keyEncipherment of EdDSA certificates with a critical keyUsage. keyUsage is
-    digitalSignature alone (RFC 8813 forbids keyEncipherment for ECDSA) and not critical: QEMU before 10.2 refuses
-    a critical one without keyEncipherment, whatever the key (``crypto/tlscredsx509.c``), and accepts this one.
+    P-256, and no keyUsage at all: RFC 8813 forbids keyEncipherment for ECDSA, while libvirt 9.0 refuses a critical
+    keyUsage without it (older QEMU too, ``crypto/tlscredsx509.c``) and logs a warning per connection for one that is
+    not critical. RFC 5280 demands keyUsage only of a CA.
     """
     if authority.key is None:
         raise LivemigError(
@@ -92,7 +92,6 @@ def issue(
         .not_valid_before(begins)
         .not_valid_after(ends)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_signature_only(), critical=False)
         .add_extension(x509.ExtendedKeyUsage(_PURPOSES), critical=False)
         .add_extension(x509.SubjectAlternativeName([general_name(name) for name in wanted.names]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -116,20 +115,6 @@ def _authority_key(authority: Authority) -> x509.AuthorityKeyIdentifier:
     if own is not None:
         return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(t.cast(t.Any, authority.certificate.public_key()))
-
-
-def _signature_only() -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _foreign(certificate: x509.Certificate, authority: Authority) -> Reason | None:
@@ -158,7 +143,7 @@ def _unfit(certificate: x509.Certificate) -> Reason | None:
     usage = extension(certificate, x509.KeyUsage)
     if usage is not None and usage.critical and not (usage.value.digital_signature and usage.value.key_encipherment):
         return Reason(
-            "unfit", "its critical keyUsage lacks digitalSignature or keyEncipherment, which QEMU before 10.2 refuses"
+            "unfit", "its critical keyUsage lacks digitalSignature or keyEncipherment, which libvirt 9.0 refuses"
         )
     return None
 

@@ -148,12 +148,16 @@ def served(address: str, port: int) -> dict[str, Any]:
     context.verify_mode = ssl.CERT_NONE
     with contextlib.suppress(OSError, ssl.SSLError):
         context.load_cert_chain("/etc/pki/libvirt/clientcert.pem", "/etc/pki/libvirt/private/clientkey.pem")
-    answer: dict[str, Any] = {"address": address, "port": port, "answers": False, "sha256": None, "error": None}
+    answer: dict[str, Any] = {"address": address, "port": port, "answers": False, "sha256": None}
+    answer.update(accepts_own_certificate=False, error=None)
     try:
         with socket.create_connection((address, port), TIMEOUT_S) as plain:
             answer["answers"] = True
             with context.wrap_socket(plain) as channel:
                 answer["sha256"] = hashlib.sha256(channel.getpeercert(True) or b"").hexdigest()
+                # libvirt sends one byte once it has verified the client, and logs an error if we leave before
+                answer["accepts_own_certificate"] = channel.recv(1) == b"\x01"
+                channel.unwrap().close()
     except OSError as error:
         answer["error"] = str(error)
     return answer

@@ -13,11 +13,14 @@ from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
 libvirt = _libvirt.libvirt
 XML = (
     "<domain type='qemu'><name>web1</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>"
-    "<os><type arch='x86_64' machine='pc-q35-10.0'>hvm</type></os><devices><emulator>/usr/bin/qemu</emulator></devices></domain>"
+    "<os><type arch='x86_64' machine='pc-q35-10.0'>hvm</type></os>"
+    "<devices><emulator>/usr/bin/qemu</emulator></devices></domain>"
 )
 CAPABILITIES = (
-    "<capabilities><host><uuid>{uuid}</uuid><cpu><arch>x86_64</arch></cpu></host><guest><arch name='x86_64'>"
-    "<emulator>/usr/bin/qemu</emulator><machine>pc-q35-10.0</machine><domain type='qemu'/></arch></guest></capabilities>"
+    "<capabilities><host><uuid>{uuid}</uuid><cpu><arch>x86_64</arch></cpu></host>"
+    "<guest><arch name='x86_64'>"
+    "<emulator>/usr/bin/qemu</emulator><machine>pc-q35-10.0</machine><domain type='qemu'/>"
+    "</arch></guest></capabilities>"
 )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+
 from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Options, migrate, planned
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, Move, Outcome
-
 from tests.unit.migrate.standin import Domain, Host
 
 libvirt = _libvirt.libvirt

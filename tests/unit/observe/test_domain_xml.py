@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe.domain_xml import parse
 
 DOMAIN = """
@@ -15,7 +16,8 @@ DOMAIN = """
   <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
     <disk type='file' device='disk'>
-      <driver name='qemu' type='qcow2' cache='none'/><source file='/srv/images/web1.qcow2'/><target dev='vda' bus='virtio'/>
+      <driver name='qemu' type='qcow2' cache='none'/><source file='/srv/images/web1.qcow2'/>
+      <target dev='vda' bus='virtio'/>
     </disk>
     <disk type='network' device='disk'>
       <driver name='qemu' type='raw'/>
@@ -53,7 +55,10 @@ def test_memory_is_the_maximum_and_not_the_balloon(facts: dict[str, object]) -> 
 
 
 def test_max_memory_of_hotplug_counts() -> None:
-    assert parse(DOMAIN.replace("<memory ", "<maxMemory slots='4' unit='MiB'>4096</maxMemory><memory "))["memory_mib"] == 4096
+    assert (
+        parse(DOMAIN.replace("<memory ", "<maxMemory slots='4' unit='MiB'>4096</maxMemory><memory "))["memory_mib"]
+        == 4096
+    )
 
 
 @pytest.mark.parametrize(("unit", "size", "mib"), [("KiB", 1025, 2), ("b", 1048576, 1), ("MiB", 3, 3)])

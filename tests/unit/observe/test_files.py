@@ -4,6 +4,7 @@ from __future__ import annotations
 import pathlib
 
 import pytest
+
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Facts, UnknownFact
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe import files
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe.collector import Collector
@@ -20,7 +21,12 @@ def test_the_longest_mount_point_holds_the_path() -> None:
     mounts = files.parse_mountinfo(MOUNTINFO)
     assert files.mount_of("/srv/a", mounts) == ("/srv", "/", "nfs4", "store:/export")
     assert files.mount_of("/srvx/a", mounts) == ("/", "/", "ext4", "/dev/vda1")
-    assert files.mount_of("/srv/with space/a", mounts) == ("/srv/with space", "/pool/vm", "fuse.glusterfs", "store:vol0")
+    assert files.mount_of("/srv/with space/a", mounts) == (
+        "/srv/with space",
+        "/pool/vm",
+        "fuse.glusterfs",
+        "store:vol0",
+    )
 
 
 def test_a_later_mount_on_the_same_point_hides_the_earlier() -> None:
@@ -32,7 +38,8 @@ def test_a_later_mount_on_the_same_point_hides_the_earlier() -> None:
 
 def test_conf_reads_what_libvirt_reads() -> None:
     conf = files.parse_conf(
-        '# migration_port_min = 1\nmigration_port_min = 50000\nuser = "root"\nshared_filesystems = [\n  "/srv/a",\n  "/b"\n]\n'
+        '# migration_port_min = 1\nmigration_port_min = 50000\nuser = "root"\n'
+        'shared_filesystems = [\n  "/srv/a",\n  "/b"\n]\n'
         "namespaces = []\nuser = 'x'\n"
     )
     assert conf["migration_port_min"] == 50000
