@@ -12,6 +12,7 @@ TREE := $(CURDIR)/.cache/collections
 # Nothing is read from or written to the user's home, and no collection is looked for elsewhere.
 export ANSIBLE_COLLECTIONS_PATH := $(TREE)
 export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
+export BLACK_CACHE_DIR := $(CURDIR)/.cache/black
 export LC_ALL := C.UTF-8
 export PYTHONDONTWRITEBYTECODE := 1
 $(GATES) test demo lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -40,13 +41,14 @@ lint: setup ## style, licences, changelog, Python 3.9, traces of a machine
 	antsibull-changelog lint
 	antsibull-changelog lint-changelog-yaml changelogs/changelog.yaml
 	reuse lint --quiet || reuse lint
+	$(PY) -m tests.tools.actions
 	$(PY) -m tests.tools.traces
 
 typing: setup ## mypy, strict
 	mypy -p ansible_collections.livemig.libvirt.plugins -p tests
 
 docs-lint: setup ## documentation of plugins and roles, links in Markdown
-	antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all --skip-rstcheck .
+	HOME=$(CURDIR)/.cache antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all --skip-rstcheck .
 	$(PY) -m tests.tools.links
 
 sanity: setup ## all of ansible-test sanity, nothing ignored
@@ -56,8 +58,8 @@ build: setup ## build the collection and import it as Galaxy would
 	$(PY) -m tests.tools.build
 
 molecule: setup ## scenarios on real hypervisors in the lab
-	$(PY) -m tests.lab roots
-	$(PY) -m tests.lab exec ctl -- molecule --no-command-borders test --all
+	$(PY) -m tests.lab up
+	$(PY) -m tests.lab exec ctl -- molecule test --all --no-command-borders
 
 demo: setup ## one evacuation in the lab, from start to report
 	$(PY) -m tests.demo

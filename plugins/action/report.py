@@ -20,8 +20,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "hosts": {"type": "list", "elements": "dict", "default": []},
     "findings": {"type": "list", "elements": "dict", "default": []},
     "run_id": {"type": "str"},
-    "started": {"type": "str"},
-    "finished": {"type": "str"},
+    "started": {"type": "int"},
+    "finished": {"type": "int"},
     "dest": {"type": "path"},
     "show": {"type": "bool", "default": True},
 }

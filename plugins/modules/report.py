@@ -71,11 +71,12 @@ options:
         same name.
     type: str
   started:
-    description: When the run began, as date and time in ISO 8601.
-    type: str
+    description: When the run began, in Unix seconds.
+    type: int
   finished:
-    description: When the run ended, as date and time in ISO 8601.
-    type: str
+    description:
+      - When the run ended, in Unix seconds. With O(started) the table tells how long it took.
+    type: int
   dest:
     description:
       - A directory on the controller. C(plan.json), C(findings.json), C(outcomes.json), C(report.json) and

@@ -20,6 +20,8 @@ from tests.lab.run import run, wait_until
 LIBVIRT_SOCKET = "run/libvirt/libvirt-sock"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun", "fuse", "userfaultfd", "loop-control")
 START_TIMEOUT_S = 60.0
+# after that a daemon counts as stopped and is started: harmless for one that is just slow
+NOTICE_TIMEOUT_S = 5.0
 
 Say = Callable[[str], None]
 
@@ -111,7 +113,7 @@ def _ensure_daemons(where: Places, host: Host, say: Say) -> None:
     """Waits for the daemons of a starting host; starts one that somebody stopped."""
     pid = processes.init_of(host.netns)
     for name, ready in (("libvirtd", lambda: libvirtd_answers(pid)), ("ssh", lambda: ssh_answers(where, host))):
-        if wait_until(ready, 5.0 if name == "ssh" else 10.0):
+        if wait_until(ready, NOTICE_TIMEOUT_S):
             continue
         say(f"{host.name}: {name} does not answer, starting it")
         enter.exec_on(host.name, ["service", name, "start"], check=False)

@@ -62,6 +62,8 @@ def ensure_switch() -> None:
 def ensure_host(host: Host) -> None:
     ensure_netns(host.netns)
     ensure_bridge(host.netns, BRIDGE)
+    # a bridge without an address of its own takes its lowest port's, and changes it when a guest's tap comes
+    ip("link", "set", BRIDGE, "address", f"52:54:00:4c:4c:{host.octet:02x}", netns=host.netns)
     _cable(host.name)
     ip("link", "set", UPLINK, "master", BRIDGE, netns=host.netns)
     _address(host.netns, BRIDGE, host.octet)

@@ -20,8 +20,10 @@ TIMEOUT_S = 600.0
 
 def environment(where: Places, base: dict[str, str] | None = None) -> dict[str, str]:
     """The environment of an Ansible that finds this checkout as a collection and keeps its files in the state."""
+    inherited = dict(os.environ) if base is None else base
     return {
-        **(dict(os.environ) if base is None else base),
+        **inherited,
+        "PATH": f"{where.venv / 'bin'}:{inherited.get('PATH', enter.PATH)}",
         "ANSIBLE_COLLECTIONS_PATH": str(collections_tree(where)),
         "ANSIBLE_HOME": str(where.state / "ansible"),
         "ANSIBLE_INVENTORY": str(where.inventory),

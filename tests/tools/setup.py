@@ -62,7 +62,7 @@ def make_environment() -> None:
         return
     print(f"making .venv from {REQUIREMENTS.relative_to(ROOT)}", flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
-    # When this runs on the very environment that it replaces (it comes first in the gates' PATH): what that was made of.
+    # The environment may be running this very program (it comes first in the gates' PATH): use what it was made of.
     python = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
     subprocess.run([str(python), "-m", "venv", str(VENV)], check=True)
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "-qq", "--requirement", str(REQUIREMENTS)]

@@ -93,10 +93,12 @@ class Check:
     """One row of the catalogue. ``id`` is public and never changes its meaning.
 
     on_unknown: ``stop`` rules the move out, and is used only where a double run, data loss or the loss of a guest is
-    possible; otherwise ``warn``. evidence: ``lab`` (agrees with what real migrations did), ``nested lab``, ``recorded``
-    (its facts were recorded on real hosts), ``source`` (read in the source of libvirt or QEMU). volatile: looked at again
-    right before the start, and so it reads nothing of the hosts but what libvirt tells. first: decides whether
-    anything else can be said, and alone is evaluated for a host that does not answer or a domain that does not run.
+    possible; otherwise ``warn``.
+    evidence: ``lab`` (agrees with what real migrations did), ``nested lab``, ``recorded`` (its facts were recorded on
+    real hosts), ``source`` (read in the source of libvirt or QEMU).
+    volatile: looked at again right before the start; it reads nothing of the hosts but what libvirt tells.
+    first: decides whether anything else can be said; it alone is evaluated for a host that does not answer or a domain
+    that does not run.
     """
 
     id: str

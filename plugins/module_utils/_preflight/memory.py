@@ -23,9 +23,9 @@ def required_memory_mib(domain: DomainSnapshot) -> int:
 
     The maximum counts and not the balloon's current size: the guest may claim it at any time, and then the
     destination's OOM killer takes some guest. The overhead is an estimate with room: 240 MiB for QEMU's code, heap,
-    display memory and I/O buffers; 8 MiB a vCPU for its thread (KubeVirt reckons with the same); 2 % of the RAM for page
-    tables (0.2 % in each of two levels), dirty bitmaps and migration buffers. The RAM of a guest on huge pages comes out
-    of their pool and not out of free memory, so only the overhead is counted.
+    display memory and I/O buffers; 8 MiB a vCPU for its thread (KubeVirt reckons with the same); 2 % of the RAM for
+    page tables (0.2 % in each of two levels), dirty bitmaps and migration buffers. The RAM of a guest on huge pages
+    comes out of their pool and not out of free memory, so only the overhead is counted.
     """
     return needed_mib(domain["memory_mib"], domain["vcpus"], domain["hugepages"])
 

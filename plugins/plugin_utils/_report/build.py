@@ -47,8 +47,8 @@ def make_report(
     outcomes: t.Sequence[Outcome] | None,
     findings: t.Sequence[Finding],
     run_id: str | None = None,
-    started: str | None = None,
-    finished: str | None = None,
+    started: int | None = None,
+    finished: int | None = None,
     *,
     hosts: t.Sequence[HostSnapshot] = (),
     verified: bool = False,
@@ -58,7 +58,7 @@ def make_report(
     ``outcomes`` None says that nothing was tried yet: every move is reported as planned. A list, even an empty one,
     says that the run took place: a move without an outcome is then unknown, and counts as failed.
     ``verified`` says that hosts were asked after the moves: what has no proof then is not proven.
-    ``started`` and ``finished`` in ISO 8601. ``hosts``, as they were before the run, tell which domains were left out.
+    ``started`` and ``finished`` in Unix seconds. ``hosts``, as they were before the run, tell which domains were left out.
     """
     results = _results(plan["moves"], outcomes)
     verified = verified or any(result["proofs"] for result in results)

@@ -53,10 +53,8 @@ def table(report: Report) -> str:
 
 def _head(report: Report) -> list[str]:
     text = f"Run {report['run_id']}, plan {report['plan_digest'][:12]}, TLS {report['tls']}"
-    if report["started"] is not None:
-        text += f", started {report['started']}"
-    if report["finished"] is not None:
-        text += f", finished {report['finished']}"
+    if report["started"] is not None and report["finished"] is not None:
+        text += f", {report['finished'] - report['started']} s"
     lines = wrap(text, WIDTH)
     if report["summary"]["moved"] and not report["verified"]:
         lines += wrap("Not verified: no host was asked after the moves what runs there.", WIDTH)

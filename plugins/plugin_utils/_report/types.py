@@ -67,7 +67,7 @@ class Summary(t.TypedDict):
 
 
 class Report(t.TypedDict):
-    """``started`` and ``finished``: date and time in ISO 8601; None where the caller did not say.
+    """``started`` and ``finished``: Unix seconds; None where the caller did not say.
 
     ``verified``: hosts were asked after the moves. ``findings``: those that are not the reason of a stay.
     """
@@ -77,8 +77,8 @@ class Report(t.TypedDict):
     run_id: str
     plan_digest: str
     tls: str
-    started: str | None
-    finished: str | None
+    started: int | None
+    finished: int | None
     verified: bool
     summary: Summary
     rows: list[Row]

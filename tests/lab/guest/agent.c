@@ -11,7 +11,7 @@ typedef unsigned long u64;
 
 enum { SYS_write = 1, SYS_mmap = 9, SYS_nanosleep = 35, SYS_socket = 41, SYS_sendto = 44, SYS_recvfrom = 45,
        SYS_bind = 49, SYS_exit = 60, SYS_clock_gettime = 228 };
-enum { PAGE = 4096, BATCH_PAGES = 64 };
+enum { PAGE = 4096, BATCH_PAGES = 64, LINE_WORDS = 8 };
 
 static long call(long n, long a, long b, long c, long d, long e, long f)
 {
@@ -76,14 +76,15 @@ static const char *number(const char *text, u64 *value)
     return text;
 }
 
-/* Every word differs from its neighbours and from the last pass: neither zero pages, nor duplicates, nor xbzrle's
- * nearly equal pages. */
-static void fill(u64 *page, u64 seed)
+/* Every word written differs from its neighbours and from the last pass: no zero pages, no duplicates, nothing to
+ * compress. The first pass writes every word, later ones a word per cache line: under TCG that decides the rate. */
+static void fill(u64 *page, u64 seed, long step)
 {
     u64 *end = page + PAGE / 8;
     while (page < end) {
         seed = seed * 6364136223846793005UL + 1442695040888963407UL;
-        *page++ = seed | 1;
+        *page = seed | 1;
+        page += step;
     }
 }
 
@@ -102,7 +103,8 @@ static void dirty(const char *wanted)
     start = uptime_ns();
     for (;;) {
         for (i = 0; i < BATCH_PAGES; i++, written++)
-            fill((u64 *)(memory + written % pages * PAGE), start + (written + 1) * 0x9E3779B97F4A7C15UL);
+            fill((u64 *)(memory + written % pages * PAGE), start + (written + 1) * 0x9E3779B97F4A7C15UL,
+                 written < pages ? 1 : LINE_WORDS);
         if (!rate_mib_s)
             continue;
         due = start + written * 1000000000UL / (rate_mib_s * 256);
@@ -110,9 +112,7 @@ static void dirty(const char *wanted)
         if (now < due)
             pause_ns(due - now);
         else if (now - due > 1000000000UL) { /* stopped for a while: do not catch up in one burst */
-            start = now;
-            written %= pages;
-            start -= written * 1000000000UL / (rate_mib_s * 256);
+            start = now - written * 1000000000UL / (rate_mib_s * 256);
         }
     }
 }

@@ -35,7 +35,13 @@ def plan_of(*domains: str, source: str = "hv1", **changes: t.Any) -> t.Any:
 def outcome_of(domain: str, state: str = "moved", **changes: t.Any) -> t.Any:
     """An outcome as migrate returns it: nothing is verified yet."""
     running_on = {"moved": "hv2", "already_there": "hv2", "unknown": None}.get(state, "hv1")
-    own = {"domain": domain, "uuid": uuid_of(domain), "state": state, "running_on": running_on, "proofs": []}
+    own: dict[str, t.Any] = {
+        "domain": domain,
+        "uuid": uuid_of(domain),
+        "state": state,
+        "running_on": running_on,
+        "proofs": [],
+    }
     return example("Outcome", **{**own, **changes})
 
 

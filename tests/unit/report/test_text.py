@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._report.api import make_report, table
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._report.api import Summary, make_report, table
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._report.layout import (
     Column,
     columns_of,
@@ -17,7 +19,7 @@ from ansible_collections.livemig.libvirt.plugins.plugin_utils._report.layout imp
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._report.text import WIDTH, summary_line
 from tests.unit.report.samples import EXAMPLES, example, outcome_of, plan_of
 
-NOTHING_MEASURED = {
+NOTHING_MEASURED: dict[str, t.Any] = {
     "downtime": {"compute_ms": None, "libvirt_ms": None, "network_ms": None},
     "total_ms": None,
     "bytes": None,
@@ -27,8 +29,7 @@ NOTHING_MEASURED = {
 
 def test_the_whole_table() -> None:
     assert table(EXAMPLES["Report"]) == """\
-Run 20261120T101500Z-3f9a1c0b, plan 3f9a1c0b77de, TLS required, started 2026-11-20T10:15:00Z, finished
-2026-11-20T10:15:09Z
+Run 20261120T101500Z-3f9a1c0b, plan 3f9a1c0b77de, TLS required, 9 s
 
                           downtime ms
 domain  from  to   state  compute  libvirt  total s  sent MiB  iterations
@@ -156,11 +157,15 @@ def test_a_run_that_was_not_verified_says_so() -> None:
     assert "1 moved, 1 of them not proven," in table(moved)
 
 
+def summary_of(emptied: dict[str, bool]) -> Summary:
+    return {"planned": 0, "moved": 1, "unproven": 0, "stayed": 1, "failed": 0, "hosts_emptied": emptied}
+
+
 def test_the_summary_is_one_line_even_for_many_hosts() -> None:
     emptied = {f"hypervisor-{number}.example.com": number == 0 for number in range(100)}
-    line = summary_line({**EXAMPLES["Report"]["summary"], "hosts_emptied": emptied})
+    line = summary_line(summary_of(emptied))
     assert "hosts emptied: 1 of 100" in line
     assert line.endswith("(not: hypervisor-1.example.com and 98 more)")
     assert len(line) <= WIDTH
-    endless = summary_line({**EXAMPLES["Report"]["summary"], "hosts_emptied": {"x" * 120: False}})
+    endless = summary_line(summary_of({"x" * 120: False}))
     assert endless.endswith("hosts emptied: 0 of 1")

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Preflight: judge every domain against every destination. Pure: no libvirt, no files, no clock. The public face.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._model.api import SCHEMA, Answers, DomainSnapshot, Finding, HostSnapshot, LivemigError
+from . import engine
+from .check import Check, Policy, Problem, View
+from .memory import required_memory_mib
+from .questions import questions
+from .registry import CHECKS, registry
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "Policy",
+    "Problem",
+    "findings",
+    "judge",
+    "questions",
+    "registry",
+    "require_snapshots",
+    "required_memory_mib",
+    "volatile_findings",
+]
+
+
+def findings(
+    hosts: t.Sequence[HostSnapshot],
+    domains: t.Sequence[DomainSnapshot],
+    destinations: t.Sequence[str],
+    answers: Answers,
+    policy: Policy,
+) -> list[Finding]:
+    """What did not pass: failed, or could not be evaluated. The order depends on nothing but the names.
+
+    A domain is judged against every destination but its own host. Of a host without a snapshot, and of a domain that
+    does not run, the finding says just that, and it rules the moves out.
+    """
+    return engine.evaluate(_world(hosts, domains, destinations, answers, policy), CHECKS)
+
+
+def volatile_findings(
+    hosts: t.Sequence[HostSnapshot],
+    domains: t.Sequence[DomainSnapshot],
+    destinations: t.Sequence[str],
+    answers: Answers,
+    policy: Policy,
+) -> list[Finding]:
+    """The same for the checks whose facts can have changed since the plan was made.
+
+    They need no answers, and of the hosts nothing but what a libvirt connection tells.
+    """
+    world = _world(hosts, domains, destinations, answers, policy)
+    return engine.evaluate(world, [check for check in CHECKS if check.volatile])
+
+
+def judge(check: str, domain: DomainSnapshot, destination: str | None, problem: Problem) -> Finding:
+    """A finding of a later room, by a check of this one: what only shows when moves are seen together."""
+    view = View({}, domain_name=domain["name"], source_name=domain["host"], destination_name=destination)
+    return engine.finding(registry()[check], view, problem)
+
+
+def require_snapshots(kind: str, snapshots: t.Sequence[t.Mapping[str, t.Any]]) -> None:
+    """Raises LivemigError where one is not a snapshot of this kind and of this version's schema."""
+    for snapshot in snapshots:
+        if snapshot.get("kind") != kind or snapshot.get("schema") != SCHEMA:
+            raise LivemigError(
+                f"Snapshot {snapshot.get('name', '')} of a {kind}".replace("  ", " "),
+                value=f"kind {snapshot.get('kind')}, schema {snapshot.get('schema')}",
+                expected=f"kind {kind}, schema {SCHEMA}",
+                remedy=f"pass what livemig.libvirt.{kind}_info of this version returns",
+            )
+
+
+def _world(
+    hosts: t.Sequence[HostSnapshot],
+    domains: t.Sequence[DomainSnapshot],
+    destinations: t.Sequence[str],
+    answers: Answers,
+    policy: Policy,
+) -> engine.World:
+    return engine.World({host["name"]: host for host in hosts}, domains, destinations, answers, policy)

@@ -1,0 +1,240 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Checks of the guest itself: its state, its jobs, its memory, its network and its passed-through devices.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._model.api import Facts, UnknownFact
+from .check import Check, Problem, View, each, fact_in
+from .memory import needed_mib
+
+
+def _state(view: View) -> t.Iterator[Problem]:
+    state = view.domain.get("state")
+    if state == "running":
+        return
+    remedy = None
+    if view.silent is not None:
+        remedy = "nothing is wrong with it: start it to have it moved, or define it on another host by hand"
+    yield Problem(f"Domain {view.domain_name}", f"it is {state}", remedy=remedy)
+
+
+def _definition(view: View) -> t.Iterator[Problem]:
+    """Finds nothing where both facts are known: they go into the move."""
+    view.domain.get("persistent")
+    view.domain.get("autostart")
+    return iter(())
+
+
+def _block_jobs(view: View) -> t.Iterator[Problem]:
+    def judge(disk: Facts) -> t.Iterator[Problem]:
+        if disk.get("block_job"):
+            yield Problem(f"Disk {disk.get('target')} of domain {view.domain_name}", "a block job is active")
+
+    return each(view.domain.items("disks", "target"), judge)
+
+
+def _pci(view: View) -> t.Iterator[Problem]:
+    for hostdev in view.domain.get("hostdevs"):
+        if hostdev["type"] == "pci" and hostdev["teaming"] != "transient":
+            yield Problem(f"Domain {view.domain_name}", f"it holds the PCI device {hostdev['description']}")
+
+
+def _usb(view: View) -> t.Iterator[Problem]:
+    for hostdev in view.domain.get("hostdevs"):
+        if hostdev["type"] == "usb":
+            yield Problem(f"Domain {view.domain_name}", f"it holds the USB device {hostdev['description']}")
+
+
+def _capacity(view: View) -> t.Iterator[Problem]:
+    domain = view.domain
+    hugepages = domain.get("hugepages")
+    needed = needed_mib(domain.get("memory_mib"), domain.get("vcpus"), hugepages)
+    available = view.destination.get("memory.available_mib")
+    if available < needed:
+        yield Problem(
+            f"Memory of {view.destination_name}",
+            f"{available} MiB available",
+            expected=f"{needed} MiB for domain {view.domain_name}",
+        )
+    if hugepages:
+        yield Problem(
+            f"Memory of domain {view.domain_name}",
+            f"it is on huge pages, and those of {view.destination_name} are not counted in this version",
+            expected="enough free huge pages there",
+            remedy="look at HugePages_Free in /proc/meminfo of the destination",
+            severity="warning",
+        )
+
+
+def _bridges(view: View) -> t.Iterator[Problem]:
+    def judge(nic: Facts) -> t.Iterator[Problem]:
+        if nic.get("type") != "bridge":
+            return
+        bridge, port = nic.get("source"), nic.get("virtualport")
+        if port is not None:
+            raise UnknownFact(f"bridge {bridge} of NIC {nic.get('mac')} belongs to {port}, which is not observed")
+        if bridge not in view.destination.get("bridges"):
+            yield Problem(
+                f"NIC {nic.get('mac')} of domain {view.domain_name}",
+                f"its bridge {bridge} is not on {view.destination_name}",
+            )
+
+    return each(view.domain.items("interfaces", "mac"), judge)
+
+
+def _networks(view: View) -> t.Iterator[Problem]:
+    def judge(nic: Facts) -> t.Iterator[Problem]:
+        if nic.get("type") != "network":
+            return
+        name = nic.get("source")
+        active = {network["name"]: network["active"] for network in view.destination.get("networks")}
+        if not active.get(name):
+            how = "is not active" if name in active else "does not exist"
+            yield Problem(
+                f"NIC {nic.get('mac')} of domain {view.domain_name}",
+                f"its network {name} {how} on {view.destination_name}",
+            )
+
+    return each(view.domain.items("interfaces", "mac"), judge)
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="guest_state",
+        category="guest",
+        severity="error",
+        scope="domain",
+        title="The domain is running",
+        expected="running: this version moves only running domains",
+        remedy="find out why it does not run (virsh domstate --reason) and resume it",
+        evaluate=_state,
+        evidence="recorded",
+        volatile=True,
+        first=True,
+    ),
+    Check(
+        id="guest_job_active",
+        category="guest",
+        severity="error",
+        scope="domain",
+        title="No other job holds the domain",
+        expected="no job: libvirt runs one at a time",
+        remedy="wait until it has ended, or end it with virsh domjobabort",
+        evaluate=fact_in("domain", "job", ("none", "completed", "failed", "cancelled"), "Job of {who}"),
+        evidence="recorded",
+        volatile=True,
+    ),
+    Check(
+        id="snapshots_present",
+        category="storage",
+        severity="error",
+        scope="domain",
+        title="The domain has no libvirt snapshots",
+        expected="0: libvirt does not migrate a domain with snapshots",
+        remedy="delete them, or save their XML and make libvirt forget them (virsh snapshot-delete --metadata)",
+        evaluate=fact_in("domain", "snapshots", (0,), "Snapshots of {who}"),
+        evidence="recorded",
+        volatile=True,
+    ),
+    Check(
+        id="checkpoints_present",
+        category="storage",
+        severity="warning",
+        scope="domain",
+        title="The domain has no checkpoints",
+        expected="0: libvirt does not carry them to the destination",
+        remedy="make a full backup after the move, since incremental ones start anew",
+        evaluate=fact_in("domain", "checkpoints", (0,), "Checkpoints of {who}"),
+        evidence="recorded",
+    ),
+    Check(
+        id="flags_persist_policy",
+        category="config",
+        severity="error",
+        scope="domain",
+        title="It is known whether the domain is persistent and starts with its host",
+        expected="both facts, so that the definition and the autostart flag arrive with the guest",
+        remedy="look at virsh dominfo on the source",
+        evaluate=_definition,
+        on_unknown="stop",
+        evidence="recorded",
+    ),
+    Check(
+        id="block_job_active",
+        category="storage",
+        severity="error",
+        scope="domain",
+        title="No block job is active",
+        expected="none: libvirt does not migrate a domain with a block job",
+        remedy="wait until it has ended, or end it with virsh blockjob --abort",
+        evaluate=_block_jobs,
+        evidence="recorded",
+        volatile=True,
+    ),
+    Check(
+        id="hd_pci_plain",
+        category="hostdev",
+        severity="error",
+        scope="domain",
+        title="No PCI device is passed through without teaming",
+        expected="none, or a VF with <teaming type='transient'> that can be taken off for the migration",
+        remedy="detach it before the migration and attach one at the destination afterwards, or team the VF with a "
+        "virtio NIC",
+        evaluate=_pci,
+        volatile=True,
+    ),
+    Check(
+        id="hd_usb",
+        category="hostdev",
+        severity="warning",
+        scope="domain",
+        title="No USB device is passed through",
+        expected="none: the guest sees it unplugged, and the destination needs one like it",
+        remedy="detach it before the migration, or plug such a device in at the destination",
+        evaluate=_usb,
+    ),
+    Check(
+        id="mem_capacity_dest",
+        category="memory",
+        severity="error",
+        scope="pair",
+        title="The destination has the memory",
+        expected="the guest's maximum and what QEMU needs besides",
+        remedy="free memory there or choose another destination",
+        evaluate=_capacity,
+        on_unknown="stop",
+        evidence="recorded",
+        volatile=True,
+    ),
+    Check(
+        id="net_bridge_exists",
+        category="network",
+        severity="error",
+        scope="pair",
+        title="The destination has the domain's bridges",
+        expected="a bridge of the same name on both hosts",
+        remedy="create the bridge there, connected to the same network",
+        evaluate=_bridges,
+        evidence="recorded",
+    ),
+    Check(
+        id="net_libvirt_network_active",
+        category="network",
+        severity="error",
+        scope="pair",
+        title="The domain's libvirt networks are active at the destination",
+        expected="an active network of the same name on both hosts",
+        remedy="define and start it there (virsh net-define, net-start, net-autostart)",
+        evaluate=_networks,
+        evidence="recorded",
+        volatile=True,
+    ),
+)

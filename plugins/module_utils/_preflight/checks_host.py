@@ -1,0 +1,285 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Checks of hosts, of their versions, and of who is already at the destination.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .check import Check, Problem, View, facts_differ, unknown, version_not_less
+from .questions import cpu_key, path_key
+
+_MINOR = 1000
+
+
+def _alive(view: View) -> t.Iterator[Problem]:
+    if view.silent is not None:
+        yield Problem(f"Host {view.source_name or view.destination_name}", f"it could not be observed: {view.silent}")
+
+
+def _ports_free(view: View) -> t.Iterator[Problem]:
+    if view.role != "destination":
+        return
+    first, last = view.host.get("migration_ports.first"), view.host.get("migration_ports.last")
+    in_use = view.host.get("migration_ports.in_use")
+    if last - first + 1 - in_use < 1:
+        yield Problem(f"Migration ports of {view.destination_name}", f"all of {first} to {last} are taken")
+
+
+def _uuid_running(view: View) -> t.Iterator[Problem]:
+    uuid = view.domain.get("uuid")
+    for other in view.destination.get("domains"):
+        if other["uuid"] == uuid and other["active"]:
+            yield Problem(f"Domain {view.domain_name}", f"UUID {uuid} is active on {view.destination_name} too")
+
+
+def _name_conflict(view: View) -> t.Iterator[Problem]:
+    uuid = view.domain.get("uuid")
+    for other in view.destination.get("domains"):
+        if other["name"] == view.domain_name and other["uuid"] != uuid:
+            yield Problem(
+                f"Name {view.domain_name}",
+                f"on {view.destination_name} another domain has it, with UUID {other['uuid']}",
+            )
+
+
+def _defined_differs(view: View) -> t.Iterator[Problem]:
+    uuid = view.domain.get("uuid")
+    for other in view.destination.get("domains"):
+        if other["uuid"] == uuid and not other["active"]:
+            yield Problem(f"Domain {view.domain_name}", f"{view.destination_name} has a definition of it already")
+
+
+def _emulator(view: View) -> t.Iterator[Problem]:
+    path = view.domain.get("emulator")
+    if path in [emulator["path"] for emulator in view.destination.get("emulators")]:
+        return
+    # Capabilities name one binary for each architecture, by the first match in PATH: a merged /usr shows as /bin one
+    # time and as /usr/bin another (seen on libvirt 11.3). So what is not listed is looked for.
+    if not view.answer(view.destination_name, path_key(path)).get("exists"):
+        yield Problem(f"Emulator of domain {view.domain_name}", f"there is no {path} on {view.destination_name}")
+
+
+def _of_arch(view: View, fact: str) -> tuple[str, list[str]]:
+    """The guest's architecture and what the destination's emulators for it offer."""
+    arch = view.domain.get("arch")
+    emulators = [emulator for emulator in view.destination.get("emulators") if emulator["arch"] == arch]
+    return arch, sorted({value for emulator in emulators for value in emulator[fact]})
+
+
+def _machine(view: View) -> t.Iterator[Problem]:
+    arch, machines = _of_arch(view, "machines")
+    machine = view.domain.get("machine")
+    if machines and machine not in machines:
+        yield Problem(
+            f"Machine type of domain {view.domain_name}", f"{view.destination_name} has no {machine} for {arch} guests"
+        )
+
+
+def _driver(view: View) -> t.Iterator[Problem]:
+    arch, virt_types = _of_arch(view, "virt_types")
+    wanted = view.domain.get("virt_type")
+    if wanted not in virt_types:
+        offered = ", ".join(virt_types) or "no emulator at all"
+        yield Problem(
+            f"Virtualisation of domain {view.domain_name}",
+            f"it is {wanted} on {arch}, and {view.destination_name} offers {offered} for {arch}",
+        )
+
+
+def _cpu(view: View) -> t.Iterator[Problem]:
+    key = cpu_key(view.domain)
+    if key is None:
+        return
+    answer = view.answer(view.destination_name, key)
+    result = answer.get("result")
+    if result == "error":
+        yield unknown(f"libvirt on {view.destination_name} could not compare")
+    elif result not in ("identical", "superset"):
+        reason = answer.get("reason") or result
+        yield Problem(f"CPU of domain {view.domain_name}", f"{view.destination_name} does not provide it: {reason}")
+
+
+def _passthrough(view: View) -> t.Iterator[Problem]:
+    xml = view.domain.get("cpu_xml") or ""
+    for mode in ("host-passthrough", "maximum"):
+        if f'mode="{mode}"' in xml.split(">")[0]:
+            yield Problem(f"CPU mode of domain {view.domain_name}", mode)
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="host_daemon_alive",
+        category="host",
+        severity="error",
+        scope="host",
+        title="The host answers",
+        expected="a host that can be reached and a libvirt daemon that answers",
+        remedy="make SSH, the user's rights and the libvirt daemon work there, or leave the host out; "
+        "nothing else about it could be evaluated",
+        evaluate=_alive,
+        evidence="recorded",
+        first=True,
+    ),
+    Check(
+        id="host_not_same",
+        category="host",
+        severity="error",
+        scope="link",
+        title="Source and destination are two hosts",
+        expected="two different host UUIDs",
+        remedy="if they are two machines with the same firmware UUID, set host_uuid or host_uuid_source in "
+        "libvirtd.conf on one of them and restart its daemon",
+        evaluate=facts_differ("uuid", "Host UUID"),
+        evidence="recorded",
+        volatile=True,
+    ),
+    Check(
+        id="host_hostname_distinct",
+        category="host",
+        severity="error",
+        scope="link",
+        title="Source and destination have different host names",
+        expected="two different host names: libvirt refuses to migrate to its own name",
+        remedy="give the hosts different names (hostnamectl set-hostname) and restart the libvirt daemon",
+        evaluate=facts_differ("hostname", "Host name"),
+        evidence="recorded",
+        volatile=True,
+    ),
+    Check(
+        id="version_libvirt_direction",
+        category="version",
+        severity="warning",
+        scope="link",
+        title="libvirt at the destination is not older",
+        expected="the source's version or newer",
+        remedy="upgrade libvirt at the destination first, or choose another destination",
+        evaluate=version_not_less("libvirt_version", "libvirt"),
+        evidence="recorded",
+    ),
+    Check(
+        id="version_qemu_direction",
+        category="version",
+        severity="error",
+        scope="link",
+        title="QEMU at the destination is not older",
+        expected="the source's version or newer",
+        remedy="upgrade QEMU at the destination first, or choose another destination: QEMU supports migration "
+        "to newer versions only",
+        evaluate=version_not_less("qemu_version", "QEMU", hard_below=_MINOR),
+        evidence="recorded",
+    ),
+    Check(
+        id="host_migration_ports_free",
+        category="host",
+        severity="error",
+        scope="host",
+        title="The destination has a free migration port",
+        expected="at least one free port",
+        remedy="widen migration_port_min and migration_port_max in qemu.conf, and keep other programs out of the range "
+        "with net.ipv4.ip_local_reserved_ports",
+        evaluate=_ports_free,
+        evidence="recorded",
+    ),
+    Check(
+        id="dst_domain_uuid_running",
+        category="host",
+        severity="error",
+        scope="pair",
+        title="The domain is not active at the destination",
+        expected="a domain that is active on one host only",
+        remedy="find out which of the two is the real one before anything else: two that write to one disk destroy it; "
+        "a paused one that a failed migration left behind is destroyed there once the source is seen to run",
+        evaluate=_uuid_running,
+        on_unknown="stop",
+        evidence="recorded",
+        volatile=True,
+    ),
+    Check(
+        id="dst_domain_name_conflict",
+        category="host",
+        severity="error",
+        scope="pair",
+        title="No other domain at the destination has the name",
+        expected="a name that is free there, or that belongs to the same UUID",
+        remedy="rename one of the two domains (virsh domrename, while it is shut off), or choose another destination",
+        evaluate=_name_conflict,
+        evidence="recorded",
+        volatile=True,
+    ),
+    Check(
+        id="dst_domain_defined_differs",
+        category="host",
+        severity="warning",
+        scope="pair",
+        title="The destination has no definition of the domain yet",
+        expected="no definition there",
+        remedy="none is needed for a persistent domain, whose definition replaces the one there; of a transient domain "
+        "the old one stays: undefine it there if it is not wanted",
+        evaluate=_defined_differs,
+        evidence="recorded",
+    ),
+    Check(
+        id="host_emulator_path",
+        category="host",
+        severity="error",
+        scope="pair",
+        title="The destination has the domain's emulator",
+        expected="the same emulator path on both hosts",
+        remedy="install QEMU there, or make the path a link to the emulator there",
+        evaluate=_emulator,
+        evidence="recorded",
+    ),
+    Check(
+        id="version_driver_type_match",
+        category="version",
+        severity="error",
+        scope="pair",
+        title="The destination runs guests of this kind",
+        expected="the same architecture and virtualisation type on both hosts",
+        remedy="switch on VT-x or SVM in the firmware and load kvm_intel or kvm_amd where kvm is missing, or choose "
+        "another destination",
+        evaluate=_driver,
+        evidence="recorded",
+    ),
+    Check(
+        id="machine_type_supported",
+        category="machine",
+        severity="error",
+        scope="pair",
+        title="The destination has the machine type",
+        expected="a QEMU that knows this machine type",
+        remedy="choose a destination whose QEMU has it (virsh capabilities lists them); another machine type needs a "
+        "power cycle of the guest",
+        evaluate=_machine,
+        evidence="recorded",
+    ),
+    Check(
+        id="cpu_hypervisor_compare",
+        category="cpu",
+        severity="error",
+        scope="pair",
+        title="The destination provides the guest's CPU",
+        expected="a hypervisor with all features of the guest's CPU",
+        remedy="choose a destination with these features, or give the guest a CPU model that all hosts provide (virsh "
+        "hypervisor-cpu-baseline) and power-cycle it",
+        evaluate=_cpu,
+        evidence="recorded",
+    ),
+    Check(
+        id="cpu_host_passthrough",
+        category="cpu",
+        severity="warning",
+        scope="domain",
+        title="The guest's CPU does not depend on the host",
+        expected="a named CPU model: with this mode libvirt compares nothing and the guest sees whatever the host has",
+        remedy="migrate only between hosts with the same CPU, microcode, kernel and QEMU, or use host-model",
+        evaluate=_passthrough,
+        evidence="recorded",
+    ),
+)

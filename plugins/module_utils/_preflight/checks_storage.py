@@ -1,0 +1,236 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Checks of disks.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .._model.api import Facts, UnknownFact
+from . import identity
+from .check import Check, Problem, View, each, unknown
+from .questions import ASKED_PATHS, path_key
+
+Judge = t.Callable[[View, Facts], t.Iterable[Problem]]
+
+# From virFileIsSharedFSType() in libvirt's src/util/virfile.c; the same in 9.0.0 and 11.3.0 but for BeeGFS (NEWS 9.6).
+_LIBVIRT_SHARED = frozenset(
+    ("acfs", "afs", "ceph", "fuse.glusterfs", "fuse.quobyte", "gfs2", "gpfs", "nfs", "nfs4", "ocfs2")
+)
+_BEEGFS_SINCE = 9006000
+# libvirt knows SMB by the magic number of protocol 1 only; mountinfo does not tell the protocol.
+_SMB = frozenset(("cifs", "smb3"))
+# shared_filesystems of qemu.conf is not in 9.0.0; NEWS of 11.5 speaks of it for 11.1.
+_DECLARED_NOT_IN, _DECLARED_SINCE = 9000000, 11001000
+# From virFileIsClusterFS(): libvirt and the file system itself keep the caches of the hosts coherent.
+_CLUSTER_FS = frozenset(("ceph", "fuse.glusterfs", "gfs2", "ocfs2"))
+_DIRECT = frozenset(("none", "directsync"))
+_LOCAL_SERVER = re.compile(r"localhost|127\.\d+\.\d+\.\d+|\[?::1\]?|/.*")
+_MEDIA = frozenset(("cdrom", "floppy"))
+_MAY_BE_MISSING = frozenset(("optional", "requisite"))
+
+
+def _each_disk(judge: Judge) -> t.Callable[[View], t.Iterable[Problem]]:
+    """The judge over every disk that has a source at all."""
+
+    def evaluate(view: View) -> t.Iterable[Problem]:
+        disks = [disk for disk in view.domain.items("disks", "target") if _has_source(disk)]
+        return each(disks, lambda disk: judge(view, disk))
+
+    return evaluate
+
+
+def _has_source(disk: Facts) -> bool:
+    """An empty drive has a type of a local file and no path; of the other types libvirt demands a source."""
+    return disk.get("type") not in ("file", "block", "dir") or bool(disk.get("path"))
+
+
+def _is_media(disk: Facts) -> bool:
+    return disk.get("device") in _MEDIA or bool(disk.get("readonly"))
+
+
+def _what(view: View, disk: Facts) -> str:
+    return f"Disk {disk.get('target')} of domain {view.domain_name}"
+
+
+def _there(view: View, disk: Facts) -> Facts:
+    return view.answer(view.destination_name, path_key(disk.get("path")))
+
+
+def _shared_fs(view: View, disk: Facts) -> t.Iterator[Problem]:
+    kind = disk.get("type")
+    if disk.get("readonly") or kind in ("network", "block", "vhostuser", "vhostvdpa", "dir"):
+        return
+    if kind == "nvme":
+        yield Problem(_what(view, disk), "an NVMe device of the source, used directly")
+        return
+    if kind != "file":
+        raise UnknownFact(f"the file system behind disk {disk.get('target')} of type {kind} is not observed")
+    fs_type = disk.get("identity.fs_type")
+    if not _libvirt_takes_for_shared(view, disk, fs_type):
+        yield Problem(_what(view, disk), f"{disk.get('path')} is on {fs_type} ({disk.get('identity.mount_source')})")
+
+
+def _libvirt_takes_for_shared(view: View, disk: Facts, fs_type: str) -> bool:
+    if fs_type in _LIBVIRT_SHARED:
+        return True
+    version = view.source.get("libvirt_version")
+    if fs_type == "beegfs" and version >= _BEEGFS_SINCE:
+        return True
+    if disk.get("identity.declared_shared") and version > _DECLARED_NOT_IN:
+        if version >= _DECLARED_SINCE:
+            return True
+        raise UnknownFact(
+            "whether this libvirt has shared_filesystems in qemu.conf is not known of versions below 11.1"
+        )
+    if fs_type in _SMB:
+        raise UnknownFact(f"libvirt takes {fs_type} for shared or not, depending on the protocol version of the mount")
+    return False
+
+
+def _path_exists(view: View, disk: Facts) -> t.Iterator[Problem]:
+    kind = disk.get("type")
+    if _is_media(disk) or kind not in ASKED_PATHS:
+        return
+    there = _there(view, disk)
+    if not there.get("exists"):
+        yield Problem(_what(view, disk), f"there is no {disk.get('path')} on {view.destination_name}")
+    elif there.get("kind") not in (kind, "block"):
+        yield Problem(_what(view, disk), f"{disk.get('path')} is a {there.get('kind')} on {view.destination_name}")
+
+
+def _media_present(view: View, disk: Facts) -> t.Iterator[Problem]:
+    if not _is_media(disk) or disk.get("type") not in ASKED_PATHS or disk.get("startup_policy") in _MAY_BE_MISSING:
+        return
+    if not _there(view, disk).get("exists"):
+        yield Problem(_what(view, disk), f"there is no {disk.get('path')} on {view.destination_name}")
+
+
+def _same_object(view: View, disk: Facts) -> t.Iterator[Problem]:
+    if disk.get("readonly"):
+        return
+    kind, what = disk.get("type"), _what(view, disk)
+    if kind == "network":
+        local = [host for host in disk.get("hosts") if _LOCAL_SERVER.fullmatch(host)]
+        if local:
+            yield unknown(f"its server {', '.join(local)} is another one on every host", what)
+        return
+    if kind not in ASKED_PATHS:
+        yield unknown(f"disks of type {kind} cannot be compared in this version", what)
+        return
+    there = _there(view, disk)
+    if not there.get("exists"):
+        return  # disk_path_exists_dest says so
+    here = Facts(f"{disk.get('path')} on {view.source_name}", disk.get("identity"))
+    verdict, why = identity.compare(here, there)
+    if verdict == "different":
+        yield Problem(what, f"{view.source_name} and {view.destination_name} have different files: {why}")
+    elif verdict == "unknown":
+        yield unknown(f"{disk.get('path')}: {why}", what, _SAME_REMEDY)
+
+
+def _cache_mode(view: View, disk: Facts) -> t.Iterator[Problem]:
+    cache = disk.get("cache")
+    if disk.get("readonly") or cache in _DIRECT:
+        return
+    if cache == "unsafe":
+        yield Problem(_what(view, disk), "cache=unsafe, so that QEMU ignores the guest's flushes")
+        return
+    kind = disk.get("type")
+    if disk.get("shareable") or kind == "network" or (kind == "file" and disk.get("identity.fs_type") in _CLUSTER_FS):
+        return
+    yield Problem(_what(view, disk), f"cache={cache}, which uses the host's page cache", severity="warning")
+
+
+def _transient(view: View, disk: Facts) -> t.Iterator[Problem]:
+    if disk.get("transient"):
+        yield Problem(_what(view, disk), "it is transient")
+
+
+_SAME_REMEDY = (
+    "mount the same export under the same server name on both hosts; where the file system has no such name, and both "
+    "hosts really share it, list its folder in shared_filesystems of qemu.conf on both (libvirt 11.1 or newer). "
+    "Local disks cannot move in this version"
+)
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="disk_shared_fs_type",
+        category="storage",
+        severity="error",
+        scope="domain",
+        title="libvirt takes the disk's file system for shared",
+        expected="shared storage: NFS, CephFS, GlusterFS, GFS2, OCFS2, GPFS, AFS, Quobyte, ACFS, BeeGFS (libvirt 9.6), "
+        "or a folder in shared_filesystems of qemu.conf (libvirt 11.1)",
+        remedy="move the disk to shared storage; if it is on shared storage that libvirt does not know, list its "
+        "folder in shared_filesystems of qemu.conf on all hosts",
+        evaluate=_each_disk(_shared_fs),
+        evidence="recorded",
+        volatile=True,
+    ),
+    Check(
+        id="disk_path_exists_dest",
+        category="storage",
+        severity="error",
+        scope="pair",
+        title="The destination has the disk's path",
+        expected="the same path on both hosts",
+        remedy="mount the storage there, activate the volume or log in to the target",
+        evaluate=_each_disk(_path_exists),
+        evidence="recorded",
+    ),
+    Check(
+        id="disk_same_object",
+        category="storage",
+        severity="error",
+        scope="pair",
+        title="Both hosts see the same disk",
+        expected="proof that both hosts see the same file",
+        remedy="mount the storage of the source there; the file that is there now would be taken for the guest's disk",
+        evaluate=_each_disk(_same_object),
+        on_unknown="stop",
+        evidence="recorded",
+    ),
+    Check(
+        id="disk_readonly_media_present",
+        category="storage",
+        severity="error",
+        scope="pair",
+        title="The destination has the domain's media",
+        expected="the same path on both hosts, or startupPolicy='optional'",
+        remedy="eject it (virsh change-media --eject), or copy it there",
+        evaluate=_each_disk(_media_present),
+        evidence="recorded",
+    ),
+    Check(
+        id="disk_cache_mode",
+        category="storage",
+        severity="error",
+        scope="domain",
+        title="The disk's cache mode is safe for a migration",
+        # libvirt refused these modes itself until QEMU could drop its caches at the switchover (QEMU 4.0); since then
+        # its rule never fires (qemuMigrationSrcIsSafe), and dropping is best effort: mapped and locked pages stay.
+        expected="cache=none or directsync",
+        remedy="set it in the domain's definition and power-cycle the guest",
+        evaluate=_each_disk(_cache_mode),
+        evidence="recorded",
+        volatile=True,
+    ),
+    Check(
+        id="disk_transient",
+        category="storage",
+        severity="error",
+        scope="domain",
+        title="No disk is transient",
+        expected="disks whose changes are kept: libvirt does not migrate others",
+        remedy="power-cycle the guest without <transient/>, or leave it here",
+        evaluate=_each_disk(_transient),
+        volatile=True,
+    ),
+)

@@ -1,0 +1,63 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether two hosts see the same file under a path. Both "same" and "different" need positive proof.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .._model.api import Facts
+
+NETWORK_FS = frozenset(("ceph", "cifs", "fuse.glusterfs", "lustre", "nfs", "nfs4", "smb3"))
+"""File systems whose mount source names a server or a cluster, the same one for every host that writes it so.
+
+Not among them: gfs2 and ocfs2 (a block device, whose name says nothing on another host), gpfs (the name of a file
+system, not of its cluster), and those that show no source at all, such as beegfs, afs and ceph-fuse.
+"""
+
+# No server at all, or the host itself: "localhost:/export" is another server on every host.
+_LOOPBACK = re.compile(r"^(|localhost|127\.\d+\.\d+\.\d+|\[?::1\]?):|^//(localhost|127\.\d+\.\d+\.\d+)/")
+
+# GlusterFS takes the inode from the file's random gfid, so that equal ones mean the same file whoever is asked.
+_GLOBAL_INODES = frozenset(("fuse.glusterfs",))
+
+
+def compare(source: Facts, destination: Facts) -> tuple[str, str]:
+    """("same" | "different" | "unknown", why) for two PathIdentity of the same path. Raises UnknownFact.
+
+    Sizes and times are not looked at: those of a file in use differ from one look to the next.
+    """
+    if not source.get("exists"):
+        return "unknown", "the source does not find the path itself: the guest may hold a deleted file"
+    kinds = {source.get("kind"), destination.get("kind")}
+    if kinds != {"file"}:
+        return "unknown", "only files can be compared in this version, and this is " + " and ".join(sorted(kinds))
+    inodes = source.get("inode"), destination.get("inode")
+    if _same_export(source, destination):
+        if inodes[0] != inodes[1]:
+            return "different", f"{source.get('mount_source')} shows inode {inodes[0]} here and {inodes[1]} there"
+        if source.get("relative") == destination.get("relative"):
+            return "same", f"inode {inodes[0]} of {source.get('mount_source')}"
+    if source.get("declared_shared") and destination.get("declared_shared"):
+        if inodes[0] == inodes[1]:
+            return "same", f"inode {inodes[0]} of a folder that both hosts declare as shared"
+        return "unknown", f"both hosts declare the folder as shared, but the inodes are {inodes[0]} and {inodes[1]}"
+    return "unknown", (
+        f"it is on {_place(source)} here and on {_place(destination)} there, and nothing proves that they are one"
+    )
+
+
+def _same_export(source: Facts, destination: Facts) -> bool:
+    fs_types = {source.get("fs_type"), destination.get("fs_type")}
+    if not fs_types <= NETWORK_FS or source.get("mount_source") != destination.get("mount_source"):
+        return False
+    return fs_types <= _GLOBAL_INODES or not _LOOPBACK.match(source.get("mount_source"))
+
+
+def _place(identity: Facts) -> str:
+    return f"{identity.get('fs_type')} ({identity.get('mount_source')})"

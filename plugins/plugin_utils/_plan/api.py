@@ -1,0 +1,71 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Plan: place the domains of the hosts to empty. Pure, controller only. The public face of the room.
+
+Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import typing as t
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import (
+    SCHEMA,
+    DomainSnapshot,
+    Finding,
+    HostSnapshot,
+    LivemigError,
+    Plan,
+)
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import Policy
+
+from .place import DEFAULT_RESERVE_MIB, place, rooms
+from .text import table
+
+__all__ = ["DEFAULT_RESERVE_MIB", "digest", "make_plan", "table"]
+
+
+def make_plan(
+    hosts: t.Sequence[HostSnapshot],
+    domains: t.Sequence[DomainSnapshot],
+    findings: t.Sequence[Finding],
+    sources: t.Sequence[str],
+    destinations: t.Sequence[str],
+    policy: Policy,
+) -> Plan:
+    """Who goes where. Domains of other hosts than ``sources`` are left out; each of the rest moves or stays.
+
+    policy: ``tls``, ``uris``, ``addresses``, ``memory_reserve_mib``. Raises LivemigError where nobody could move
+    anywhere, or where the way to a destination that is used is not given.
+    """
+    if not destinations:
+        raise LivemigError(
+            "Destinations",
+            value="none",
+            expected="one or more hosts that may take domains",
+            remedy="name them in destinations",
+        )
+    chosen = [domain for domain in domains if domain["host"] in sources]
+    reserve = policy.get("memory_reserve_mib", DEFAULT_RESERVE_MIB)
+    moves, stays = place(chosen, rooms(hosts, destinations, reserve), findings, policy)
+    plan: Plan = {
+        "schema": SCHEMA,
+        "kind": "plan",
+        "digest": "",
+        "tls": policy.get("tls", "required"),
+        "sources": list(sources),
+        "destinations": list(destinations),
+        "moves": moves,
+        "stays": stays,
+    }
+    return {**plan, "digest": digest(plan)}
+
+
+def digest(plan: Plan) -> str:
+    """SHA-256 of the plan as canonical JSON (keys sorted, no spaces) without its digest."""
+    rest = {key: value for key, value in plan.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
