@@ -53,7 +53,7 @@ _ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """Judge and issue certificates on the controller."""
 
     _supports_check_mode = True

@@ -88,7 +88,7 @@ options:
     description:
       - Folder on the controller for a made CA. It is created with mode C(0700) when a certificate is issued.
       - The default is a folder C(livemig-ca) beside the inventory; beside the playbook when there is no inventory
-        file. If the inventory is a folder, the CA's is beside it, since Ansible reads everything in an inventory folder.
+        file. If the inventory is a folder, the CA's is beside that one, since Ansible reads all files in it.
     type: path
   ca_name:
     description:

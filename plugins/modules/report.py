@@ -32,7 +32,7 @@ attributes:
     support: full
 options:
   plan:
-    description: The plan of the run, as the module P(livemig.libvirt.plan#module) returned it.
+    description: The plan of the run, as M(livemig.libvirt.plan) returned it.
     type: dict
     required: true
   outcomes:
@@ -60,7 +60,7 @@ options:
     elements: dict
     default: []
   findings:
-    description: What preflight found, as the module P(livemig.libvirt.preflight#module) returned it.
+    description: What preflight found, as M(livemig.libvirt.preflight) returned it.
     type: list
     elements: dict
     default: []

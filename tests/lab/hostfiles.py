@@ -15,7 +15,7 @@ host_uuid = "{uuid}"
 log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
 """
 
-# Unknown keys (shared_filesystems before libvirt 10.9) are ignored by older daemons.
+# Daemons that do not know shared_filesystems yet ignore it.
 QEMU_CONF = """\
 user = "root"
 group = "root"

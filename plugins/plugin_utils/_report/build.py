@@ -26,6 +26,7 @@ from .types import Failure, LeftOut, Report, Row, Summary
 
 ARRIVED = ("moved", "already_there")
 NOT_FAILED = (*ARRIVED, "planned")
+INACTIVE = ("shutoff", "crashed")
 RUN_ID_DIGITS = 12
 
 _NO_DOWNTIME: Downtime = {"compute_ms": None, "libvirt_ms": None, "network_ms": None}
@@ -58,7 +59,8 @@ def make_report(
     ``outcomes`` None says that nothing was tried yet: every move is reported as planned. A list, even an empty one,
     says that the run took place: a move without an outcome is then unknown, and counts as failed.
     ``verified`` says that hosts were asked after the moves: what has no proof then is not proven.
-    ``started`` and ``finished`` in Unix seconds. ``hosts``, as they were before the run, tell which domains were left out.
+    ``started`` and ``finished`` in Unix seconds. ``hosts``, as they were before the run, tell which domains were left
+    out.
     """
     results = _results(plan["moves"], outcomes)
     verified = verified or any(result["proofs"] for result in results)
@@ -213,7 +215,7 @@ def _summary(
 ) -> Summary:
     states = [result["state"] for result, _doubts in judged]
     occupied = {entry["source"] for entry in left_out} | {
-        stay["source"] for stay in plan["stays"] if stay["state"] != "shutoff"
+        stay["source"] for stay in plan["stays"] if stay["state"] not in INACTIVE
     }
     arrived = [(result, doubts) for result, doubts in judged if result["state"] in ARRIVED]
     return {

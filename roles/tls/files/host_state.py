@@ -187,17 +187,30 @@ def _collect_jobs(answer: dict[str, Any]) -> None:
     try:
         connection = libvirt.open("qemu:///system")
         for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
-            with contextlib.suppress(libvirt.libvirtError):  # it went away, and its job with it
-                stats = domain.jobStats()
-                if stats.get("type", 0) != libvirt.VIR_DOMAIN_JOB_NONE:
-                    operation = operations.get(stats.get("operation"), "unknown")
-                    answer["jobs"].append({"domain": domain.name(), "operation": operation})
+            operation = _operation(libvirt, domain, operations)
+            if operation is not None:
+                answer["jobs"].append({"domain": domain.name(), "operation": operation})
         answer["error"] = None
     except libvirt.libvirtError as error:
         absent = error.get_error_code() == libvirt.VIR_ERR_SYSTEM_ERROR and re.search(
             "Connection refused|No such file", str(error)
         )
         answer["error"] = None if absent else str(error)
+
+
+def _operation(libvirt: Any, domain: Any, operations: dict[int, str]) -> str | None:
+    try:
+        stats = domain.jobStats()
+    except libvirt.libvirtError as error:
+        # The destination of a migration refuses the question (qemu_driver.c: "migration statistics are available only
+        # on the source host"). Only a domain that went away meanwhile has no job any more.
+        with contextlib.suppress(libvirt.libvirtError):
+            if domain.isActive():
+                return "incoming migration" if "source host" in str(error) else f"unknown job ({error})"
+        return None
+    if stats.get("type", 0) == libvirt.VIR_DOMAIN_JOB_NONE:
+        return None
+    return operations.get(stats.get("operation", -1), "unknown job")
 
 
 def _account(name: str) -> pwd.struct_passwd | None:

@@ -103,6 +103,12 @@ def test_where_it_is_not_proven_where_a_domain_runs_the_remedy_is_to_look_first(
     assert "virsh list --all" in report["failures"][0]["remedy"]
 
 
+@pytest.mark.parametrize("running_on", ["hv1", None])
+def test_a_source_is_not_empty_where_a_domain_is_not_known_to_run_elsewhere(running_on: str | None) -> None:
+    report = make_report(plan_of("web1"), [outcome_of("web1", running_on=running_on)], [])
+    assert report["summary"]["hosts_emptied"] == {"hv1": False}
+
+
 def test_a_missing_proof_is_a_doubt_and_the_source_is_not_empty() -> None:
     report = verified([outcome_of("web1")], proofs_of("web1", host="hv2"), {}, plan=plan_of("web1"))
     assert report["summary"]["unproven"] == 1
@@ -146,7 +152,9 @@ def test_a_domain_that_moved_with_an_error_is_named() -> None:
     assert report["summary"]["failed"] == 0
 
 
-@pytest.mark.parametrize(("state", "emptied"), [("running", False), ("paused", False), ("shutoff", True)])
+@pytest.mark.parametrize(
+    ("state", "emptied"), [("running", False), ("paused", False), ("shutoff", True), ("crashed", True)]
+)
 def test_a_stay_keeps_its_host_occupied_while_it_is_active(state: str, emptied: bool) -> None:
     stay = {**example("Plan")["stays"][0], "state": state}
     report = make_report(plan_of(stays=[stay]), [], [])
@@ -183,7 +191,7 @@ def test_findings_that_explain_a_stay_are_not_repeated() -> None:
 def test_the_default_run_id_follows_from_the_plan_alone() -> None:
     first, again = (make_report(plan_of("web1"), None, [])["run_id"] for _ in range(2))
     other = make_report(plan_of("web1", digest="ff" * 32), None, [])["run_id"]
-    assert first == again == "plan-3f9a1c0b77de"
+    assert first == again == f"plan-{example('Plan')['digest'][:12]}"
     assert other == "plan-ffffffffffff"
 
 

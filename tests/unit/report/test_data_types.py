@@ -11,6 +11,8 @@ import typing as t
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model import types as model
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api as preflight
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.api import digest
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._report import api
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._report import types as report
 from tests.unit.report.samples import EXAMPLES, PAGE
@@ -105,6 +107,18 @@ def test_the_example_of_a_report_is_the_report_on_the_other_examples() -> None:
         shown_report["finished"],
         hosts=[EXAMPLES["HostSnapshot"]],
     )
+
+
+def test_the_digest_of_the_example_is_its_digest() -> None:
+    assert EXAMPLES["Plan"]["digest"] == digest(EXAMPLES["Plan"])
+
+
+def test_the_checks_of_the_examples_exist() -> None:
+    finding = EXAMPLES["Finding"]
+    check = preflight.registry()[finding["check"]]
+    assert {key: finding[key] for key in ("category", "severity", "scope", "remedy", "evidence")} == {
+        key: getattr(check, key) for key in ("category", "severity", "scope", "remedy", "evidence")
+    }
 
 
 def test_misfits_are_found() -> None:

@@ -124,3 +124,40 @@ def test_a_pair_without_a_key(script: types.ModuleType, tmp_path: pathlib.Path) 
     assert script.pair_state(str(tmp_path / "c.pem"), str(tmp_path / "k.pem"))["key"] == "missing"
     (tmp_path / "k.pem").write_text("rubbish")
     assert script.pair_state(str(tmp_path / "c.pem"), str(tmp_path / "k.pem"))["key"] == "mismatch"
+
+
+class LibvirtError(Exception):
+    pass
+
+
+class Domain:
+    """A domain whose job is asked for: either stats or an error, and whether it is still there."""
+
+    def __init__(self, answer: dict[str, int] | str, active: bool = True) -> None:
+        self.answer, self.active = answer, active
+
+    def jobStats(self) -> dict[str, int]:
+        if isinstance(self.answer, str):
+            raise LibvirtError(self.answer)
+        return self.answer
+
+    def isActive(self) -> bool:
+        return self.active
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        (Domain({"type": 0}), None),
+        (Domain({"type": 2, "operation": 5}), "migration out"),
+        (Domain({"type": 2}), "unknown job"),
+        (Domain("migration statistics are available only on the source host"), "incoming migration"),
+        (Domain("cannot acquire state change lock"), "unknown job (cannot acquire state change lock)"),
+        (Domain("Domain not found", active=False), None),
+    ],
+)
+def test_a_job_is_only_absent_where_that_is_known(
+    script: types.ModuleType, domain: Domain, expected: str | None
+) -> None:
+    libvirt = types.SimpleNamespace(libvirtError=LibvirtError, VIR_DOMAIN_JOB_NONE=0)
+    assert script._operation(libvirt, domain, {5: "migration out"}) == expected
