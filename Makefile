@@ -15,6 +15,10 @@ export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
 export BLACK_CACHE_DIR := $(CURDIR)/.cache/black
 export LC_ALL := C.UTF-8
 export PYTHONDONTWRITEBYTECODE := 1
+# The gates ask git for the project's files; as root it refuses a checkout that another user made.
+export GIT_CONFIG_COUNT := 1
+export GIT_CONFIG_KEY_0 := safe.directory
+export GIT_CONFIG_VALUE_0 := $(CURDIR)
 $(GATES) test demo lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help setup test $(GATES) demo lab-up lab-down lab-status lab-exec clean

@@ -63,7 +63,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Return what was found or issued, or a failure with one message."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _validation, args = self.validate_argument_spec(argument_spec=_ARGUMENT_SPEC)
+        _validation, args = ActionBase.validate_argument_spec(self, argument_spec=_ARGUMENT_SPEC)
         try:
             _refuse_old_cryptography()
             request = _request(args, task_vars or {}, datetime.datetime.now(datetime.timezone.utc))

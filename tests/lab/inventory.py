@@ -21,6 +21,9 @@ def variables(where: Places) -> dict[str, str]:
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(where.ssh / USER_KEY),
         "ansible_ssh_common_args": common,
+        # ssh's shared connections are named after address and user, which are the same in every lab: in Ansible's
+        # common directory one lab's task would end on another lab's host.
+        "ansible_control_path_dir": str(where.ssh / "cp"),
         "ansible_python_interpreter": "/usr/bin/python3",
         "livemig_tls_ca_dir": str(where.ca),
     }

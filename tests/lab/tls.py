@@ -15,6 +15,9 @@ from tests.lab.places import Places
 
 PLAYBOOK = "livemig.libvirt.tls"
 CERTIFICATES = ("etc/pki/libvirt/servercert.pem", "etc/pki/qemu/server-cert.pem")
+AUTHORITY = "etc/pki/CA/cacert.pem"
+PORT = 16514
+LISTENING = "0A"
 TIMEOUT_S = 600.0
 
 
@@ -45,13 +48,23 @@ def link_checkout(where: Places) -> None:
     link.symlink_to(where.checkout)
 
 
+def listens(tables: str, port: int = PORT) -> bool:
+    """Whether a socket listens on the port, by the text of /proc/PID/net/tcp and tcp6."""
+    rows = [line.split() for line in tables.splitlines()]
+    return any(len(row) > 3 and row[3] == LISTENING and row[1].endswith(f":{port:04X}") for row in rows)
+
+
 def in_place(hosts: Iterable[Host]) -> bool:
-    """Whether every host has its certificates."""
+    """Whether every host has certificates, all trust the same authority, and every libvirtd serves TLS."""
+    authorities = set()
     for host in hosts:
-        root = Path(f"/proc/{processes.init_of(host.netns)}/root")
-        if not all((root / name).exists() for name in CERTIFICATES):
+        process = Path(f"/proc/{processes.init_of(host.netns)}")
+        if not all((process / "root" / name).exists() for name in (*CERTIFICATES, AUTHORITY)):
             return False
-    return True
+        authorities.add((process / "root" / AUTHORITY).read_bytes())
+        if not listens((process / "net/tcp").read_text("ascii") + (process / "net/tcp6").read_text("ascii")):
+            return False
+    return len(authorities) <= 1
 
 
 def obstacle(where: Places) -> str | None:

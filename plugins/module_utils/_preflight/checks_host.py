@@ -75,6 +75,7 @@ def _of_arch(view: View, fact: str) -> tuple[str, list[str]]:
 def _machine(view: View) -> t.Iterator[Problem]:
     arch, machines = _of_arch(view, "machines")
     machine = view.domain.get("machine")
+    # Without any emulator for this architecture it is version_driver_type_match that fails.
     if machines and machine not in machines:
         yield Problem(
             f"Machine type of domain {view.domain_name}", f"{view.destination_name} has no {machine} for {arch} guests"

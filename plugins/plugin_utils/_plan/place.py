@@ -73,9 +73,13 @@ def place(
     """Moves in the order in which they were placed, the largest first; stays by name. Fills the rooms."""
     moves: list[Move] = []
     stays: list[Stay] = []
-    blocking = [finding for finding in findings if finding["blocks"]]
+    blocking: dict[str | None, list[Finding]] = {}
+    for finding in findings:
+        if finding["blocks"]:
+            blocking.setdefault(finding["domain"], []).append(finding)
     for domain in sorted(domains, key=_largest_first):
-        room, reasons = _find_room(domain, destinations, blocking)
+        of_it = [*blocking.get(None, []), *blocking.get(domain["name"], [])]
+        room, reasons = _find_room(domain, destinations, of_it)
         if room is None:
             stays.append(_stay(domain, reasons))
         else:
@@ -119,11 +123,8 @@ def _find_room(
 
 
 def _speaks_of(finding: Finding, domain: DomainSnapshot, destination: str | None) -> bool:
-    return (
-        finding["domain"] in (None, domain["name"])
-        and finding["source"] in (None, domain["host"])
-        and finding["destination"] == destination
-    )
+    """Of a finding about this domain or about all: whether it holds on its host and for this destination alone."""
+    return finding["source"] in (None, domain["host"]) and finding["destination"] == destination
 
 
 def _own_reasons(domain: DomainSnapshot, blocking: t.Sequence[Finding]) -> list[Finding]:

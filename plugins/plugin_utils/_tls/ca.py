@@ -67,6 +67,14 @@ def given_authority(certificate_pem: str, key_pem: str | None, now: datetime.dat
 
 def stored_authority(folder: Path, name: str, now: datetime.datetime) -> Authority | None:
     """Read the made CA ``name`` from its folder, ``None`` if there is none yet."""
+    if not folder.is_dir():
+        # not "no CA": a file in the place of the folder is reported by the attempt to read it
+        return _stored(folder, name, now)
+    with _locked(folder, fcntl.LOCK_SH):
+        return _stored(folder, name, now)
+
+
+def _stored(folder: Path, name: str, now: datetime.datetime) -> Authority | None:
     certificate_path, key_path = paths(folder, name)
     certificate_pem, key_pem = _read(certificate_path), _read(key_path)
     if certificate_pem is None and key_pem is None:
@@ -93,8 +101,9 @@ def stored_authority(folder: Path, name: str, now: datetime.datetime) -> Authori
 
 def make_authority(folder: Path, name: str, label: str, days: int, now: datetime.datetime) -> Authority:
     """Return the CA ``name`` of the folder; make it if there is none. Hosts are handled by parallel processes."""
-    with _locked(folder):
-        found = stored_authority(folder, name, now)
+    _make_folder(folder)
+    with _locked(folder, fcntl.LOCK_EX):
+        found = _stored(folder, name, now)
         if found is not None:
             return found
         authority = new_authority(label, days, now)
@@ -193,12 +202,7 @@ def _read(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise LivemigError(
-            "The folder of the made CA cannot be read",
-            value=f"{path} ({getattr(error, 'strerror', None) or 'no text'})",
-            expected=f"a readable file, owned by the user who runs Ansible (uid {os.getuid()})",
-            remedy="correct owner and mode, or set livemig_tls_ca_dir to another folder",
-        ) from error
+        raise _unreadable(path, error) from error
 
 
 def _write(path: Path, text: str, mode: int) -> None:
@@ -214,18 +218,33 @@ def _write(path: Path, text: str, mode: int) -> None:
         raise _unwritable(path, error) from error
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> t.Iterator[None]:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise _unwritable(folder, error) from error
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, how: int) -> t.Iterator[None]:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    try:
+        fcntl.flock(descriptor, how)
         yield
     finally:
         os.close(descriptor)
+
+
+def _unreadable(path: Path, error: Exception) -> LivemigError:
+    return LivemigError(
+        "The folder of the made CA cannot be read",
+        value=f"{path} ({getattr(error, 'strerror', None) or 'no text'})",
+        expected=f"a readable file, owned by the user who runs Ansible (uid {os.getuid()})",
+        remedy="correct owner and mode, or set livemig_tls_ca_dir to another folder",
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> LivemigError:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import hostfiles, hosts, inventory, keys, places, requirements, roots
+from tests.lab import hostfiles, hosts, inventory, keys, places, requirements, roots, tls
 from tests.lab.errors import LabError
 
 WHERE = places.places({"LIVEMIG_LAB_STATE": "/s", "LIVEMIG_LAB_CACHE": "/c", "LIVEMIG_VENV": "/v"})
@@ -79,7 +79,7 @@ def test_the_shared_folder_is_declared_shared() -> None:
 
 def test_stop_waits_in_both_places() -> None:
     text = hostfiles.patient(SCRIPT)
-    assert text.count("--retry=TERM/30/KILL/5") == 2
+    assert text.count("--retry=TERM/10/KILL/5 --remove-pidfile") == 2
     assert "--oknodo --stop --retry" in text
 
 
@@ -111,6 +111,7 @@ def test_inventory_text() -> None:
         '        ansible_ssh_private_key_file: "/s/ssh/id_ed25519"\n'
         '        ansible_ssh_common_args: "-F none -o UserKnownHostsFile=/s/ssh/known_hosts'
         ' -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"\n'
+        '        ansible_control_path_dir: "/s/ssh/cp"\n'
         '        ansible_python_interpreter: "/usr/bin/python3"\n'
         '        livemig_tls_ca_dir: "/s/ca"\n'
     )
@@ -121,6 +122,16 @@ def test_a_root_is_rebuilt_when_its_packages_change() -> None:
     assert roots.key("trixie") != roots.key("bookworm")
     assert roots.key("trixie") == roots.key("trixie")
     assert roots.path(WHERE, "trixie").parent == Path("/c/roots")
+
+
+ROW = "   0: 00000000:{port} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000 0 0 45 1\n"
+
+
+@pytest.mark.parametrize(
+    ("port", "state", "expected"), [("4082", "0A", True), ("4082", "01", False), ("0016", "0A", False)]
+)
+def test_a_listening_port_is_seen(port: str, state: str, expected: bool) -> None:
+    assert tls.listens("  sl  local_address rem_address   st\n" + ROW.format(port=port, state=state)) is expected
 
 
 GOOD = requirements.Machine(0, frozenset(), True, True, frozenset(requirements.NAMESPACES))

@@ -83,7 +83,7 @@ def test_two_different_certificates(trusted: api.CaSource) -> None:
 
 
 def test_garbage(trusted: api.CaSource) -> None:
-    assert codes(api.inspect(request(trusted, "rubbish"))) == ["unreadable"]
+    assert codes(api.inspect(request(trusted, "rubbish", issued(trusted)))) == ["copies_differ", "unreadable"]
 
 
 def test_another_ca_is_replaced_when_the_ca_was_given(trusted: api.CaSource, tmp_path: pathlib.Path) -> None:

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import collections
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api
+
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "hosts": {"type": "list", "elements": "dict", "required": True},
+    "domains": {"type": "list", "elements": "dict", "required": True},
+    "destinations": {"type": "list", "elements": "str", "required": True},
+    "answers": {"type": "dict", "default": {}},
+    "tls": {"type": "str", "choices": ["required", "off"], "default": "required"},
+    "uris": {"type": "dict", "default": {}},
+    "unreachable": {"type": "dict", "default": {}},
+}
+
+
+class ActionModule(ActionBase):
+    """Evaluate the checks on the controller."""
+
+    _supports_check_mode = True
+    _supports_diff = False
+    _supports_async = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Return questions, findings and their summary; AnsibleActionFail where the input cannot be judged."""
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        _validation, args = ActionBase.validate_argument_spec(self, argument_spec=ARGUMENT_SPEC)
+        try:
+            api.require_snapshots("host", args["hosts"])
+            api.require_snapshots("domain", args["domains"])
+        except LivemigError as problem:
+            raise AnsibleActionFail(str(problem)) from problem
+        hosts, domains, destinations, answers = (args[name] for name in ("hosts", "domains", "destinations", "answers"))
+        policy = {name: args[name] for name in ("tls", "uris", "unreachable")}
+        found = api.findings(hosts, domains, destinations, answers, policy)
+        result.update(
+            changed=False,
+            questions=_unanswered(api.questions(hosts, domains, destinations, args["uris"]), answers),
+            findings=found,
+            summary=_summary(found),
+        )
+        return result
+
+
+def _unanswered(asked: t.Mapping[str, t.Sequence[t.Any]], answers: t.Mapping[str, t.Any]) -> dict[str, list[t.Any]]:
+    left = {
+        host: [question for question in questions if question["key"] not in answers.get(host, {})]
+        for host, questions in asked.items()
+    }
+    return {host: questions for host, questions in left.items() if questions}
+
+
+def _summary(findings: t.Sequence[t.Any]) -> dict[str, int]:
+    """How many findings there are of each severity and status, and how many rule a move out."""
+    counts = collections.Counter(finding[part] for finding in findings for part in ("severity", "status"))
+    names = ("error", "warning", "info", "fail", "unknown")
+    return {**{name: counts[name] for name in names}, "blocks": sum(finding["blocks"] for finding in findings)}

@@ -1,0 +1,159 @@
+#!/usr/bin/python
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Judge every domain against every destination
+version_added: 0.1.0
+author: livemig contributors (@livemig)
+description:
+  - Evaluates the checks of the collection over snapshots of hosts and domains. Returns everything that did not
+    pass, with what was found, what was expected and a remedy. C(docs/checks.md) lists the checks.
+  - What could not be evaluated is a finding too, of status C(unknown). It rules a move out where a double run, data
+    loss or the loss of a guest is possible.
+  - Some facts only another host can tell, for example whether it provides a guest's CPU. These are returned as
+    RV(questions). M(livemig.libvirt.host_info) answers them, and the second call of this module takes O(answers).
+  - It asks no host and reads no clock. The same input gives the same findings.
+  - Runs on the controller. Use C(run_once), since one call judges all hosts.
+extends_documentation_fragment:
+  - livemig.libvirt.attributes
+  - livemig.libvirt.attributes.actiongroup_livemig
+  - livemig.libvirt.attributes.controller
+  - livemig.libvirt.attributes.info_module
+options:
+  hosts:
+    description:
+      - The snapshots of all hosts that take part, as M(livemig.libvirt.host_info) returned them as C(host).
+    type: list
+    elements: dict
+    required: true
+  domains:
+    description:
+      - The snapshots of the domains to judge, as M(livemig.libvirt.domain_info) returned them as C(domains).
+    type: list
+    elements: dict
+    required: true
+  destinations:
+    description:
+      - The names of the hosts that may take domains. A domain is not judged against the host on which it runs.
+    type: list
+    elements: str
+    required: true
+  answers:
+    description:
+      - For each host name, what M(livemig.libvirt.host_info) returned as C(answers).
+      - What was not asked is C(unknown), and never passes.
+    type: dict
+    default: {}
+  tls:
+    description:
+      - Whether the migration stream is encrypted. With V(required), both hosts need certificates for it.
+    type: str
+    choices: ["required", "off"]
+    default: required
+  uris:
+    description:
+      - For each destination name, the libvirt URI by which the daemons of the sources reach it.
+    type: dict
+    default: {}
+  unreachable:
+    description:
+      - For each host name of which no snapshot came, the reason. The finding repeats it.
+    type: dict
+    default: {}
+seealso:
+  - module: livemig.libvirt.host_info
+  - module: livemig.libvirt.domain_info
+  - module: livemig.libvirt.plan
+"""
+
+EXAMPLES = r"""
+- name: Find out what must be asked of whom
+  livemig.libvirt.preflight:
+    hosts: "{{ ansible_play_hosts | map('extract', hostvars, ['observed', 'host']) }}"
+    domains: "{{ hostvars['hv1'].inside.domains }}"
+    destinations: [hv2, hv3]
+    uris: &uris
+      hv2: qemu+tls://hv2.example.com/system
+      hv3: qemu+tls://hv3.example.com/system
+  register: asked
+  run_once: true
+
+- name: Ask the hosts
+  livemig.libvirt.host_info:
+    name: "{{ inventory_hostname }}"
+    questions: "{{ asked.questions[inventory_hostname] | default([]) }}"
+  register: answered
+
+- name: Judge
+  livemig.libvirt.preflight:
+    hosts: "{{ ansible_play_hosts | map('extract', hostvars, ['observed', 'host']) }}"
+    domains: "{{ hostvars['hv1'].inside.domains }}"
+    destinations: [hv2, hv3]
+    uris: *uris
+    answers: "{{ dict(ansible_play_hosts | zip(answers)) }}"
+  register: judged
+  run_once: true
+  vars:
+    answers: "{{ ansible_play_hosts | map('extract', hostvars, ['answered', 'answers']) }}"
+"""
+
+RETURN = r"""
+questions:
+  description:
+    - For each host name, the questions that O(answers) does not answer yet. A host without any is left out.
+  returned: success
+  type: dict
+  sample:
+    hv2:
+      - key: path:/srv/images/web1.qcow2
+        ask: path
+        path: /srv/images/web1.qcow2
+findings:
+  description:
+    - Everything that did not pass, in an order that depends on nothing but the names. C(docs/data-types.md) describes
+      each key.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - check: net_bridge_exists
+      severity: error
+      status: fail
+      domain: web1
+      source: hv1
+      destination: hv2
+      blocks: true
+      message: >-
+        NIC 52:54:00:00:00:01 of domain web1: its bridge br7 is not on hv2; expected a bridge of the same name on both
+        hosts.
+      remedy: create the bridge there, connected to the same network
+summary:
+  description: How many findings there are.
+  returned: success
+  type: dict
+  contains:
+    error:
+      description: Findings of severity C(error).
+      type: int
+    warning:
+      description: Findings of severity C(warning).
+      type: int
+    info:
+      description: Findings of severity C(info).
+      type: int
+    fail:
+      description: Findings that were evaluated and did not pass.
+      type: int
+    unknown:
+      description: Findings that could not be evaluated.
+      type: int
+    blocks:
+      description: Findings that rule a move out.
+      type: int
+  sample: {"error": 1, "warning": 0, "info": 0, "fail": 1, "unknown": 0, "blocks": 1}
+"""

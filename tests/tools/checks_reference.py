@@ -1,0 +1,83 @@
+# Copyright (c) 2026, livemig contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Write docs/checks.md from the registry of checks. `python -m tests.tools.checks_reference [--check]`
+
+With --check nothing is written, and the exit status is 1 when the page is out of date.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import CHECKS, Check
+from tests.tools.export import ROOT
+
+PAGE = ROOT / "docs" / "checks.md"
+HEAD = """\
+<!-- SPDX-License-Identifier: GPL-3.0-or-later -->
+<!-- Written by `python -m tests.tools.checks_reference`. Change the checks, not this page. -->
+# The checks
+
+Every check of [preflight](preflight.md), by category. The names are public: they keep their meaning, and playbooks
+may rely on them.
+
+- **scope**: `host` is looked at once for each host and its role, `link` once for each source and destination, `domain` once
+  for each domain, `pair` for each domain and destination.
+- **unknown**: what happens where the check could not be evaluated. `stop` rules the move out, since a double run, data loss or
+  the loss of a guest is possible; `warn` is only said.
+- **last look**: evaluated once more on both hosts right before a migration starts.
+- **evidence**: `lab`, it agrees with what real migrations did; `recorded`, its facts were recorded on real hosts; `source`,
+  read in the source of libvirt or QEMU.
+
+A severity of `error` rules the move out, a `warning` does not. A check may give a milder severity to a milder case.
+"""
+
+
+def page(checks: Iterable[Check]) -> str:
+    """The page as it should be."""
+    rows = sorted(checks, key=lambda check: (check.category, check.id))
+    parts = [HEAD]
+    for category in sorted({check.category for check in rows}):
+        parts.append(f"## {category.capitalize()}\n")
+        parts += [_section(check) for check in rows if check.category == category]
+    return "\n".join(parts)
+
+
+def _section(check: Check) -> str:
+    facts = {
+        "severity": check.severity,
+        "scope": check.scope,
+        "unknown": check.on_unknown,
+        "last look": "yes" if check.volatile else "no",
+        "evidence": check.evidence,
+    }
+    return (
+        f"### {check.id}\n\n{_escape(check.title)}.\n\n"
+        f"- Expected: {_escape(check.expected)}.\n- Remedy: {_escape(check.remedy)}.\n"
+        f"- {'; '.join(f'{name}: `{value}`' for name, value in facts.items())}\n"
+    )
+
+
+def _escape(text: str) -> str:
+    return text.replace("<", "&lt;").replace(">", "&gt;").replace("_", "\\_")
+
+
+def main(arguments: list[str]) -> int:
+    wanted = page(CHECKS)
+    if arguments == ["--check"]:
+        if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == wanted:
+            print(f"{PAGE.name}: up to date")
+            return 0
+        print(f"{PAGE.name}: out of date. Remedy: python -m tests.tools.checks_reference")
+        return 1
+    if arguments:
+        print(__doc__)
+        return 2
+    PAGE.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

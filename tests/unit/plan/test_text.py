@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan as a person reads it."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.api import table
+from tests.unit.plan.fleet import against, domain, host, plan
+
+HOSTS = [host("hv2", 9000), host("hv3", 9000)]
+
+
+def lines(hosts: t.Any, domains: t.Any, findings: t.Any = ()) -> list[str]:
+    return table(plan(hosts, domains, findings)).splitlines()
+
+
+def test_moves() -> None:
+    shown = lines(HOSTS[:1], [domain("web1", 2048), domain("a-longer-name")])
+    assert shown[0].endswith(": 2 to move, 0 to stay") and len(shown[0].split()[1]) == len("12345678:")
+    assert shown[2:] == [
+        "  domain         from  to   memory MiB",
+        "  web1           hv1   hv2        2048",
+        "  a-longer-name  hv1   hv2        1024",
+    ]
+
+
+def test_a_reason_that_holds_everywhere_is_said_once() -> None:
+    shown = lines(HOSTS, [domain("a")], [against("disk_same_object", "a", "hv1", name) for name in ("hv2", "hv3")])
+    assert shown[2] == "a (running) stays on hv1:"
+    assert shown[3].startswith("  - to every destination: Thing: wrong the destination; expected ")
+    assert shown[4] == "    [disk_same_object]" and shown[5].startswith("    Remedy: ")
+    assert sum("disk_same_object" in line for line in shown) == 1
+
+
+def test_reasons_that_differ_are_said_by_destination() -> None:
+    findings = [against("disk_same_object", "a", "hv1", "hv2"), against("host_daemon_alive", destination="hv3")]
+    shown = lines(HOSTS, [domain("a")], findings)
+    assert [line[:13] for line in shown if line.startswith("  - ")] == ["  - to hv2: T", "  - to hv3: T"]
+
+
+def test_a_reason_of_the_domain_names_no_destination() -> None:
+    assert lines(HOSTS, [domain("a")], [against("snapshots_present", "a", "hv1")])[3].startswith("  - Thing: wrong")
+
+
+def test_domains_with_the_same_reasons_share_a_block() -> None:
+    shown = lines(HOSTS, [domain("b"), domain("a")], [against("sec_tls_cert_validity", source="hv1")])
+    assert [line for line in shown if " on hv1:" in line] == ["a, b (running) stay on hv1:"]
+
+
+def test_a_name_inside_another_is_not_taken_for_the_destination() -> None:
+    finding = {**against("disk_same_object", "a", "hv1", "hv2"), "message": "hv2.example.com and hv2-b and hv2."}
+    other = {**finding, "destination": "hv3", "message": finding["message"].replace("hv2.", "hv3.")}
+    shown = "\n".join(lines(HOSTS, [domain("a")], [finding, other]))
+    assert "to hv2: " in shown and "to hv3: " in shown
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_no_line_is_wider_than_110(count: int) -> None:
+    domains = [domain(f"guest{number}") for number in range(count)]
+    findings = [against(check, None, "hv1") for check in ("disk_same_object", "dst_domain_uuid_running")]
+    assert max(len(line) for line in lines(HOSTS, domains, findings)) <= 110

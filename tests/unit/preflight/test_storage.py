@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether two hosts see the same disk: a wrong "same" costs the disk, a wrong "different" costs a migration."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Facts
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import identity
+from tests.unit.preflight.scene import Scene
+
+NFS = {
+    "exists": True,
+    "kind": "file",
+    "inode": 5,
+    "declared_shared": False,
+    "fs_type": "nfs4",
+    "mount_source": "store:/images",
+    "relative": "/a",
+}
+LOCAL = {**NFS, "fs_type": "ext4", "mount_source": "/dev/sda1"}
+GLUSTER = {**NFS, "fs_type": "fuse.glusterfs", "mount_source": "localhost:/images"}
+SHARED = {"declared_shared": True}
+
+TABLE: dict[str, tuple[dict[str, t.Any], dict[str, t.Any], str]] = {
+    "same export, path and inode": (NFS, {}, "same"),
+    "same export, another inode": (NFS, {"inode": 6}, "different"),
+    "same export, mounted elsewhere": (NFS, {"relative": "/b"}, "unknown"),
+    "another server name": (NFS, {"mount_source": "store.example.com:/images"}, "unknown"),
+    "nfs by localhost": ({**NFS, "mount_source": "localhost:/images"}, {}, "unknown"),
+    "nfs by loopback address": ({**NFS, "mount_source": "127.0.0.1:/images"}, {}, "unknown"),
+    "nfs by IPv6 loopback": ({**NFS, "mount_source": "[::1]:/images"}, {}, "unknown"),
+    "nfs by localhost, another inode": ({**NFS, "mount_source": "localhost:/images"}, {"inode": 6}, "unknown"),
+    "smb by loopback": ({**NFS, "fs_type": "cifs", "mount_source": "//127.0.0.1/images"}, {}, "unknown"),
+    "ceph without a monitor": ({**NFS, "fs_type": "ceph", "mount_source": ":/"}, {}, "unknown"),
+    "gluster by localhost": (GLUSTER, {}, "same"),
+    "gluster by localhost, another inode": (GLUSTER, {"inode": 6}, "different"),
+    "local on both": (LOCAL, {}, "unknown"),
+    "local on both, another inode": (LOCAL, {"inode": 6}, "unknown"),
+    "local here, network there": (LOCAL, NFS, "unknown"),
+    "network here, local there": (NFS, LOCAL, "unknown"),
+    "gfs2 of a device of the same name": ({**LOCAL, "fs_type": "gfs2"}, {}, "unknown"),
+    "declared on both, same inode": ({**LOCAL, **SHARED}, {}, "same"),
+    "declared on both, another inode": ({**LOCAL, **SHARED}, {"inode": 6}, "unknown"),
+    "declared here only": ({**LOCAL, **SHARED}, {"declared_shared": False}, "unknown"),
+    "declared there only": (LOCAL, SHARED, "unknown"),
+    "a folder there": (NFS, {"kind": "dir"}, "unknown"),
+    "block devices": ({**NFS, "kind": "block"}, {}, "unknown"),
+    "deleted at the source": ({"exists": False}, NFS, "unknown"),
+}
+
+
+@pytest.mark.parametrize(("here", "changes", "verdict"), TABLE.values(), ids=TABLE.keys())
+def test_same_and_different_need_proof(here: dict[str, t.Any], changes: dict[str, t.Any], verdict: str) -> None:
+    found, why = identity.compare(Facts("here", here), Facts("there", {**here, **changes}))
+    assert found == verdict and why
+
+
+@pytest.mark.parametrize("size", [0, 1 << 40])
+def test_size_says_nothing(size: int) -> None:
+    assert identity.compare(Facts("here", NFS), Facts("there", {**NFS, "size": size}))[0] == "same"
+
+
+def _network(**changes: t.Any) -> Scene:
+    scene = Scene()
+    del scene.disk["identity"]
+    scene.disk.update(type="network", path=None, protocol="rbd", hosts=["mon1", "mon2"], cache="writeback", **changes)
+    return scene
+
+
+def test_a_network_disk_passes() -> None:
+    assert _network().findings() == []
+
+
+@pytest.mark.parametrize("server", ["localhost", "127.0.0.1", "::1", "/run/nbd.sock"])
+def test_a_server_on_the_host_itself_is_not_the_same_for_both(server: str) -> None:
+    scene = _network()
+    scene.disk["hosts"] = [server]
+    assert [(f["check"], f["status"], f["blocks"]) for f in scene.findings()] == [("disk_same_object", "unknown", True)]
+
+
+@pytest.mark.parametrize("kind", ["volume", "nvme", "vhostuser", "dir"])
+def test_a_disk_that_cannot_be_compared_stays(kind: str) -> None:
+    scene = Scene()
+    scene.disk["type"] = kind
+    assert [(f["status"], f["blocks"]) for f in scene.of("disk_same_object")] == [("unknown", True)]
+
+
+def test_a_block_disk_stays_in_this_version() -> None:
+    scene = Scene()
+    scene.disk["type"] = "block"
+    scene.storage(kind="block")
+    assert [(f["check"], f["status"]) for f in scene.findings()] == [("disk_same_object", "unknown")]
+
+
+@pytest.mark.parametrize("kind", ["file", "block"])
+def test_an_empty_drive_has_nothing_to_judge(kind: str) -> None:
+    scene = Scene("media1")
+    scene.medium.update(type=kind, path=None, identity=None)
+    assert scene.findings() == []
+
+
+def test_read_only_media_may_be_copies() -> None:
+    scene = Scene("media1")
+    scene.answers["hv2"][f"path:{scene.medium['path']}"].update(inode=1, fs_type="ext4", declared_shared=False)
+    assert scene.findings() == []
+
+
+def test_a_folder_in_the_place_of_the_disk_is_an_error() -> None:
+    scene = Scene()
+    scene.there["kind"] = "dir"
+    assert "is a dir on hv2" in scene.of("disk_path_exists_dest")[0]["message"]
+
+
+SHARED_FS = [
+    ("nfs", 9000000, False, "ok"),
+    ("nfs4", 9000000, False, "ok"),
+    ("fuse.glusterfs", 9000000, False, "ok"),
+    ("beegfs", 9005000, False, "fail"),
+    ("beegfs", 9006000, False, "ok"),
+    ("fuse.sshfs", 11003000, False, "fail"),
+    ("fuse.sshfs", 11003000, True, "ok"),
+    ("fuse.sshfs", 10000000, True, "unknown"),
+    ("fuse.sshfs", 9000000, True, "fail"),
+    ("cifs", 11003000, False, "unknown"),
+    ("xfs", 11003000, False, "fail"),
+]
+
+
+@pytest.mark.parametrize(("fs_type", "libvirt_version", "declared", "status"), SHARED_FS)
+def test_what_libvirt_takes_for_shared(fs_type: str, libvirt_version: int, declared: bool, status: str) -> None:
+    scene = Scene()
+    scene.storage(fs_type=fs_type, declared_shared=declared)
+    scene.source["libvirt_version"] = libvirt_version
+    found = [finding["status"] for finding in scene.of("disk_shared_fs_type")]
+    assert found == ([] if status == "ok" else [status])
+
+
+CACHES = [
+    ("unsafe", "nfs4", True, "error"),
+    ("unsafe", "ceph", False, "error"),
+    ("writeback", "nfs4", False, "warning"),
+    ("writethrough", "ext4", False, "warning"),
+    ("default", "nfs4", False, "warning"),
+    ("default", "nfs4", True, None),
+    ("default", "fuse.glusterfs", False, None),
+    ("none", "nfs4", False, None),
+]
+
+
+@pytest.mark.parametrize(("cache", "fs_type", "shareable", "severity"), CACHES)
+def test_cache_modes(cache: str, fs_type: str, shareable: bool, severity: str | None) -> None:
+    scene = Scene()
+    scene.storage(fs_type=fs_type)
+    scene.disk.update(cache=cache, shareable=shareable)
+    assert [finding["severity"] for finding in scene.of("disk_cache_mode")] == ([severity] if severity else [])

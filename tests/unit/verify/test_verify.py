@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Proof
+from ansible_collections.livemig.libvirt.plugins.module_utils._verify.api import absent, present
+from tests.unit.migrate.standin import Domain, Host
+from tests.unit.migrate.test_migrate import UUID, move
+
+WITH_NIC = (
+    "<domain type='qemu'><name>web1</name><memory unit='MiB'>256</memory><devices>"
+    "<interface type='bridge'>"
+    "<mac address='52:54:00:00:00:01'/><source bridge='br0'/><target dev='vnet-not-there'/></interface></devices></domain>"
+)
+
+
+class Ticking(Domain):
+    """A domain whose vCPU time advances by ``step_ns`` with each look."""
+
+    step_ns = 1000
+    xml: str | None = None
+
+    def vcpus(self) -> tuple[list[tuple[int, int, int, int]], list[object]]:
+        self.time = getattr(self, "time", 0) + self.step_ns
+        return [(0, 1, self.time, 0)], []
+
+    def XMLDesc(self, flags: int) -> str:
+        return self.xml or super().XMLDesc(flags)
+
+
+@pytest.fixture
+def host() -> Host:
+    made = Host("hv2", 2)
+    made.domains[UUID] = Ticking(made, UUID)
+    made.domains[UUID].auto = 1
+    return made
+
+
+def verdicts(proofs: t.Iterable[Proof]) -> dict[str, bool]:
+    return {proof["check"]: proof["ok"] for proof in proofs}
+
+
+def test_a_domain_that_is_as_it_was(host: Host) -> None:
+    found = verdicts(present(host, "hv2", move(), 1))
+    assert found == {"running": True, "persistent": True, "autostart": True, "vcpus_advance": True}
+
+
+def test_a_domain_that_is_not_there(host: Host) -> None:
+    host.domains.clear()
+    assert verdicts(present(host, "hv2", move(), 1)) == {"running": False}
+
+
+def test_a_domain_that_is_paused(host: Host) -> None:
+    host.domains[UUID].running = False
+    assert verdicts(present(host, "hv2", move(), 1)) == {"running": False}
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"), [({"persistent": False}, "persistent"), ({"autostart": False}, "autostart")]
+)
+def test_a_definition_that_differs(host: Host, change: dict[str, bool], broken: str) -> None:
+    assert not verdicts(present(host, "hv2", move(**{"autostart": True, **change}), 1)).get(broken, True)
+
+
+def test_vcpus_that_stand_still(host: Host) -> None:
+    t.cast(Ticking, host.domains[UUID]).step_ns = 0
+    assert not verdicts(present(host, "hv2", move(), 0.2))["vcpus_advance"]
+
+
+def test_a_nic_whose_tap_is_gone(host: Host) -> None:
+    t.cast(Ticking, host.domains[UUID]).xml = WITH_NIC
+    assert not verdicts(present(host, "hv2", move(), 1))["nic_up"]
+
+
+def test_gone_from_the_source(host: Host) -> None:
+    assert verdicts(absent(host, "hv1", "00000000-0000-4000-8000-000000000000")) == {"gone": True}
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_left_behind_on_the_source(host: Host, running: bool) -> None:
+    host.domains[UUID].running = running
+    (proof,) = absent(host, "hv1", UUID)
+    assert not proof["ok"]
+    assert ("running" if running else "still defined") in proof["message"]
