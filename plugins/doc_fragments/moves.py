@@ -47,7 +47,8 @@ options:
         type: bool
         default: true
       autostart:
-        description: Whether the domain has the autostart flag at the destination. libvirt itself does not carry it over.
+        description:
+          - Whether the domain has the autostart flag at the destination. libvirt itself does not carry it over.
         type: bool
         default: false
       memory_mib:

@@ -13,7 +13,7 @@ author: livemig contributors (@livemig)
 description:
   - Reads the facts of one hypervisor that M(livemig.libvirt.preflight) and M(livemig.libvirt.plan) need, in a few calls
     on one connection. Nothing is changed.
-  - What cannot be read is listed in RV(host.unknown) with the reason, and is never taken for good.
+  - What cannot be read is listed under C(unknown) in RV(host) with the reason, and is never taken for good.
   - With O(questions) it also answers what M(livemig.libvirt.preflight) asks about domains that run on other hosts.
 extends_documentation_fragment:
   - livemig.libvirt.connection

@@ -23,6 +23,13 @@ extends_documentation_fragment:
   - livemig.libvirt.moves
   - livemig.libvirt.attributes
   - livemig.libvirt.attributes.actiongroup_livemig
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
 options:
   tls:
     description:

@@ -23,13 +23,13 @@ HEAD = """\
 Every check of [preflight](preflight.md), by category. The names are public: they keep their meaning, and playbooks
 may rely on them.
 
-- **scope**: `host` is looked at once for each host and its role, `link` once for each source and destination, `domain` once
-  for each domain, `pair` for each domain and destination.
-- **unknown**: what happens where the check could not be evaluated. `stop` rules the move out, since a double run, data loss or
-  the loss of a guest is possible; `warn` is only said.
+- **scope**: `host` is looked at once for each host and its role, `link` once for each source and destination, `domain`
+  once for each domain, `pair` for each domain and destination.
+- **unknown**: what happens where the check could not be evaluated. `stop` rules the move out, since a double run, data
+  loss or the loss of a guest is possible; `warn` is only said.
 - **last look**: evaluated once more on both hosts right before a migration starts.
-- **evidence**: `lab`, it agrees with what real migrations did; `recorded`, its facts were recorded on real hosts; `source`,
-  read in the source of libvirt or QEMU.
+- **evidence**: `lab`, it agrees with what real migrations did; `recorded`, its facts were recorded on real hosts;
+  `source`, read in the source of libvirt or QEMU.
 
 A severity of `error` rules the move out, a `warning` does not. A check may give a milder severity to a milder case.
 """

@@ -107,11 +107,19 @@ def test_nothing_of_ours_happens_between_suspended_and_resumed(pair: Pair) -> No
     source, destination = pair
     inner = succeed(destination)
 
+    def noted(host: Host, name: str) -> t.Callable[..., t.Any]:
+        original = getattr(host, name)
+
+        def call(*arguments: t.Any) -> t.Any:
+            calls.append(name)
+            return original(*arguments)
+
+        return call
+
     def watched(domain: Domain, *arguments: t.Any) -> None:
         for host in pair:
             for name in ("lookupByUUIDString", "listAllDomains", "getCapabilities"):
-                original = getattr(host, name)
-                setattr(host, name, lambda *a, _o=original, _n=name: calls.append(_n) or _o(*a))
+                setattr(host, name, noted(host, name))
         inner(domain, *arguments)
         calls.append("returned")
 

@@ -160,7 +160,7 @@ def test_without_destinations_there_is_no_plan() -> None:
 @pytest.mark.parametrize("option", ["uris", "addresses"])
 def test_a_destination_that_is_used_must_be_reachable(option: str) -> None:
     with pytest.raises(LivemigError, match=f"Option {option}: nothing for hv2"):
-        plan([host("hv2", 9000)], [domain("a")], **{option: {}})
+        plan([host("hv2", 9000)], [domain("a")], (), **{option: {}})
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def _stays_could_not_move(
 
 def test_the_digest_is_that_of_the_rest() -> None:
     made = plan([host("hv2", 2000)], [domain("a"), domain("b")])
-    again = json.loads(json.dumps(made, indent=3))
+    again: t.Any = json.loads(json.dumps(made, indent=3))
     assert made["digest"] == api.digest(again) and len(made["digest"]) == 64
     assert api.digest({**again, "digest": "x"}) == made["digest"]
 

@@ -12,8 +12,8 @@ from tests.unit.migrate.test_migrate import UUID, move
 
 WITH_NIC = (
     "<domain type='qemu'><name>web1</name><memory unit='MiB'>256</memory><devices>"
-    "<interface type='bridge'>"
-    "<mac address='52:54:00:00:00:01'/><source bridge='br0'/><target dev='vnet-not-there'/></interface></devices></domain>"
+    "<interface type='bridge'><mac address='52:54:00:00:00:01'/>"
+    "<source bridge='br0'/><target dev='vnet-not-there'/></interface></devices></domain>"
 )
 
 
