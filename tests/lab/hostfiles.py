@@ -55,8 +55,8 @@ done
 
 # Debian's script does not wait for the daemon's end, and its start then finds the old one "already running": what stops
 # and starts (Ansible's sysvinit module does, for a restart) ends without a daemon. And libvirtd 11.3 now and then does
-# not end on a SIGTERM that follows closely upon a client's calls (4 of 40 measured here); it gives up after 30 s and
-# leaves its pid file. The one change to a packaged file.
+# not end on a SIGTERM that follows closely upon a client's calls (4 of 40 measured here): killed after a while it
+# leaves its pid file, on which others wait. The one change to a packaged file.
 STOP = "start-stop-daemon --stop --quiet"
 STOP_AND_WAIT = "start-stop-daemon --stop --retry=TERM/10/KILL/5 --remove-pidfile --quiet"
 RESTART_STOP = "start-stop-daemon --oknodo --stop --quiet"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -17,7 +18,8 @@ def namespaces() -> dict[str, int]:
     """Names of the lab's network namespaces with their inodes."""
     found = {}
     for entry in sorted(places.NETNS.glob(f"{places.LAB}-*")) if places.NETNS.is_dir() else []:
-        found[entry.name] = entry.stat().st_ino
+        with contextlib.suppress(FileNotFoundError):
+            found[entry.name] = entry.stat().st_ino
     return found
 
 
@@ -92,6 +94,7 @@ def kill_namespace(inode: int, timeout_s: float = 20.0) -> list[int]:
 def _kill(pids: list[int], inode: int, end: float) -> None:
     poller = select.poll()
     descriptors = []
+    waiting = 0
     for pid in pids:
         try:
             descriptor = os.pidfd_open(pid)
@@ -100,9 +103,10 @@ def _kill(pids: list[int], inode: int, end: float) -> None:
         descriptors.append(descriptor)
         # The pid may have been reused since the list was made; the descriptor cannot be.
         if netns_of(pid) == inode:
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
             poller.register(descriptor, select.POLLIN)
-    waiting = len(descriptors)
+            waiting += 1
     while waiting > 0 and (left := end - time.monotonic()) > 0:
         ready = poller.poll(min(left, 1.0) * 1000)
         for descriptor, _ in ready:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
+import subprocess
 from typing import Any
 
 import pytest
@@ -152,3 +154,19 @@ def test_a_reader_is_no_writer(tmp_path: Any) -> None:
 )
 def test_a_hosts_first_process(line: str, expected: bool) -> None:
     assert processes.is_init(f"Name:\tinit\n{line}\nThreads:\t1\n") is expected
+
+
+def test_a_process_that_ends_while_it_is_killed_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL)
+
+    def gone(descriptor: int, number: int) -> None:
+        del descriptor, number
+        child.kill()
+        child.wait()
+        raise ProcessLookupError
+
+    monkeypatch.setattr(signal, "pidfd_send_signal", gone)
+    monkeypatch.setattr(processes, "netns_of", lambda pid: 77 if pid == child.pid else None)
+    monkeypatch.setattr(processes, "all_pids", lambda: [child.pid] if child.poll() is None else [])
+    assert processes.kill_namespace(77, timeout_s=5) == []
+    assert child.poll() is not None

@@ -56,15 +56,13 @@ def test_it_says_whom_it_rules_out(check: str) -> None:
     finding = scene.of(check)[0]
     where = (finding["domain"], finding["source"], finding["destination"])
     name = CASES[check].domain
-    assert (
-        where
-        in {
-            "domain": [(name, "hv1", None)],
-            "host": [(None, "hv1", None), (None, None, "hv2")],
-            "link": [(None, "hv1", "hv2")],
-            "pair": [(name, "hv1", "hv2")],
-        }[REGISTRY[check].scope]
-    )
+    allowed: dict[str, list[tuple[str | None, str | None, str | None]]] = {
+        "domain": [(name, "hv1", None)],
+        "host": [(None, "hv1", None), (None, None, "hv2")],
+        "link": [(None, "hv1", "hv2")],
+        "pair": [(name, "hv1", "hv2")],
+    }
+    assert where in allowed[REGISTRY[check].scope]
 
 
 @pytest.mark.parametrize("check", sorted(check.id for check in api.CHECKS if check.volatile))
