@@ -34,7 +34,7 @@ def up(names: str | None = None, *, tls: bool = True, say: Say = _silent) -> Pat
 
 def down(*, say: Say = _silent) -> None:
     """Ends the lab; nothing but the cache stays."""
-    with locked():
+    with locked(last=True):
         lifecycle.tear_down(places(), say)
 
 

@@ -13,7 +13,7 @@ from tests.lab.places import Places
 GROUP = "hypervisors"
 
 
-def variables(where: Places) -> dict[str, str]:
+def variables(where: Places) -> dict[str, str | bool]:
     common = (
         f"-F none -o UserKnownHostsFile={where.ssh / 'known_hosts'} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"
     )
@@ -24,6 +24,7 @@ def variables(where: Places) -> dict[str, str]:
         # ssh's shared connections are named after address and user, which are the same in every lab: in Ansible's
         # common directory one lab's task would end on another lab's host.
         "ansible_control_path_dir": str(where.ssh / "cp"),
+        "ansible_pipelining": True,
         "ansible_python_interpreter": "/usr/bin/python3",
         "livemig_tls_ca_dir": str(where.ca),
     }

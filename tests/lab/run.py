@@ -70,25 +70,35 @@ def wait_until(ready: Callable[[], bool], timeout_s: float, interval_s: float = 
 
 
 @contextlib.contextmanager
-def locked(path: Path = places.LOCK, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
-    """Holds the lock, by default the lab's, which dies with its holder (and the holder's short helpers, see run)."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def locked(path: Path = places.LOCK, timeout_s: float = LOCK_TIMEOUT_S, *, last: bool = False) -> Iterator[None]:
+    """Holds the lock, by default the lab's, which dies with its holder (and the holder's short helpers, see run).
+
+    last: the file goes away with the lock. Whoever waited for it meanwhile notices and takes the new one.
+    """
+    held: list[int] = []
 
     def free() -> bool:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    try:
-        if not wait_until(free, timeout_s):
-            raise LabError(
-                f"the lab's lock {path} is held by another command for {timeout_s:.0f} s",
-                "it to be free",
-                "wait for that command, or find it with `fuser -v` and end it",
-            )
-        os.set_inheritable(descriptor, True)
-        yield
-    finally:
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                held.append(descriptor)
+                return True
+        except (BlockingIOError, FileNotFoundError):
+            pass
         os.close(descriptor)
+        return False
+
+    if not wait_until(free, timeout_s):
+        raise LabError(
+            f"the lab's lock {path} is held by another command for {timeout_s:.0f} s",
+            "it to be free",
+            "wait for that command, or find it with `fuser -v` and end it",
+        )
+    try:
+        os.set_inheritable(held[0], True)
+        yield
+        if last:
+            path.unlink()
+    finally:
+        os.close(held[0])

@@ -36,6 +36,11 @@ def test_a_reason_that_holds_everywhere_is_said_once() -> None:
     assert sum("disk_same_object" in line for line in shown) == 1
 
 
+def test_the_only_destination_is_called_by_its_name() -> None:
+    shown = lines(HOSTS[:1], [domain("a")], [against("disk_same_object", "a", "hv1", "hv2")])
+    assert shown[3].startswith("  - to hv2: Thing: wrong hv2; expected ")
+
+
 def test_reasons_that_differ_are_said_by_destination() -> None:
     findings = [against("disk_same_object", "a", "hv1", "hv2"), against("host_daemon_alive", destination="hv3")]
     shown = lines(HOSTS, [domain("a")], findings)
