@@ -131,9 +131,6 @@ options:
         the made CA may just have been lost. A CA given by O(ca_cert) always replaces.
     type: bool
     default: false
-seealso:
-  - plugin: livemig.libvirt.tls
-    plugin_type: role
 """
 
 EXAMPLES = r"""
