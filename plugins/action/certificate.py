@@ -10,15 +10,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.errors import LivemigError
-
-try:
-    from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls import api
-    from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls.leaf import Wanted
-except ImportError as error:
-    # sanity imports every plugin without requirements; a user gets a message from run()
-    CRYPTOGRAPHY_ERROR: ImportError | None = error
-else:
-    CRYPTOGRAPHY_ERROR = None
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls import api
 
 _ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "issue": {"type": "bool", "default": False},
@@ -65,7 +57,7 @@ class ActionModule(ActionBase):
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         _validation, args = ActionBase.validate_argument_spec(self, argument_spec=_ARGUMENT_SPEC)
         try:
-            _refuse_old_cryptography()
+            api.require_cryptography()
             request = _request(args, task_vars or {}, datetime.datetime.now(datetime.timezone.utc))
             if args["issue"] and not self._task.check_mode:
                 result.update(api.issue(request), changed=True)
@@ -74,23 +66,6 @@ class ActionModule(ActionBase):
         except LivemigError as problem:
             result.update(failed=True, msg=str(problem))
         return result
-
-
-def _refuse_old_cryptography() -> None:
-    if CRYPTOGRAPHY_ERROR is None and _has_aware_times():
-        return
-    raise LivemigError(
-        "The Python library cryptography of the controller is missing or too old",
-        value=CRYPTOGRAPHY_ERROR or "older than 42",
-        expected="cryptography 42 or newer",
-        remedy="pip install --upgrade cryptography, in the environment that runs ansible-playbook",
-    )
-
-
-def _has_aware_times() -> bool:
-    from cryptography import x509
-
-    return hasattr(x509.Certificate, "not_valid_after_utc")
 
 
 def _request(args: dict[str, t.Any], task_vars: dict[str, t.Any], now: datetime.datetime) -> api.Request:
@@ -110,7 +85,7 @@ def _request(args: dict[str, t.Any], task_vars: dict[str, t.Any], now: datetime.
             label=args["ca_label"],
             days=args["ca_days"],
         ),
-        wanted=Wanted(
+        wanted=api.Wanted(
             names=api.wanted_names(args["names"], args["optional_names"]),
             common_name=args["common_name"] or inventory_name,
             organization=args["organization"],

@@ -36,7 +36,7 @@ def changed(events: list[dict[str, t.Any]]) -> dict[str, int]:
 
 def test_evacuate_in_check_mode_then_for_real_then_again(guest: str, tmp_path: pathlib.Path) -> None:
     survey = {"livemig_evacuate_hosts": "hv1", "livemig_destinations": "hv2, hv4", "livemig_max_parallel": 2}
-    looked = run(tmp_path / "check", "evacuate", survey, "--cmdline", "--check")
+    looked = run(tmp_path / "check", "evacuate", survey, "--cmdline=--check")
     assert artifacts(looked)["livemig_summary"]["planned"] == 1
     assert place_of(guest) == ["hv1"]
 

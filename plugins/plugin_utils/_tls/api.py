@@ -9,18 +9,33 @@ Note that this plugin util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.errors import LivemigError
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls import ca, leaf, pem
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls.names import default_ca_dir, wanted_names
 
-__all__ = ["CaSource", "Installed", "Request", "default_ca_dir", "inspect", "issue", "wanted_names"]
+with contextlib.suppress(ImportError):  # sanity imports without requirements; see require_cryptography()
+    from cryptography import x509
+
+__all__ = [
+    "CaSource",
+    "Installed",
+    "Request",
+    "Wanted",
+    "default_ca_dir",
+    "inspect",
+    "issue",
+    "require_cryptography",
+    "wanted_names",
+]
+
+Wanted = leaf.Wanted
+require_cryptography = pem.require_cryptography
 
 _KEY_REASONS = {
     "missing": ("key_missing", "its private key is missing"),

@@ -17,14 +17,8 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
-from cryptography.x509.oid import NameOID
-
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.errors import LivemigError
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls.pem import (
-    SigningKey,
     extension,
     key_to_pem,
     load_certificate,
@@ -32,6 +26,15 @@ from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls.pem import (
     same_key,
     to_pem,
 )
+
+with contextlib.suppress(ImportError):  # sanity imports without requirements; see require_cryptography()
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
+    from cryptography.x509.oid import NameOID
+
+if t.TYPE_CHECKING:
+    from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls.pem import SigningKey
 
 _DIR_MODE = 0o700
 _KEY_MODE = 0o600
@@ -108,7 +111,7 @@ def make_authority(folder: Path, name: str, label: str, days: int, now: datetime
             return found
         authority = new_authority(label, days, now)
         certificate_path, key_path = paths(folder, name)
-        _write(key_path, key_to_pem(t.cast(SigningKey, authority.key)), _KEY_MODE)
+        _write(key_path, key_to_pem(t.cast("SigningKey", authority.key)), _KEY_MODE)
         _write(certificate_path, authority.text, _CERT_MODE)
         return authority
 

@@ -9,14 +9,10 @@ Note that this plugin util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import typing as t
 from dataclasses import dataclass
-
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.errors import LivemigError
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls.ca import CLOCK_SKEW, Authority, signature_hash
@@ -28,7 +24,11 @@ from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls.pem import (
     names_of,
 )
 
-_PURPOSES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+with contextlib.suppress(ImportError):  # sanity imports without requirements; see require_cryptography()
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,16 @@ def issue(
         .not_valid_before(begins)
         .not_valid_after(ends)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(_PURPOSES), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(_purposes()), critical=False)
         .add_extension(x509.SubjectAlternativeName([general_name(name) for name in wanted.names]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(_authority_key(authority), critical=False)
     )
     return builder.sign(authority.key, signature_hash(authority.key)), key
+
+
+def _purposes() -> tuple[x509.ObjectIdentifier, ...]:
+    return (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
 def _subject(wanted: Wanted) -> x509.Name:
@@ -138,7 +142,7 @@ def _unfit(certificate: x509.Certificate) -> Reason | None:
     if constraints is not None and constraints.value.ca:
         return Reason("unfit", "it is the certificate of a CA, which libvirt and QEMU refuse for a host")
     purposes = extension(certificate, x509.ExtendedKeyUsage)
-    if purposes is not None and not set(_PURPOSES) <= set(purposes.value):
+    if purposes is not None and not set(_purposes()) <= set(purposes.value):
         return Reason("unfit", "its extendedKeyUsage does not allow both server and client")
     usage = extension(certificate, x509.KeyUsage)
     if usage is not None and usage.critical and not (usage.value.digital_signature and usage.value.key_encipherment):

@@ -9,22 +9,43 @@ Note that this plugin util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
+import importlib
 import ipaddress
 import typing as t
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cryptography.x509.oid import ExtensionOID
-
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.errors import LivemigError
 
-SigningKey = t.Union[ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey, ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey]
-ExtensionT = t.TypeVar("ExtensionT", bound=x509.ExtensionType)
+with contextlib.suppress(ImportError):  # sanity imports without requirements; see require_cryptography()
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+    from cryptography.x509.oid import ExtensionOID
+
+if t.TYPE_CHECKING:
+    SigningKey = t.Union[
+        ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey, ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey
+    ]
+ExtensionT = t.TypeVar("ExtensionT", bound="x509.ExtensionType")
 
 _DAY_S = 86400
+
+
+def require_cryptography() -> None:
+    """Raise an error if the library is missing, or too old to tell times with their zone."""
+    found = "not installed"
+    with contextlib.suppress(ImportError):
+        found = importlib.import_module("cryptography").__version__
+        if hasattr(x509.Certificate, "not_valid_after_utc"):
+            return
+    raise LivemigError(
+        "The Python library cryptography of the controller is missing or too old",
+        value=found,
+        expected="42 or newer",
+        remedy="pip install --upgrade cryptography, in the environment that runs ansible-playbook",
+    )
 
 
 def load_certificate(pem: str, what: str) -> x509.Certificate:

@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import pathlib
 import stat
+import sys
+import types
 import typing as t
 
 import pytest
@@ -48,10 +50,10 @@ def _issue_in_child(folder: str, queue: t.Any) -> None:
 def test_hosts_handled_at_the_same_time_get_one_ca(tmp_path: pathlib.Path) -> None:
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    children = [context.Process(target=_issue_in_child, args=(str(tmp_path / "ca"), queue)) for _ in range(6)]
+    children = [context.Process(target=_issue_in_child, args=(str(tmp_path / "ca"), queue)) for _child in range(6)]
     for child in children:
         child.start()
-    authorities = {queue.get(timeout=60) for _ in children}
+    authorities = {queue.get(timeout=60) for _child in children}
     for child in children:
         child.join(60)
     assert len(authorities) == 1
@@ -109,7 +111,7 @@ def test_a_key_that_does_not_belong_to_the_certificate(tmp_path: pathlib.Path) -
             lambda: self_signed(CA_TRUE, begins=1),
             "The CA certificate is not yet valid: CN=odd CA, valid from 2026-06-02",
         ),
-        (lambda: self_signed(), "The CA certificate is not one of a CA: CN=odd CA"),
+        (self_signed, "The CA certificate is not one of a CA: CN=odd CA"),
         (
             lambda: self_signed((x509.BasicConstraints(False, None), True)),
             "The CA certificate is not one of a CA: CN=odd",
@@ -196,3 +198,16 @@ def test_a_bundle_is_installed_as_a_whole_and_its_first_ca_signs(tmp_path: pathl
     result = api.issue(request(source(tmp_path, certificate=new.text + old.text, key=key)))
     assert result["ca_cert"] == new.text + old.text
     pem.load_certificate(result["certificate"], "it").verify_directly_issued_by(new.certificate)
+
+
+def test_an_old_cryptography_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    api.require_cryptography()
+    monkeypatch.setattr(pem, "x509", types.SimpleNamespace(Certificate=object))
+    with pytest.raises(LivemigError, match=r"cryptography of the controller .*: \d.*; expected 42 or newer"):
+        api.require_cryptography()
+
+
+def test_a_missing_cryptography_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(LivemigError, match="not installed; expected 42 or newer"):
+        api.require_cryptography()
