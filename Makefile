@@ -6,7 +6,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 PY := $(CURDIR)/$(VENV)/bin/python
-GATES := unit lint typing docs-lint sanity build molecule
+GATES := unit lint typing docs-lint sanity build molecule integration
 TREE := $(CURDIR)/.cache/collections
 
 # Nothing is read from or written to the user's home, and no collection is looked for elsewhere.
@@ -64,6 +64,9 @@ build: setup ## build the collection and import it as Galaxy would
 molecule: setup ## scenarios on real hypervisors in the lab
 	$(PY) -m tests.lab up
 	$(PY) -m tests.lab exec ctl -- molecule test --all --no-command-borders
+
+integration: setup ## bad input, ansible-runner and more against the lab; KEEP=1 leaves it up
+	PYTHONPATH=$(TREE) pytest tests/integration
 
 demo: setup ## one evacuation in the lab, from start to report
 	$(PY) -m tests.demo

@@ -176,8 +176,11 @@ CASES: dict[str, Case] = {
         _persistence_unknown, "Cannot access autostart folder", put("domain", persistent=False), status="unknown"
     ),
     "block_job_active": Case(put("disk", block_job=True), "Disk vda of domain web1", put("disk", block_job=False)),
-    "hd_pci_plain": Case(_pci("persistent"), "interface 52:54:00:00:00:03", _pci("transient")),
+    "hd_pci_plain": Case(_pci("transient"), "interface 52:54:00:00:00:03", _hostdev("usb")),
+    "hd_mdev": Case(_hostdev("mdev"), "the mediated device mdev", _hostdev("usb")),
     "hd_usb": Case(_hostdev("usb"), "usb bus=1 device=4", _hostdev("scsi"), blocks=False),
+    "hd_scsi_generic": Case(_hostdev("scsi"), "the SCSI device scsi", _hostdev("scsi_host")),
+    "hd_scsi_host": Case(_hostdev("scsi_host"), "the vhost-scsi target scsi_host", _hostdev("scsi")),
     "mem_capacity_dest": Case(_capacity(1), "517 MiB available; expected 518 MiB", _capacity(0)),
     "net_bridge_exists": Case(
         put("nic", source="br7"), "its bridge br7 is not on hv2", put("nic", type="direct", source="eth7")
