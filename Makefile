@@ -21,7 +21,7 @@ export GIT_CONFIG_KEY_0 := safe.directory
 export GIT_CONFIG_VALUE_0 := $(CURDIR)
 $(GATES) test demo lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup test $(GATES) demo lab-up lab-down lab-status lab-exec clean
+.PHONY: help setup test $(GATES) docs demo lab-up lab-down lab-status lab-exec clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ typing: setup ## mypy, strict
 docs-lint: setup ## documentation of plugins and roles, links in Markdown
 	HOME=$(CURDIR)/.cache antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all --skip-rstcheck .
 	$(PY) -m tests.tools.links
+
+docs: setup ## make docs/checks.md anew from the registry of checks
+	PYTHONPATH=$(TREE) $(PY) -m tests.tools.checks_reference
 
 sanity: setup ## all of ansible-test sanity, nothing ignored
 	$(PY) -m tests.tools.sanity

@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
         if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == wanted:
             print(f"{PAGE.name}: up to date")
             return 0
-        print(f"{PAGE.name}: out of date. Remedy: python -m tests.tools.checks_reference")
+        print(f"{PAGE.name}: out of date. Remedy: make docs")
         return 1
     if arguments:
         print(__doc__)

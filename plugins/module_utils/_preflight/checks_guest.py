@@ -182,8 +182,8 @@ CHECKS: tuple[Check, ...] = (
         severity="error",
         scope="domain",
         title="No PCI device is passed through",
-        # QEMU would let a VF with <teaming type='transient'> pass. But the destination creates such a VF while the guest
-        # is paused (live-migration.md section 1), and nothing in this version puts it back when that fails.
+        # QEMU lets a VF with <teaming type='transient'> pass. But the destination realizes it while the guest is paused
+        # (hw/net/virtio-net.c: failover_add_primary), and nothing in this version puts it back when that fails.
         expected="none: this version takes no PCI device off and puts none back, also not a VF with <teaming>",
         remedy="detach it before the migration and attach one at the destination afterwards",
         evaluate=_no_hostdev("pci", "PCI device"),

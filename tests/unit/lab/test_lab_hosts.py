@@ -112,7 +112,7 @@ def test_inventory_text() -> None:
         '        ansible_ssh_common_args: "-F none -o UserKnownHostsFile=/s/ssh/known_hosts'
         ' -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"\n'
         '        ansible_control_path_dir: "/s/ssh/cp"\n'
-        '        ansible_pipelining: true\n'
+        "        ansible_pipelining: true\n"
         '        ansible_python_interpreter: "/usr/bin/python3"\n'
         '        livemig_tls_ca_dir: "/s/ca"\n'
     )
