@@ -9,23 +9,28 @@ Note that this plugin util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
-import re
-import textwrap
 import typing as t
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Finding, Move, Plan, Stay
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Move, Plan
 
-WIDTH = 110
+from .stays import stay_lines
+
+DIGEST_DIGITS = 8
 _HEADINGS = ("domain", "from", "to", "memory MiB")
 
 
 def table(plan: Plan) -> str:
     """What moves where, and who stays and why. No line is longer than 110 characters, unless a name is."""
-    head = f"Plan {plan['digest'][:8]}: {len(plan['moves'])} to move, {len(plan['stays'])} to stay"
+    head = f"Plan {short_digest(plan['digest'])}: {len(plan['moves'])} to move, {len(plan['stays'])} to stay"
     lines = [head, *_moves(plan["moves"])]
-    for names, block in _blocks(plan):
-        lines += ["", *_wrap(names, "", "  "), *block]
+    if plan["stays"]:
+        lines += ["", *stay_lines(plan["stays"], plan["destinations"])]
     return "\n".join(lines)
+
+
+def short_digest(digest: str) -> str:
+    """As much of a plan's digest as people are shown, and as names of runs carry."""
+    return digest[:DIGEST_DIGITS]
 
 
 def _moves(moves: t.Sequence[Move]) -> list[str]:
@@ -39,60 +44,3 @@ def _moves(moves: t.Sequence[Move]) -> list[str]:
 def _row(row: t.Sequence[str], widths: t.Sequence[int]) -> str:
     cells = [text.ljust(width) for text, width in zip(row[:-1], widths[:-1])]
     return "  " + "  ".join([*cells, row[-1].rjust(widths[-1])])
-
-
-def _blocks(plan: Plan) -> list[tuple[str, list[str]]]:
-    """Stays that have the same reasons share a block: (whose it is, its lines)."""
-    sharing: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
-    for stay in plan["stays"]:
-        places = [name for name in plan["destinations"] if name != stay["source"]]
-        key = (stay["source"], stay["state"], tuple(_reasons(stay, places)))
-        sharing.setdefault(key, []).append(stay["domain"])
-    return [
-        (f"{', '.join(names)} ({state}) {'stays' if len(names) == 1 else 'stay'} on {source}:", list(lines))
-        for (source, state, lines), names in sharing.items()
-    ]
-
-
-def _reasons(stay: Stay, places: t.Sequence[str]) -> list[str]:
-    """The stay's reasons. One that several destinations share is said once, with their names."""
-    groups: dict[tuple[str, str, str], list[Finding]] = {}
-    for finding in stay["reasons"]:
-        groups.setdefault(_key(finding), []).append(finding)
-    lines: list[str] = []
-    for (check, message, remedy), findings in groups.items():
-        names = [finding["destination"] for finding in findings if finding["destination"]]
-        if len(findings) == 1:
-            message, remedy = findings[0]["message"], findings[0]["remedy"]
-        lines += _wrap(f"{_to(names, places)}{message} [{check}]", "  - ", "    ")
-        lines += _wrap(f"Remedy: {remedy}.", "    ", "    ")
-    return lines
-
-
-def _key(finding: Finding) -> tuple[str, str, str]:
-    """Equal for findings that say the same of different destinations."""
-    name = finding["destination"]
-    if name is None:
-        return finding["check"], finding["message"], finding["remedy"]
-    word = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w-]|\.\w)")
-    message, remedy = (word.sub("the destination", finding[part]) for part in ("message", "remedy"))
-    return finding["check"], message, remedy
-
-
-def _to(names: t.Sequence[str], places: t.Sequence[str]) -> str:
-    if not names:
-        return ""
-    if len(places) > 1 and set(names) >= set(places):
-        return "to every destination: "
-    return f"to {', '.join(names)}: "
-
-
-def _wrap(text: str, first: str, others: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=others,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

@@ -21,13 +21,13 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
     Plan,
     Proof,
 )
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.api import short_digest
 
 from .types import Failure, LeftOut, Report, Row, Summary
 
 ARRIVED = ("moved", "already_there")
 NOT_FAILED = (*ARRIVED, "planned")
 INACTIVE = ("shutoff", "crashed")
-RUN_ID_DIGITS = 12
 
 _NO_DOWNTIME: Downtime = {"compute_ms": None, "libvirt_ms": None, "network_ms": None}
 _LOOK_FIRST = (
@@ -73,6 +73,7 @@ def make_report(
         "run_id": run_id or default_run_id(plan),
         "plan_digest": plan["digest"],
         "tls": plan["tls"],
+        "destinations": list(plan["destinations"]),
         "started": started,
         "finished": finished,
         "verified": verified,
@@ -104,7 +105,7 @@ def problems(report: Report) -> list[str]:
 
 def default_run_id(plan: Plan) -> str:
     """The same plan always gets the same id, so that a report written twice is the same file."""
-    return f"plan-{plan['digest'][:RUN_ID_DIGITS]}"
+    return f"plan-{short_digest(plan['digest'])}"
 
 
 def _results(moves: t.Sequence[Move], outcomes: t.Sequence[Outcome] | None) -> list[Outcome]:

@@ -12,11 +12,23 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Finding
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.api import (
+    nameless,
+    reworded,
+    short_digest,
+    stay_lines,
+)
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._text.api import (
+    WIDTH,
+    Column,
+    columns_of,
+    grid,
+    printable,
+    wrap,
+)
 
-from .layout import Column, columns_of, grid, printable, wrap
 from .types import Failure, Report, Row, Summary
 
-WIDTH = 110
 UNKNOWN = "-"
 _MIB = 1024 * 1024
 
@@ -45,14 +57,14 @@ def table(report: Report) -> str:
         _stays(report),
         _left_out(report),
         _failures(report["failures"]),
-        _findings("Also found", report["findings"]),
+        _findings(report["findings"]),
         [summary_line(report["summary"])],
     )
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
 def _head(report: Report) -> list[str]:
-    text = f"Run {report['run_id']}, plan {report['plan_digest'][:12]}, TLS {report['tls']}"
+    text = f"Run {report['run_id']}, plan {short_digest(report['plan_digest'])}, TLS {report['tls']}"
     if report["started"] is not None and report["finished"] is not None:
         text += f", {report['finished'] - report['started']} s"
     lines = wrap(text, WIDTH)
@@ -82,16 +94,9 @@ def _number(value: int | None, per: int | None = None) -> str:
 
 
 def _stays(report: Report) -> list[str]:
-    stays = report["stays"]
-    if not stays:
+    if not report["stays"]:
         return []
-    lines = [f"Stayed: {len(stays)}"]
-    for stay in stays:
-        lines += wrap(f"{stay['domain']} on {stay['source']} ({stay['state']})", WIDTH, "  ", "    ")
-    silent = [stay["domain"] for stay in stays if not stay["reasons"]]
-    if silent:
-        lines += wrap(f"No reason was given for: {', '.join(silent)}", WIDTH, "  ", "    ")
-    return [*lines, *_reasons([reason for stay in stays for reason in stay["reasons"]])]
+    return [f"Stayed: {len(report['stays'])}", "", *stay_lines(report["stays"], report["destinations"])]
 
 
 def _left_out(report: Report) -> list[str]:
@@ -102,24 +107,21 @@ def _left_out(report: Report) -> list[str]:
     return [f"Still running there, since nobody asked to move them: {len(left_out)}", *wrap(names, WIDTH, "  ")]
 
 
-def _findings(title: str, findings: t.Sequence[Finding]) -> list[str]:
-    return [f"{title}: {len(findings)}", *_reasons(findings)] if findings else []
-
-
-def _reasons(findings: t.Sequence[Finding]) -> list[str]:
-    """Each distinct reason once, with all whom it concerns and its remedy."""
+def _findings(findings: t.Sequence[Finding]) -> list[str]:
+    """Each finding once, with all whom it concerns: those that differ only by names of hosts and domains are one."""
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
-        key = (finding["check"], finding["status"], finding["value"], finding["expected"], finding["remedy"])
+        key = (finding["check"], finding["severity"], finding["status"], *_texts([finding], named=False))
         groups.setdefault(key, []).append(finding)
-    lines = []
-    for same in groups.values():
-        first, concerned = same[0], _concerned(same)
-        lines += wrap(f"[{first['check']}] {first['severity']}, {_STATUS[first['status']]}", WIDTH, "  ", "    ")
-        lines += wrap(first["message"], WIDTH, "    ")
+    lines = [f"Also found: {len(findings)}"] if findings else []
+    for (check, severity, status, *_rest), same in groups.items():
+        concerned = _concerned(same)
+        message, remedy = _texts(same, named=len(concerned) == 1)
+        lines += wrap(f"[{check}] {severity}, {_STATUS[status]}", WIDTH, "  ", "    ")
+        lines += wrap(message, WIDTH, "    ")
         if len(concerned) > 1:
             lines += wrap(f"Concerns: {', '.join(concerned)}", WIDTH, "    ", "      ")
-        lines += wrap(f"Remedy: {first['remedy']}", WIDTH, "    ", "      ")
+        lines += wrap(f"Remedy: {remedy}.", WIDTH, "    ", "      ")
     return lines
 
 

@@ -77,6 +77,7 @@ class Report(t.TypedDict):
     run_id: str
     plan_digest: str
     tls: str
+    destinations: list[str]
     started: int | None
     finished: int | None
     verified: bool

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Aligning and wrapping text for a terminal, by the columns that characters take there: pure.
+"""Aligning and wrapping text for a terminal, by the columns that characters take there: pure. Plan and report use it.
 
 Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
@@ -12,6 +12,9 @@ from __future__ import annotations
 import typing as t
 import unicodedata
 
+__all__ = ["WIDTH", "Column", "chunks", "columns_of", "grid", "printable", "wrap"]
+
+WIDTH = 110
 GAP = "  "
 _NARROWEST = 8
 
