@@ -67,7 +67,7 @@ options:
   run_id:
     description:
       - The name of the run.
-      - The default is C(plan-) and the first twelve digits of the plan's digest, so two runs of the same plan have the
+      - The default is C(plan-) and the first eight digits of the plan's digest, so two runs of the same plan have the
         same name.
     type: str
   started:
@@ -128,7 +128,7 @@ report:
   sample:
     schema: 1
     kind: report
-    run_id: plan-3f9a1c0b77de
+    run_id: plan-3f9a1c0b
 problems:
   description:
     - One sentence for each domain that is not where it should be, or that was not proven to be there, with its cause

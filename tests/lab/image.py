@@ -56,7 +56,7 @@ def load_order(modules_dep: str, wanted: Iterable[str]) -> list[str]:
     """Paths of the wanted modules and what they need, in the order to load them; built-in ones are not in the list."""
     needs: dict[str, list[str]] = {}
     for line in modules_dep.splitlines():
-        module, _, others = line.partition(":")
+        module, _colon, others = line.partition(":")
         needs[module] = others.split()
     by_name = {path.rpartition("/")[2].partition(".ko")[0].replace("-", "_"): path for path in needs}
     order: list[str] = []

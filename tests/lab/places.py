@@ -80,8 +80,9 @@ class Places:
         return self.state / "hosts" / name
 
 
-def places(environ: Mapping[str, str] = os.environ) -> Places:
+def places(environ: Mapping[str, str] | None = None) -> Places:
     """The directories, from LIVEMIG_LAB_CACHE, LIVEMIG_LAB_STATE and LIVEMIG_VENV or their defaults."""
+    environ = os.environ if environ is None else environ
     state = "/var/lib/livemig-lab" + ("" if LAB == "lm" else f"-{LAB}")
     checkout = Path(__file__).resolve().parents[2]
     return Places(

@@ -109,7 +109,7 @@ def _kill(pids: list[int], inode: int, end: float) -> None:
             waiting += 1
     while waiting > 0 and (left := end - time.monotonic()) > 0:
         ready = poller.poll(min(left, 1.0) * 1000)
-        for descriptor, _ in ready:
+        for descriptor, _event in ready:
             poller.unregister(descriptor)
         waiting -= len(ready)
         if not ready:

@@ -65,7 +65,7 @@ def qemu_processes() -> list[tuple[int, str, str]]:
 
 
 def runs_on(name: str) -> list[str]:
-    return sorted(host for _, guest, host in qemu_processes() if guest == name)
+    return sorted(host for _pid, guest, host in qemu_processes() if guest == name)
 
 
 def writes(fdinfo: str) -> bool:
@@ -112,7 +112,7 @@ def read_console(path: Path) -> Console:
 
 def everyone(where: Places) -> list[str]:
     """Every guest that has a process or a console."""
-    names = {guest for _, guest, _ in qemu_processes()}
+    names = {guest for _pid, guest, _host in qemu_processes()}
     if where.consoles.is_dir():
         names |= {path.stem for path in where.consoles.glob("*.log")}
     return sorted(names)

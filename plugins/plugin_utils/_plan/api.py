@@ -24,14 +24,13 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import Policy
 
 from .place import DEFAULT_RESERVE_MIB, place, rooms
-from .stays import nameless, reworded, stay_lines
+from .stays import reworded, stay_lines
 from .text import short_digest, table
 
 __all__ = [
     "DEFAULT_RESERVE_MIB",
     "digest",
     "make_plan",
-    "nameless",
     "reworded",
     "short_digest",
     "stay_lines",

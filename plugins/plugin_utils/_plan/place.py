@@ -10,7 +10,7 @@ Note that this plugin util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import (
     DomainSnapshot,
@@ -39,14 +39,14 @@ _MOVE_FACTS = ("persistent", "autostart")
 
 @dataclass
 class Room:
-    """A destination and what is left on it, in MiB. None: it is not known, and so nothing fits."""
+    """A destination, what is left on it in MiB (None: it is not known, and so nothing fits), and who comes to it."""
 
     name: str
     left_mib: int | None
-    moves: int = 0
+    coming: list[str] = field(default_factory=list)
 
-    def take(self, needed_mib: int) -> None:
-        self.moves += 1
+    def take(self, domain: str, needed_mib: int) -> None:
+        self.coming.append(domain)
         if self.left_mib is not None:
             self.left_mib -= needed_mib
 
@@ -83,7 +83,7 @@ def place(
         if room is None:
             stays.append(_stay(domain, reasons))
         else:
-            room.take(required_memory_mib(domain))
+            room.take(domain["name"], required_memory_mib(domain))
             moves.append(_move(domain, room.name, policy))
     return moves, sorted(stays, key=lambda stay: (stay["source"], stay["domain"]))
 
@@ -113,6 +113,7 @@ def _find_room(
             continue
         against = [finding for finding in blocking if _speaks_of(finding, domain, room.name)]
         against += _capacity(domain, room, {finding["check"] for finding in against})
+        against += _namesake(domain, room)
         if not own and not against:
             return room, []
         reasons += against
@@ -155,7 +156,7 @@ def _capacity(domain: DomainSnapshot, room: Room, known: t.Container[str]) -> li
         return [judge("mem_capacity_dest", domain, room.name, unknown)]
     if room.left_mib >= needed:
         return []
-    earlier = f", {room.moves} earlier moves" if room.moves else ""
+    earlier = f", {len(room.coming)} earlier moves" if room.coming else ""
     problem = Problem(
         f"Memory of {room.name}",
         f"{max(room.left_mib, 0)} MiB are left after the reserve{earlier}",
@@ -163,6 +164,14 @@ def _capacity(domain: DomainSnapshot, room: Room, known: t.Container[str]) -> li
         remedy="add a destination, free memory there, or lower livemig_memory_reserve_mib",
     )
     return [judge("mem_capacity_dest", domain, room.name, problem)]
+
+
+def _namesake(domain: DomainSnapshot, room: Room) -> list[Finding]:
+    """That a domain of the same name, from another source, is to go to the same destination."""
+    if domain["name"] not in room.coming:
+        return []
+    problem = Problem(f"Name {domain['name']}", f"a domain of that name from another host is to go to {room.name}")
+    return [judge("dst_domain_name_conflict", domain, room.name, problem)]
 
 
 def _move(domain: DomainSnapshot, destination: str, policy: Policy) -> Move:

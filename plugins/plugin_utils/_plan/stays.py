@@ -17,51 +17,52 @@ from ansible_collections.livemig.libvirt.plugins.plugin_utils._text.api import W
 
 
 def stay_lines(stays: t.Sequence[Stay], destinations: t.Sequence[str]) -> list[str]:
-    """A block for all domains of a host that have the same reasons, blank lines between the blocks, at most 110 columns.
+    """A block for all domains of a host that have the same reasons, blank lines between blocks, at most 110 columns.
 
     ``destinations``: those of the plan. A reason that holds for all of them is said once.
     """
     sharing: dict[tuple[str, str, tuple[str, ...]], list[Stay]] = {}
     for stay in stays:
-        places = [name for name in destinations if name != stay["source"]]
-        key = (stay["source"], stay["state"], tuple(_reasons(stay, places, own_name=False)))
-        sharing.setdefault(key, []).append(stay)
+        reasons = _reasons(stay, _places(stay, destinations), shared=True)
+        sharing.setdefault((stay["source"], stay["state"], tuple(reasons)), []).append(stay)
     lines: list[str] = []
     for (source, state, shared), same in sharing.items():
-        places = [name for name in destinations if name != source]
-        names = ", ".join(stay["domain"] for stay in same)
-        verb = "stays" if len(same) == 1 else "stay"
+        names, verb = ", ".join(stay["domain"] for stay in same), "stays" if len(same) == 1 else "stay"
         lines += ["", *wrap(f"{names} ({state}) {verb} on {source}:", WIDTH, "", "  ")]
-        lines += _reasons(same[0], places, own_name=True) if len(same) == 1 else shared
+        lines += shared if len(same) > 1 else _reasons(same[0], _places(same[0], destinations), shared=False)
     return lines[1:]
 
 
-def reworded(text: str, words: t.Mapping[str, str]) -> str:
-    """``text`` with each key of ``words`` replaced, except where it is a part of a longer name."""
+def reworded(finding: Finding, words: t.Mapping[str, str], *, shared: bool) -> tuple[str, str]:
+    """Message and remedy with each key of ``words`` replaced, except where it is a part of a longer name.
+
+    ``shared``: several domains are to share the text, so the finding's own domain is not named in it either.
+    """
+    own = finding["domain"] if shared else None
+    words = {**words, **({f"domain {own}": "the domain", f"Domain {own}": "The domain"} if own else {})}
     if not words:
-        return text
+        return finding["message"], finding["remedy"]
     names = "|".join(re.escape(name) for name in sorted(words, key=len, reverse=True))
-    return re.sub(rf"(?<![\w.-])(?:{names})(?![\w-]|\.\w)", lambda found: words[found[0]], text)
+    pattern = re.compile(rf"(?<![\w.-])(?:{names})(?![\w-]|\.\w)")
+    message, remedy = (pattern.sub(lambda at: words[at[0]], finding[part]) for part in ("message", "remedy"))
+    return message, remedy
 
 
-def nameless(domain: str | None) -> dict[str, str]:
-    """What to put for this domain's name in a text that several domains share."""
-    return {f"domain {domain}": "the domain", f"Domain {domain}": "The domain"} if domain else {}
+def _places(stay: Stay, destinations: t.Sequence[str]) -> list[str]:
+    return [name for name in destinations if name != stay["source"]]
 
 
-def _reasons(stay: Stay, places: t.Sequence[str], own_name: bool) -> list[str]:
+def _reasons(stay: Stay, places: t.Sequence[str], *, shared: bool) -> list[str]:
     """The stay's reasons. One that several destinations share is said once, with their names."""
-    own = {} if own_name else nameless(stay["domain"])
     groups: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in stay["reasons"]:
         there = {finding["destination"]: "the destination"} if finding["destination"] else {}
-        message, remedy = (reworded(text, {**own, **there}) for text in (finding["message"], finding["remedy"]))
-        groups.setdefault((finding["check"], message, remedy), []).append(finding)
+        groups.setdefault((finding["check"], *reworded(finding, there, shared=shared)), []).append(finding)
     lines: list[str] = []
     for (check, message, remedy), same in groups.items():
         names = [finding["destination"] for finding in same if finding["destination"]]
         if len(same) == 1:
-            message, remedy = (reworded(text, own) for text in (same[0]["message"], same[0]["remedy"]))
+            message, remedy = reworded(same[0], {}, shared=shared)
         lines += wrap(f"{_to(names, places)}{message} [{check}]", WIDTH, "  - ", "    ")
         lines += wrap(f"Remedy: {remedy}.", WIDTH, "    ")
     return lines or ["  - No reason was given."]

@@ -13,7 +13,6 @@ import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Finding
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.api import (
-    nameless,
     reworded,
     short_digest,
     stay_lines,
@@ -109,20 +108,29 @@ def _left_out(report: Report) -> list[str]:
 
 def _findings(findings: t.Sequence[Finding]) -> list[str]:
     """Each finding once, with all whom it concerns: those that differ only by names of hosts and domains are one."""
-    groups: dict[tuple[str, ...], list[Finding]] = {}
+    groups: dict[tuple[str, str, str, str, str], list[Finding]] = {}
     for finding in findings:
-        key = (finding["check"], finding["severity"], finding["status"], *_texts([finding], named=False))
+        key = (finding["check"], finding["severity"], finding["status"], *_nameless(finding))
         groups.setdefault(key, []).append(finding)
     lines = [f"Also found: {len(findings)}"] if findings else []
-    for (check, severity, status, *_rest), same in groups.items():
+    for (check, severity, status, message, remedy), same in groups.items():
         concerned = _concerned(same)
-        message, remedy = _texts(same, named=len(concerned) == 1)
+        if len({(finding["message"], finding["remedy"]) for finding in same}) == 1:
+            message, remedy = same[0]["message"], same[0]["remedy"]
         lines += wrap(f"[{check}] {severity}, {_STATUS[status]}", WIDTH, "  ", "    ")
         lines += wrap(message, WIDTH, "    ")
         if len(concerned) > 1:
             lines += wrap(f"Concerns: {', '.join(concerned)}", WIDTH, "    ", "      ")
         lines += wrap(f"Remedy: {remedy}.", WIDTH, "    ", "      ")
     return lines
+
+
+def _nameless(finding: Finding) -> tuple[str, str]:
+    """Message and remedy without the names of what the finding concerns."""
+    source, destination = finding["source"], finding["destination"]
+    if source and destination:
+        return reworded(finding, {source: "the source", destination: "the destination"}, shared=True)
+    return reworded(finding, {host: "the host" for host in (source, destination) if host}, shared=True)
 
 
 _STATUS = {"fail": "not fulfilled", "unknown": "could not be evaluated"}
@@ -153,7 +161,7 @@ def _failures(failures: t.Sequence[Failure]) -> list[str]:
         lines += wrap(f"Cause: {failure['cause']}", WIDTH, "    ", "      ")
         if failure["last_phase"] is not None:
             lines += wrap(f"Last phase: {failure['last_phase']}", WIDTH, "    ", "      ")
-        lines += wrap(f"Remedy: {failure['remedy']}", WIDTH, "    ", "      ")
+        lines += wrap(f"Remedy: {failure['remedy']}.", WIDTH, "    ", "      ")
     return lines
 
 

@@ -147,6 +147,15 @@ def test_no_destination_but_the_own_host_is_a_reason() -> None:
     assert reasons(made) == {"a": [("host_not_same", None)]}
 
 
+def test_namesakes_from_two_sources_do_not_go_to_one_destination() -> None:
+    hosts = [host(name, 9000) for name in ("hv1", "hv2", "hv3", "hv4")]
+    twins = [domain("web", on="hv1", uuid="one"), domain("web", on="hv2", uuid="two")]
+    made = api.make_plan(hosts, twins, [], ["hv1", "hv2"], ["hv3", "hv4"], policy("hv3", "hv4"))
+    assert [(move["uuid"], move["destination"]) for move in made["moves"]] == [("one", "hv3"), ("two", "hv4")]
+    made = api.make_plan(hosts, twins, [], ["hv1", "hv2"], ["hv3"], policy("hv3"))
+    assert reasons(made) == {"web": [("dst_domain_name_conflict", "hv3")]}
+
+
 def test_domains_of_other_hosts_are_left_out() -> None:
     made = plan([host("hv2", 9000)], [domain("a", on="hv5")])
     assert (made["moves"], made["stays"]) == ([], [])

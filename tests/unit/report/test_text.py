@@ -7,16 +7,11 @@ from __future__ import annotations
 import re
 import typing as t
 
-import pytest
-
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.api import stay_lines
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.api import table as plan_table
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._report.api import Summary, make_report, table
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._report.layout import (
-    Column,
-    grid,
-    printable,
-    wrap,
-)
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._report.text import WIDTH, summary_line
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._report.text import summary_line
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._text.api import WIDTH
 from tests.unit.report.samples import EXAMPLES, ROOT, example, outcome_of, plan_of
 
 NOTHING_MEASURED: dict[str, t.Any] = {
@@ -63,59 +58,31 @@ def test_long_names_stay_within_the_width_and_are_complete() -> None:
     assert "".join(first).replace(" ", "") == name
 
 
-def test_wide_characters_are_counted_as_the_terminal_shows_them() -> None:
-    lines = grid((Column("name", wraps=True), Column("n")), [["ab", "1"], ["数据", "2"], ["e\u0301", "3"]], 40)
-    assert lines == ["name  n", "----  -", "ab    1", "数据  2", "e\u0301     3"]
-
-
 def test_control_characters_do_not_reach_the_terminal() -> None:
-    assert printable("a\x1b[31mb\nc\td") == "a?[31mb c d"
     text = table(make_report(plan_of("web1"), [outcome_of("web1", "failed", error="bad\x1b]0;title\x07\nnews")], []))
     assert "\x1b" not in text
     assert "Cause: bad?]0;title? news" in text
 
 
-@pytest.mark.parametrize("width", [20, 30, 110])
-def test_wrapping_keeps_every_word_and_the_width(width: int) -> None:
-    text = "one two three " * 20 + "x" * 150
-    lines = wrap(text, width, "  ", "      ")
-    assert max(map(len, lines)) <= width
-    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
-    assert lines[0].startswith("  one")
-    assert all(line.startswith("      ") for line in lines[1:])
-
-
-def test_a_reason_that_many_share_is_written_once() -> None:
+def test_who_stays_is_said_in_the_words_of_the_plan() -> None:
     stay = example("Plan")["stays"][0]
-    stays = [
-        {
-            **stay,
-            "domain": name,
-            "uuid": name,
-            "reasons": [{**stay["reasons"][0], "domain": name, "message": f"{name}: no"}],
-        }
-        for name in ("db1", "db2", "db3")
-    ]
-    text = table(make_report(plan_of(stays=stays), [], []))
-    assert text.count("[disk_path_exists_dest]") == 1
-    assert text.count("Remedy:") == 1
-    assert "Concerns: db1 (hv1 to hv2), db2 (hv1 to hv2), db3 (hv1 to hv2)" in text
+    reason = stay["reasons"][0]
+    there = {**reason, "destination": "hv3", "message": reason["message"].replace("hv2", "hv3")}
+    own = {**reason, "destination": None, "message": "Domain db2: it is too large; expected less."}
+    stays = [{**stay, "reasons": [reason, there]}, {**stay, "domain": "db2", "reasons": [own]}]
+    plan = plan_of("web1", stays=stays, destinations=["hv2", "hv3"])
+    shown = "\n".join(stay_lines(stays, ["hv2", "hv3"]))
+    assert shown.count("Disk vdb") == 1
+    assert "db1 (running) stays on hv1:\n  - to every destination: Disk vdb" in shown
+    assert "db2 (running) stays on hv1:\n  - Domain db2: it is too large" in shown
+    assert f"\n\nStayed: 2\n\n{shown}\n\n" in table(make_report(plan, None, []))
+    assert plan_table(plan).endswith(f"\n\n{shown}")
 
 
-def test_reasons_that_differ_are_all_written() -> None:
-    stay = example("Plan")["stays"][0]
-    reasons = [
-        {**stay["reasons"][0], "destination": host, "value": value, "message": f"on {host} it is {value}"}
-        for host, value in (("hv2", "ext4"), ("hv3", "xfs"))
-    ]
-    text = table(make_report(plan_of(stays=[{**stay, "reasons": reasons}]), [], []))
-    assert "on hv2 it is ext4" in text
-    assert "on hv3 it is xfs" in text
-
-
-def test_a_stay_without_a_reason_is_said_to_have_none() -> None:
-    text = table(make_report(plan_of(stays=[{**example("Plan")["stays"][0], "reasons": []}]), [], []))
-    assert "No reason was given for: db1" in text
+def test_plan_and_report_show_the_same_digits_of_the_digest() -> None:
+    plan = plan_of("web1")
+    assert plan_table(plan).startswith(f"Plan {plan['digest'][:8]}: ")
+    assert table(make_report(plan, None, [])).startswith(f"Run plan-{plan['digest'][:8]}, plan {plan['digest'][:8]}, ")
 
 
 def test_failures_carry_cause_last_phase_and_remedy() -> None:
@@ -134,7 +101,47 @@ def test_domains_that_were_left_out_and_other_findings_are_shown() -> None:
     text = table(make_report(plan_of(), [], [warning], hosts=hosts))
     assert "since nobody asked to move them: 1\n  other on hv1" in text
     assert "Also found: 1\n  [host.clock] warning" in text
+    assert "    clocks differ\n    Remedy: " in text
     assert "No domain was to move." in text
+
+
+def also_found(*findings: dict[str, t.Any]) -> str:
+    """The part of the table on these findings, which explain no stay."""
+    warnings = [example("Finding", **{"severity": "warning", "blocks": False, **finding}) for finding in findings]
+    return table(make_report(plan_of(), [], warnings)).split("Also found: ")[1].split("\n\n")[0]
+
+
+def test_findings_that_differ_only_by_names_are_one() -> None:
+    text = also_found(
+        *(
+            {"domain": name, "destination": there, "message": f"Disk vda of domain {name}: {there} lacks what hv1 has."}
+            for name in ("db1", "db2")
+            for there in ("hv2", "hv3")
+        )
+    )
+    assert text.count("[disk_path_exists_dest]") == text.count("Remedy:") == 1
+    assert "    Disk vda of the domain: the destination lacks what the source has.\n" in text
+    assert "Concerns: db1 (hv1 to hv2), db1 (hv1 to hv3), db2 (hv1 to hv2), db2 (hv1 to hv3)\n" in text
+
+
+def test_findings_of_hosts_in_either_role_are_one() -> None:
+    sides = [{"source": "hv1", "destination": None}, {"source": None, "destination": "hv2"}]
+    text = also_found(
+        *({**side, "domain": None, "message": f"Clock of {side['source'] or side['destination']}: no"} for side in sides)
+    )
+    assert "    Clock of the host: no\n    Concerns: (hv1), (hv2)\n" in text
+
+
+def test_a_host_that_is_found_twice_keeps_its_name() -> None:
+    sides = [{"source": "hv1", "destination": None}, {"source": None, "destination": "hv1"}]
+    text = also_found(*({**side, "domain": None, "message": "Clock of hv1: no"} for side in sides))
+    assert "    Clock of hv1: no\n    Remedy: " in text
+
+
+def test_findings_that_differ_otherwise_are_all_written() -> None:
+    text = also_found(*({"message": f"Disk {disk} of domain db1: no"} for disk in ("vda", "vdb")))
+    assert "Disk vda of domain db1: no" in text
+    assert "Disk vdb of domain db1: no" in text
 
 
 def test_a_run_that_was_not_verified_says_so() -> None:
