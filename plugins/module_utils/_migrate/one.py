@@ -9,6 +9,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import typing as t
@@ -24,6 +25,7 @@ from .watch import Timeline, Watch
 
 # How long after libvirt's return the events may still be on their way through the event thread.
 _EVENTS_S = 5.0
+_ABORT_AGAIN_S = 0.2
 
 
 class Options(t.NamedTuple):
@@ -87,16 +89,12 @@ def _elsewhere(link: Link, move: Move) -> Outcome:
 
 def _migrate(link: Link, domain: t.Any, move: Move, options: Options, timeline: Timeline) -> Outcome:
     started = time.monotonic()
-    aborter = threading.Timer(options.timeout_s, _abort, (domain,))
-    aborter.daemon = True
-    aborter.start()
     error = None
-    try:
-        domain.migrateToURI3(move["destination_uri"], parameters(move), flags(move, options.tls))
-    except libvirt.libvirtError as caught:
-        error = caught
-    finally:
-        aborter.cancel()
+    with _aborted_after(options.timeout_s, domain) as late:
+        try:
+            domain.migrateToURI3(move["destination_uri"], parameters(move), flags(move, options.tls))
+        except libvirt.libvirtError as caught:
+            error = f"aborted after {options.timeout_s} s (timeout_s)" if late.is_set() else error_text(caught)
     ended = time.monotonic()
     result = _succeeded(link, move) if error is None else _failed(link, move, error)
     if result["state"] == "moved":
@@ -104,11 +102,28 @@ def _migrate(link: Link, domain: t.Any, move: Move, options: Options, timeline: 
     return measured(result, timeline, started, ended)
 
 
-def _abort(domain: t.Any) -> None:
+@contextlib.contextmanager
+def _aborted_after(timeout_s: int, domain: t.Any) -> t.Iterator[threading.Event]:
+    """Aborts the domain's job when the block takes longer. The event says that this was tried."""
+    done, late = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        if done.wait(timeout_s):
+            return
+        late.set()
+        # libvirt refuses to abort while the migration is still being prepared or is being confirmed.
+        while not done.is_set():
+            with contextlib.suppress(libvirt.libvirtError):
+                domain.abortJob()
+            done.wait(_ABORT_AGAIN_S)
+
+    watcher = threading.Thread(target=watch, name=f"timeout of {domain.name()}", daemon=True)
+    watcher.start()
     try:
-        domain.abortJob()
-    except libvirt.libvirtError:
-        return  # the job ended in the same moment: migrateToURI3 returns with the truth
+        yield late
+    finally:
+        done.set()
+        watcher.join()
 
 
 def _succeeded(link: Link, move: Move) -> Outcome:
@@ -126,8 +141,8 @@ def _carry_autostart(destination: Connection, move: Move) -> None:
         destination.lookupByUUIDString(move["uuid"]).setAutostart(1)
 
 
-def _failed(link: Link, move: Move, error: Exception) -> Outcome:
+def _failed(link: Link, move: Move, error: str) -> Outcome:
     source, destination = place(link.source, move["uuid"]), place(link.destination, move["uuid"])
     state, running_on = verdict(move, source, destination)
-    text = f"{error_text(error)} ({explain(move, source, destination)})"
+    text = f"{error} ({explain(move, source, destination)})"
     return outcome(move, state, running_on=running_on, error=text)

@@ -33,16 +33,20 @@ def stay_lines(stays: t.Sequence[Stay], destinations: t.Sequence[str]) -> list[s
     return lines[1:]
 
 
-def reworded(finding: Finding, words: t.Mapping[str, str], *, shared: bool) -> tuple[str, str]:
-    """Message and remedy with each key of ``words`` replaced, except where it is a part of a longer name.
+def reworded(finding: Finding, hosts: t.Mapping[str, str], *, shared: bool) -> tuple[str, str]:
+    """Message and remedy with what a host is in place of its name: ``hosts`` maps ``hv2`` to ``destination``.
 
     ``shared``: several domains are to share the text, so the finding's own domain is not named in it either.
+    A name that is a part of a longer one is left alone.
     """
-    own = finding["domain"] if shared else None
-    words = {**words, **({f"domain {own}": "the domain", f"Domain {own}": "The domain"} if own else {})}
+    words: dict[str, str] = {}
+    for name, noun in hosts.items():
+        words.update({name: f"the {noun}", f"host {name}": f"the {noun}", f"Host {name}": f"The {noun}"})
+    if shared and finding["domain"]:
+        words.update({f"domain {finding['domain']}": "the domain", f"Domain {finding['domain']}": "The domain"})
     if not words:
         return finding["message"], finding["remedy"]
-    names = "|".join(re.escape(name) for name in sorted(words, key=len, reverse=True))
+    names = "|".join(map(re.escape, words))
     pattern = re.compile(rf"(?<![\w.-])(?:{names})(?![\w-]|\.\w)")
     message, remedy = (pattern.sub(lambda at: words[at[0]], finding[part]) for part in ("message", "remedy"))
     return message, remedy
@@ -56,7 +60,7 @@ def _reasons(stay: Stay, places: t.Sequence[str], *, shared: bool) -> list[str]:
     """The stay's reasons. One that several destinations share is said once, with their names."""
     groups: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in stay["reasons"]:
-        there = {finding["destination"]: "the destination"} if finding["destination"] else {}
+        there = {finding["destination"]: "destination"} if finding["destination"] else {}
         groups.setdefault((finding["check"], *reworded(finding, there, shared=shared)), []).append(finding)
     lines: list[str] = []
     for (check, message, remedy), same in groups.items():

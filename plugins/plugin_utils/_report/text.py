@@ -129,8 +129,8 @@ def _nameless(finding: Finding) -> tuple[str, str]:
     """Message and remedy without the names of what the finding concerns."""
     source, destination = finding["source"], finding["destination"]
     if source and destination:
-        return reworded(finding, {source: "the source", destination: "the destination"}, shared=True)
-    return reworded(finding, {host: "the host" for host in (source, destination) if host}, shared=True)
+        return reworded(finding, {source: "source", destination: "destination"}, shared=True)
+    return reworded(finding, {host: "host" for host in (source, destination) if host}, shared=True)
 
 
 _STATUS = {"fail": "not fulfilled", "unknown": "could not be evaluated"}

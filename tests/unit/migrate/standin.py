@@ -30,6 +30,7 @@ class Domain:
         self.auto = 0
         self.calls: list[str] = []
         self.running = True
+        self.abort: t.Callable[[Domain], None] | None = None
         self.migration: t.Callable[[Domain, str, dict[str, t.Any], int], None] | None = None
 
     def name(self) -> str:
@@ -70,6 +71,10 @@ class Domain:
 
     def XMLDesc(self, flags: int) -> str:
         return XML
+
+    def abortJob(self) -> None:
+        assert self.abort is not None
+        self.abort(self)
 
     def migrateToURI3(self, uri: str, parameters: dict[str, t.Any], flags: int) -> None:
         assert self.migration is not None

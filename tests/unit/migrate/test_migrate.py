@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import threading
 import typing as t
 
 import pytest
@@ -198,6 +199,29 @@ def test_a_destination_that_does_not_answer_refuses_the_move(pair: Pair) -> None
     (result,) = migrate(LOCAL, [move()], Options("off", 60), 1, connect, lambda: None)
     assert (result["state"], result["running_on"]) == ("refused", "hv1")
     assert UUID in pair[0].domains
+
+
+def test_a_migration_that_does_not_end_is_aborted(pair: Pair) -> None:
+    """libvirt refuses the first two aborts, as it does while it prepares; then it gives up the migration."""
+    asked: list[int] = []
+    aborted = threading.Event()
+
+    def abort(domain: Domain) -> None:
+        asked.append(1)
+        if len(asked) < 3:
+            raise libvirt.libvirtError("Requested operation is not valid: no job is active on the domain")
+        aborted.set()
+
+    def stuck(domain: Domain, *_arguments: object) -> None:
+        assert aborted.wait(20)
+        raise libvirt.libvirtError("operation aborted: migration out: canceled by client")
+
+    pair[0].domains[UUID].abort = abort
+    pair[0].domains[UUID].migration = stuck
+    by_uri = {LOCAL: pair[0], REMOTE: pair[1]}
+    (result,) = migrate(LOCAL, [move()], Options("off", 1), 1, by_uri.__getitem__, lambda: None)
+    assert (result["state"], result["running_on"]) == ("failed", "hv1")
+    assert "aborted after 1 s (timeout_s)" in str(result["error"])
 
 
 def test_check_mode_plans_only() -> None:

@@ -8,7 +8,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.api import table
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.api import stay_lines, table
 from tests.unit.plan.fleet import against, domain, host, plan
 
 HOSTS = [host("hv2", 9000), host("hv3", 9000)]
@@ -36,6 +36,16 @@ def test_a_reason_that_holds_everywhere_is_said_once() -> None:
     assert sum("disk_same_object" in line for line in shown) == 1
 
 
+def test_a_host_is_not_called_host_the_destination() -> None:
+    findings = [
+        {**against("disk_same_object", "a", "hv1", name), "message": f"Host {name}: no, since host {name} was silent."}
+        for name in ("hv2", "hv3")
+    ]
+    assert lines(HOSTS, [domain("a")], findings)[3].startswith(
+        "  - to every destination: The destination: no, since the destination was silent. "
+    )
+
+
 def test_the_only_destination_is_called_by_its_name() -> None:
     shown = lines(HOSTS[:1], [domain("a")], [against("disk_same_object", "a", "hv1", "hv2")])
     assert shown[3].startswith("  - to hv2: Thing: wrong hv2; expected ")
@@ -56,11 +66,35 @@ def test_domains_with_the_same_reasons_share_a_block() -> None:
     assert [line for line in shown if " on hv1:" in line] == ["a, b (running) stay on hv1:"]
 
 
-def test_a_name_inside_another_is_not_taken_for_the_destination() -> None:
-    finding = {**against("disk_same_object", "a", "hv1", "hv2"), "message": "hv2.example.com and hv2-b and hv2."}
-    other = {**finding, "destination": "hv3", "message": finding["message"].replace("hv2.", "hv3.")}
-    shown = "\n".join(lines(HOSTS, [domain("a")], [finding, other]))
-    assert "to hv2: " in shown and "to hv3: " in shown
+def test_reasons_that_differ_only_by_the_own_name_are_the_same() -> None:
+    findings = [
+        {**against("snapshots_present", name, "hv1"), "message": f"Domain {name}: no; CPU of domain {name}: no."}
+        for name in ("a", "a.b")
+    ]
+    shown = lines(HOSTS, [domain("a"), domain("a.b")], findings)
+    assert shown[2:4] == [
+        "a, a.b (running) stay on hv1:",
+        "  - The domain: no; CPU of the domain: no. [snapshots_present]",
+    ]
+    alone = lines(HOSTS, [domain("a")], findings)
+    assert alone[3].startswith("  - Domain a: no; CPU of domain a: no. ")
+
+
+@pytest.mark.parametrize("name", ["{}.example.com", "{}-b", "{}2", "rack-{}", "x.{}", "my{}"])
+def test_a_name_inside_another_is_not_taken_for_the_destination(name: str) -> None:
+    findings = [
+        {**against("disk_same_object", "a", "hv1", there), "message": f"Disk: not on {name.format(there)}."}
+        for there in ("hv2", "hv3")
+    ]
+    shown = [line for line in lines(HOSTS, [domain("a")], findings) if line.startswith("  - ")]
+    assert shown == [
+        f"  - to {there}: Disk: not on {name.format(there)}. [disk_same_object]" for there in ("hv2", "hv3")
+    ]
+
+
+def test_a_stay_without_a_reason_is_said_to_have_none() -> None:
+    stay = {"domain": "a", "uuid": "1", "source": "hv1", "state": "running", "reasons": []}
+    assert stay_lines([t.cast(t.Any, stay)], ["hv2"]) == ["a (running) stays on hv1:", "  - No reason was given."]
 
 
 @pytest.mark.parametrize("count", [1, 60])

@@ -189,8 +189,8 @@ def test_findings_that_explain_a_stay_are_not_repeated() -> None:
 
 
 def test_the_default_run_id_follows_from_the_plan_alone() -> None:
-    first, again = (make_report(plan_of("web1"), None, [])["run_id"] for attempt in range(2))
-    other = make_report(plan_of("web1", digest="ff" * 32), None, [])["run_id"]
+    plans = (plan_of("web1"), plan_of("web1"), plan_of("web1", digest="ff" * 32))
+    first, again, other = (make_report(plan, None, [])["run_id"] for plan in plans)
     assert first == again == f"plan-{example('Plan')['digest'][:8]}"
     assert other == "plan-ffffffff"
 

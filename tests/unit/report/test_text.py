@@ -69,7 +69,7 @@ def test_who_stays_is_said_in_the_words_of_the_plan() -> None:
     reason = stay["reasons"][0]
     there = {**reason, "destination": "hv3", "message": reason["message"].replace("hv2", "hv3")}
     own = {**reason, "destination": None, "message": "Domain db2: it is too large; expected less."}
-    stays = [{**stay, "reasons": [reason, there]}, {**stay, "domain": "db2", "reasons": [own]}]
+    stays: list[t.Any] = [{**stay, "reasons": [reason, there]}, {**stay, "domain": "db2", "reasons": [own]}]
     plan = plan_of("web1", stays=stays, destinations=["hv2", "hv3"])
     shown = "\n".join(stay_lines(stays, ["hv2", "hv3"]))
     assert shown.count("Disk vdb") == 1
@@ -127,7 +127,10 @@ def test_findings_that_differ_only_by_names_are_one() -> None:
 def test_findings_of_hosts_in_either_role_are_one() -> None:
     sides = [{"source": "hv1", "destination": None}, {"source": None, "destination": "hv2"}]
     text = also_found(
-        *({**side, "domain": None, "message": f"Clock of {side['source'] or side['destination']}: no"} for side in sides)
+        *(
+            {**side, "domain": None, "message": f"Clock of host {side['source'] or side['destination']}: no"}
+            for side in sides
+        )
     )
     assert "    Clock of the host: no\n    Concerns: (hv1), (hv2)\n" in text
 
