@@ -25,6 +25,7 @@ CASES: dict[str, tuple[str, dict[str, t.Any], list[str], list[str]]] = {
         ["Host hv9: not in the inventory", "livemig_destinations"],
     ),
     "empty list of hosts": ("evacuate", {"livemig_evacuate_hosts": []}, [], ["livemig_evacuate_hosts: empty"]),
+    "no list of hosts": ("evacuate", {}, [], ["livemig_evacuate_hosts: empty", "-e livemig_evacuate_hosts=hv1"]),
     "empty text": ("evacuate", {"livemig_evacuate_hosts": ""}, [], ["livemig_evacuate_hosts: empty"]),
     "destination equal to the source": (
         "evacuate",
