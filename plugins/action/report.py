@@ -16,6 +16,7 @@ from ansible_collections.livemig.libvirt.plugins.plugin_utils._report import api
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "plan": {"type": "dict", "required": True},
     "outcomes": {"type": "list", "elements": "dict"},
+    "said": {"type": "dict", "default": {}},
     "proofs": {"type": "list", "elements": "dict"},
     "hosts": {"type": "list", "elements": "dict", "default": []},
     "findings": {"type": "list", "elements": "dict", "default": []},
@@ -99,6 +100,7 @@ def _contents(args: dict[str, t.Any]) -> Contents:
         args["finished"],
         hosts=args["hosts"],
         verified=args["proofs"] is not None,
+        said=args["said"],
     )
     return Contents(args["plan"], outcomes, args["findings"], report, api.table(report))
 

@@ -60,7 +60,7 @@ def connect(uri: str) -> Connection:
     require_libvirt()
     silence_stderr()
     try:
-        connection = libvirt.open(uri)
+        connection = libvirt.open(without_questions(uri))
     except libvirt.libvirtError as error:
         raise LivemigError(
             f"libvirt connection {uri}",
@@ -68,10 +68,17 @@ def connect(uri: str) -> Connection:
             expected="a libvirt daemon that answers and accepts this host",
             remedy=_connection_remedy(uri),
         ) from error
-    # Without a registered event loop there is no keepalive; local connections do not need one.
+    # A daemon without keepalive, or a test driver: then only a closed socket tells that the peer is gone.
     with contextlib.suppress(libvirt.libvirtError):
         connection.setKeepAlive(KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT)
     return connection
+
+
+def without_questions(uri: str) -> str:
+    """ssh asks on the terminal, and Ansible without pipelining gives the module one: nobody would ever answer."""
+    if "+ssh:" not in uri or "no_tty=" in uri:
+        return uri
+    return uri + ("&" if "?" in uri else "?") + "no_tty=1"
 
 
 def _connection_remedy(uri: str) -> str:
@@ -95,7 +102,10 @@ def error_code(error: BaseException) -> int | None:
 
 
 def start_event_loop() -> None:
-    """Registers libvirt's event loop and runs it in a daemon thread. Call once, before opening connections."""
+    """Registers libvirt's event loop and runs it in a daemon thread: without it there are no events and no keepalive.
+
+    Call it once, before opening connections.
+    """
     require_libvirt()
     libvirt.virEventRegisterDefaultImpl()
 

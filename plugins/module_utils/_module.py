@@ -14,7 +14,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ._libvirt import LIBVIRT_ERRORS, error_text, require_libvirt
+from ._libvirt import LIBVIRT_ERRORS, error_text, start_event_loop
 from ._model.api import LivemigError
 
 CONNECTION_OPTIONS: dict[str, dict[str, t.Any]] = {"uri": {"type": "str", "default": "qemu:///system"}}
@@ -43,7 +43,7 @@ def run_module(options: dict[str, dict[str, t.Any]], work: t.Callable[[AnsibleMo
     """Runs ``work`` and exits with what it returns; ``failed`` in it makes the module fail with all its values."""
     module = AnsibleModule(argument_spec={**CONNECTION_OPTIONS, **options}, supports_check_mode=True)
     try:
-        require_libvirt()
+        start_event_loop()
         result = work(module)
     except LivemigError as error:
         module.fail_json(msg=str(error), value=str(error.value), expected=error.expected, remedy=error.remedy)

@@ -51,6 +51,12 @@ options:
       - Without it the report says that nothing was verified.
     type: list
     elements: dict
+  said:
+    description:
+      - By source, what its M(livemig.libvirt.migrate) task said where it brought no outcomes.
+      - The report names it as the cause.
+    type: dict
+    default: {}
   hosts:
     description:
       - The snapshots of the hosts from before the run, as M(livemig.libvirt.host_info) returned them as C(host).

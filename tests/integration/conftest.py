@@ -38,8 +38,9 @@ def _guest(lab: None) -> Iterator[str]:
 
 @pytest.fixture
 def guest(_guest: str) -> str:
-    """A guest on hv1 that ticks; begun anew only after a test that moved it."""
-    if place_of(_guest) != ["hv1"]:
+    """A guest on hv1 that ticks; begun anew only after a test that moved or harmed it."""
+    proof = api.check([_guest])
+    if not proof["ok"] or proof["guests"][_guest]["runs_on"] != ["hv1"]:
         api.guest_stop(_guest)
         api.guest_start("hv1", _guest)
     return _guest

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.integration.conftest import Play, place_of
 from tests.lab import api
 
 SEEN_WITHIN_S = 60.0
+SLOW_S = 180.0
 
 
 def test_a_migration_that_takes_too_long_is_aborted(guest: str, play: Play) -> None:
@@ -37,19 +40,76 @@ def kill_the_module() -> None:
 
 
 def test_a_module_that_is_killed_while_it_migrates(guest: str, play: Play) -> None:
-    """libvirt goes on without it or rolls back; either way one guest runs, and the next run finds it and arrives."""
-    wanted = {"livemig_domain": guest, "livemig_destination": "hv2"}
+    """libvirt goes on without it. A run meanwhile moves nothing; a run afterwards finds the guest where it has gone."""
+    wanted = {"livemig_evacuate_hosts": "hv1", "livemig_domains": guest, "livemig_destinations": "hv2"}
+    # Slow enough for two more plays while it lasts.
+    api.exec_on("hv1", ["virsh", "migrate-setspeed", guest, "2"], check=True)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(play, "migrate", wanted)
-        end = time.monotonic() + SEEN_WITHIN_S
-        while not migrating(guest):
-            assert time.monotonic() < end, "no migration was seen"
-            time.sleep(0.05)
+        first = pool.submit(play, "evacuate", wanted)
+        within(SEEN_WITHIN_S, lambda: migrating(guest))
         kill_the_module()
-        done = first.result()
-    assert done.returncode != 0, done.stdout
-    assert "did not say what became of this domain" in " ".join(done.stdout.split())
+        killed = first.result()
+    assert killed.returncode != 0, killed.stdout
+    assert "did not say what became of this domain" in " ".join(killed.stdout.split())
 
-    again = play("migrate", wanted)
-    assert again.returncode == 0, again.stdout
+    meanwhile = play("evacuate", wanted)
+    said = " ".join(meanwhile.stdout.split())
+    assert meanwhile.returncode != 0, said
+    assert "under way" in said
+    assert "Nothing was moved" in said
+
+    within(SLOW_S, lambda: not migrating(guest))
     assert place_of(guest) == ["hv2"]
+    afterwards = play("evacuate", wanted)
+    assert afterwards.returncode == 0, afterwards.stdout
+    assert place_of(guest) == ["hv2"]
+
+
+def within(seconds: float, happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, f"not within {seconds:.0f} s"
+        time.sleep(0.05)
+
+
+def test_one_domain_active_on_two_hosts_stops_everything(guest: str, play: Play) -> None:
+    """A paused copy with the same UUID, as a failed migration can leave one behind."""
+    xml = api.exec_on("hv1", ["virsh", "dumpxml", "--migratable", guest], check=True).stdout
+    # A console of its own, so that the proof goes on counting one writer.
+    copy = re.sub(r"<source path='[^']*'[^>]*/>", "<source path='/tmp/copy.log'/>", xml)
+    api.exec_on("hv4", ["tee", "/tmp/copy.xml"], stdin=copy, check=True)
+    api.exec_on("hv4", ["virsh", "create", "/tmp/copy.xml", "--paused"], check=True)
+    try:
+        done = play("evacuate", {"livemig_evacuate_hosts": "hv1", "livemig_destinations": "hv2,hv4"})
+        said = " ".join(done.stdout.split())
+        assert done.returncode != 0, said
+        assert f"omain {guest}" in said
+        assert "hv4" in said
+        assert "Nothing was moved" in said
+    finally:
+        api.exec_on("hv4", ["virsh", "destroy", guest], check=True)
+    assert place_of(guest) == ["hv1"]
+
+
+def test_a_paused_domain_is_not_silently_left(guest: str, play: Play) -> None:
+    api.exec_on("hv1", ["virsh", "suspend", guest], check=True)
+    try:
+        done = play("migrate", {"livemig_domain": guest, "livemig_destination": "hv2"})
+        assert done.returncode != 0, done.stdout
+        assert "it is paused" in " ".join(done.stdout.split())
+    finally:
+        api.exec_on("hv1", ["virsh", "resume", guest], check=True)
+    assert place_of(guest) == ["hv1"]
+
+
+def test_a_daemon_that_hangs_counts_as_silent(guest: str, play: Play) -> None:
+    (pid,) = api.exec_on("hv4", ["pgrep", "-x", "libvirtd"], check=True).stdout.split()
+    api.exec_on("hv4", ["kill", "-STOP", pid], check=True)
+    try:
+        done = play("evacuate", {"livemig_evacuate_hosts": "hv1", "livemig_observe_timeout_s": 15})
+        said = " ".join(done.stdout.split())
+        assert done.returncode != 0, said
+        assert "Host hv4: Timed out after 15" in said
+    finally:
+        api.exec_on("hv4", ["kill", "-CONT", pid], check=True)
+    assert place_of(guest) == ["hv1"]

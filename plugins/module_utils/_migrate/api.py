@@ -14,11 +14,14 @@ import threading
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from .._libvirt import Connect, Connection, start_event_loop
+from .._libvirt import LIBVIRT_ERRORS, Connect, Connection
 from .._model.api import LivemigError, Move, Outcome
 from .one import Link, Options, move_domain
 from .outcome import outcome
+from .truth import RETURN_S, look
 from .watch import Watch
+
+_NO_CONNECTION: tuple[type[Exception], ...] = (LivemigError, *LIBVIRT_ERRORS)
 
 __all__ = ["Options", "migrate", "planned"]
 
@@ -34,54 +37,62 @@ def migrate(
     options: Options,
     max_parallel: int,
     connect: Connect,
-    run_events: t.Callable[[], None] = start_event_loop,
+    wait_s: float = RETURN_S,
 ) -> list[Outcome]:
     """Moves the domains in their order, at most ``max_parallel`` at once; one outcome each, in the same order.
 
-    Raises LivemigError when the local daemon does not answer; a destination that does not is in the outcomes.
+    Raises nothing: what went wrong is in the outcomes. ``wait_s``: how long a daemon may be silent after an error.
+    libvirt's event loop must run.
     """
-    if not moves:
-        return []
-    run_events()
-    watch = Watch()
     with contextlib.ExitStack() as stack:
-        source = _opened(stack, connect, uri)
-        watch.follow(source, "source")
-        destinations = _Destinations(stack, connect, watch)
+        watched = _Watched(stack, connect)
 
         def work(move: Move) -> Outcome:
             try:
-                own = connect(uri)
-                destination = destinations.get(move["destination_uri"])
-            except LivemigError as error:
-                return outcome(move, "refused", running_on=move["source"], error=str(error))
+                return _work(move)
+            except Exception as error:  # a fault of ours must not cost the other domains' outcomes
+                return outcome(move, "unknown", error=f"{type(error).__name__}: {error}")
+
+        def _work(move: Move) -> Outcome:
+            uris = {"source": uri, "destination": move["destination_uri"]}
             try:
-                return move_domain(Link(own, destination), move, options, watch)
+                watched.get(uri, "source")
+                destination = watched.get(move["destination_uri"], "destination")
+                own = connect(uri)
+            except _NO_CONNECTION as error:
+                here = look(connect, uri, move["uuid"], wait_s=0).running
+                return outcome(move, "refused", running_on=move["source"] if here else None, error=str(error))
+            try:
+                link = Link(own, destination, lambda side, uuid: look(connect, uris[side], uuid, wait_s))
+                return move_domain(link, move, options, watched.watch)
             finally:
-                own.close()
+                _close(own)
 
         with ThreadPoolExecutor(max_parallel) as pool:
             return list(pool.map(work, moves))
 
 
-def _opened(stack: contextlib.ExitStack, connect: Connect, uri: str) -> Connection:
-    connection = connect(uri)
-    stack.callback(connection.close)
-    return connection
+class _Watched:
+    """One connection for each host whose events are followed, opened when first needed and again when it has died."""
 
-
-class _Destinations:
-    """One watched connection for each destination, opened when the first move needs it."""
-
-    def __init__(self, stack: contextlib.ExitStack, connect: Connect, watch: Watch) -> None:
-        self._stack, self._connect, self._watch = stack, connect, watch
+    def __init__(self, stack: contextlib.ExitStack, connect: Connect) -> None:
+        self.watch = Watch()
+        self._stack, self._connect = stack, connect
         self._open: dict[str, Connection] = {}
         self._lock = threading.Lock()
 
-    def get(self, uri: str) -> Connection:
+    def get(self, uri: str, side: str) -> Connection:
         with self._lock:
-            if uri not in self._open:
-                connection = _opened(self._stack, self._connect, uri)
-                self._watch.follow(connection, "destination")
-                self._open[uri] = connection
-            return self._open[uri]
+            known = self._open.get(uri)
+            if known is not None and known.isAlive():
+                return known
+            connection = self._connect(uri)
+            self._stack.callback(_close, connection)
+            self.watch.follow(connection, side)
+            self._open[uri] = connection
+            return connection
+
+
+def _close(connection: Connection) -> None:
+    with contextlib.suppress(*LIBVIRT_ERRORS):
+        connection.close()

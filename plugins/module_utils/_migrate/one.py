@@ -20,7 +20,7 @@ from .._observe.api import domain_snapshot, remote_snapshot
 from .._preflight.api import volatile_findings
 from .outcome import measured, outcome
 from .request import flags, parameters
-from .truth import explain, place, verdict
+from .truth import Place, explain, verdict
 from .watch import Timeline, Watch
 
 # How long after libvirt's return the events may still be on their way through the event thread.
@@ -36,10 +36,14 @@ class Options(t.NamedTuple):
 
 
 class Link(t.NamedTuple):
-    """Two connections of one move. The source's is its own: libvirt serves few calls at once on one connection."""
+    """Two connections of one move. The source's is its own: libvirt serves few calls at once on one connection.
+
+    ``look`` asks a host where the domain is, over a connection that is alive: look("source", uuid).
+    """
 
     source: Connection
     destination: Connection
+    look: t.Callable[[str, str], Place]
 
 
 def move_domain(link: Link, move: Move, options: Options, watch: Watch) -> Outcome:
@@ -52,7 +56,7 @@ def move_domain(link: Link, move: Move, options: Options, watch: Watch) -> Outco
     except LIBVIRT_ERRORS as error:
         return outcome(move, "refused", running_on=None, error=error_text(error))
     if refused:
-        reasons = " ".join(f"[{f['check']}] {f['message']} Remedy: {f['remedy']}" for f in refused)
+        reasons = " ".join(f"[{f['check']}] {f['message']} Remedy: {f['remedy'].rstrip('.')}." for f in refused)
         return outcome(move, "refused", running_on=move["source"], error=reasons)
     return _migrate(link, domain, move, options, watch.timeline(move["uuid"]))
 
@@ -76,8 +80,8 @@ def _find(link: Link, move: Move) -> t.Any:
 
 def _elsewhere(link: Link, move: Move) -> Outcome:
     """The source does not know the domain: either an earlier run has moved it, or the plan is out of date."""
-    if place(link.destination, move["uuid"]).running:
-        return outcome(move, "already_there", running_on=move["destination"])
+    if link.look("destination", move["uuid"]).running:
+        return _arrived(link, outcome(move, "already_there", running_on=move["destination"]), move)
     error = LivemigError(
         f"Domain {move['domain']}",
         value=f"UUID {move['uuid']} is neither on {move['source']} nor running on {move['destination']}",
@@ -94,9 +98,11 @@ def _migrate(link: Link, domain: t.Any, move: Move, options: Options, timeline: 
         try:
             domain.migrateToURI3(move["destination_uri"], parameters(move), flags(move, options.tls))
         except libvirt.libvirtError as caught:
-            error = f"aborted after {options.timeout_s} s (timeout_s)" if late.is_set() else error_text(caught)
+            error = error_text(caught)
+            if late.is_set():
+                error = f"aborted after {options.timeout_s} s (timeout_s): {error}"
     ended = time.monotonic()
-    result = _succeeded(link, move) if error is None else _failed(link, move, error)
+    result = _ended(link, move, error)
     if result["state"] == "moved":
         timeline.wait(("suspended", "resumed", "completed"), _EVENTS_S)
     return measured(result, timeline, started, ended)
@@ -123,26 +129,32 @@ def _aborted_after(timeout_s: int, domain: t.Any) -> t.Iterator[threading.Event]
         yield late
     finally:
         done.set()
-        watcher.join()
+        # It may hang in an abort that waits for the job which has just ended.
+        watcher.join(_ABORT_AGAIN_S * 10)
 
 
-def _succeeded(link: Link, move: Move) -> Outcome:
-    result = outcome(move, "moved", running_on=move["destination"])
+def _arrived(link: Link, result: Outcome, move: Move) -> Outcome:
+    """Gives the domain its autostart flag there: libvirt does not migrate it, it is a link in the host's file system.
+
+    It is set and cleared, since an old definition there may have left another one.
+    """
+    if not move["persistent"]:
+        return result
     try:
-        _carry_autostart(link.destination, move)
+        domain = link.destination.lookupByUUIDString(move["uuid"])
+        if bool(domain.autostart()) != move["autostart"]:
+            domain.setAutostart(int(move["autostart"]))
     except libvirt.libvirtError as error:
-        result["error"] = f"moved, but its autostart flag could not be set there: {error_text(error)}"
+        text = f"it is there, but its autostart flag could not be set: {error_text(error)}"
+        result["error"] = "; ".join(filter(None, (result["error"], text)))
     return result
 
 
-def _carry_autostart(destination: Connection, move: Move) -> None:
-    """libvirt does not migrate the flag: it is a link in the source host's file system."""
-    if move["persistent"] and move["autostart"]:
-        destination.lookupByUUIDString(move["uuid"]).setAutostart(1)
-
-
-def _failed(link: Link, move: Move, error: str) -> Outcome:
-    source, destination = place(link.source, move["uuid"]), place(link.destination, move["uuid"])
+def _ended(link: Link, move: Move, error: str | None) -> Outcome:
+    """Without an error libvirt vouches for the move; after one only the two hosts do."""
+    if error is None:
+        return _arrived(link, outcome(move, "moved", running_on=move["destination"]), move)
+    source, destination = link.look("source", move["uuid"]), link.look("destination", move["uuid"])
     state, running_on = verdict(move, source, destination)
-    text = f"{error} ({explain(move, source, destination)})"
-    return outcome(move, state, running_on=running_on, error=text)
+    result = outcome(move, state, running_on=running_on, error=f"{error} ({explain(move, source, destination)})")
+    return _arrived(link, result, move) if state == "moved" else result

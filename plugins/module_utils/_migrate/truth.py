@@ -9,10 +9,16 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import contextlib
+import time
 import typing as t
 
-from .._libvirt import LIBVIRT_ERRORS, Connection, error_code, libvirt
-from .._model.api import Move
+from .._libvirt import LIBVIRT_ERRORS, Connect, Connection, error_code, libvirt
+from .._model.api import LivemigError, Move
+
+RETURN_S = 15.0
+"""How long a daemon that does not answer is given to come back."""
+_AGAIN_S = 0.5
 
 
 class Place(t.NamedTuple):
@@ -22,9 +28,7 @@ class Place(t.NamedTuple):
     running: bool | None
 
 
-def place(connection: Connection | None, uuid: str) -> Place:
-    if connection is None:
-        return Place(None, None)
+def place(connection: Connection, uuid: str) -> Place:
     try:
         domain = connection.lookupByUUIDString(uuid)
         return Place(True, domain.state()[0] in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED))
@@ -32,6 +36,31 @@ def place(connection: Connection | None, uuid: str) -> Place:
         if error_code(error) == libvirt.VIR_ERR_NO_DOMAIN:
             return Place(False, False)
         return Place(None, None)
+
+
+def look(connect: Connect, uri: str, uuid: str, wait_s: float = RETURN_S) -> Place:
+    """Asks over a new connection, again and again while the daemon does not answer, for at most ``wait_s``.
+
+    After an error the old connection may be what has failed; and a daemon that was restarted comes back by itself.
+    """
+    end = time.monotonic() + wait_s
+    while True:
+        found = _look_once(connect, uri, uuid)
+        if found.present is not None or time.monotonic() >= end:
+            return found
+        time.sleep(_AGAIN_S)
+
+
+def _look_once(connect: Connect, uri: str, uuid: str) -> Place:
+    try:
+        connection = connect(uri)
+    except LivemigError:
+        return Place(None, None)
+    try:
+        return place(connection, uuid)
+    finally:
+        with contextlib.suppress(*LIBVIRT_ERRORS):
+            connection.close()
 
 
 # (runs on the source, runs on the destination) -> (state of the outcome, who runs it). Everything else is unknown.

@@ -222,7 +222,8 @@ class Finding(t.TypedDict):
 
 
 class Move(t.TypedDict):
-    """One domain's way. ``requires`` is read at the destination again right before the start."""
+    """One domain's way. ``requires`` is what the plan counted on at the destination, for people; right before the start
+    the last look works it out anew from what both hosts then say."""
 
     domain: str
     uuid: str

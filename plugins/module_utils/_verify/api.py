@@ -21,6 +21,7 @@ __all__ = ["absent", "present"]
 
 _POLL_S = 0.1
 _IFF_UP = 0x1
+_WITH_NETDEV = ("bridge", "network", "direct", "ethernet")
 
 
 def absent(connection: Connection, host: str, uuid: str) -> list[Proof]:
@@ -82,9 +83,9 @@ def _cpu_time_ns(domain: t.Any) -> int:
 
 
 def _nics(domain: t.Any, host: str) -> list[Proof]:
-    """Every tap is up on the host and attached where the definition says, and the guest's link state is what it was."""
+    """Every tap and macvtap is up on the host, and a tap is attached to the bridge of its definition."""
     nics = parse_domain(domain.XMLDesc(0))["interfaces"]
-    return [_nic(nic, host) for nic in nics if nic["target"]]
+    return [_nic(nic, host) for nic in nics if nic["target"] and nic["type"] in _WITH_NETDEV]
 
 
 def _nic(nic: t.Mapping[str, t.Any], host: str) -> Proof:
@@ -96,6 +97,7 @@ def _nic(nic: t.Mapping[str, t.Any], host: str) -> Proof:
     except OSError as error:
         return _proof("nic_up", host, False, f"{name}: {error.strerror}")
     bridge = os.path.basename(os.path.realpath(f"{folder}/master")) if os.path.exists(f"{folder}/master") else None
-    if nic["type"] == "bridge" and bridge != nic["source"]:
+    # Open vSwitch (a virtualport) has one master for all its bridges: ovs-system.
+    if nic["type"] == "bridge" and nic["virtualport"] is None and bridge != nic["source"]:
         return _proof("nic_up", host, False, f"{name} is attached to {bridge}, expected {nic['source']}")
     return _proof("nic_up", host, up, f"{name} is {'up' if up else 'down'}")

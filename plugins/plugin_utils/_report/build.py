@@ -53,16 +53,18 @@ def make_report(
     *,
     hosts: t.Sequence[HostSnapshot] = (),
     verified: bool = False,
+    said: t.Mapping[str, str] | None = None,
 ) -> Report:
     """The report on one run. Proofs are read from the outcomes: see with_proofs.
 
     ``outcomes`` None says that nothing was tried yet: every move is reported as planned. A list, even an empty one,
     says that the run took place: a move without an outcome is then unknown, and counts as failed.
     ``verified`` says that hosts were asked after the moves: what has no proof then is not proven.
+    ``said``: source -> what its task said, for moves without an outcome.
     ``started`` and ``finished`` in Unix seconds. ``hosts``, as they were before the run, tell which domains were left
     out.
     """
-    results = _results(plan["moves"], outcomes)
+    results = _results(plan["moves"], outcomes, said or {})
     verified = verified or any(result["proofs"] for result in results)
     left_out = _left_out(plan, hosts)
     judged = [(result, _doubts(result, verified)) for result in results]
@@ -108,19 +110,22 @@ def default_run_id(plan: Plan) -> str:
     return f"plan-{short_digest(plan['digest'])}"
 
 
-def _results(moves: t.Sequence[Move], outcomes: t.Sequence[Outcome] | None) -> list[Outcome]:
+def _results(moves: t.Sequence[Move], outcomes: t.Sequence[Outcome] | None, said: t.Mapping[str, str]) -> list[Outcome]:
     """Every outcome in the plan's order, one made up for each move that has none, then outcomes of no move."""
     by_uuid: dict[str, list[Outcome]] = {}
     for outcome in outcomes or ():
         by_uuid.setdefault(outcome["uuid"], []).append(outcome)
     results: list[Outcome] = []
     for move in moves:
-        results += by_uuid.pop(move["uuid"], []) or [_without_outcome(move, tried=outcomes is not None)]
+        results += by_uuid.pop(move["uuid"], []) or [
+            _without_outcome(move, tried=outcomes is not None, said=said.get(move["source"], ""))
+        ]
     return [*results, *(outcome for rest in by_uuid.values() for outcome in rest)]
 
 
-def _without_outcome(move: Move, *, tried: bool) -> Outcome:
+def _without_outcome(move: Move, *, tried: bool, said: str) -> Outcome:
     missing = f"{move['source']} did not say what became of this domain: its task failed or was killed"
+    missing += f" ({said})" if said else ""
     return {
         "schema": SCHEMA,
         "kind": "outcome",

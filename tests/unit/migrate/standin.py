@@ -146,5 +146,8 @@ class Host:
     def getMemoryStats(self, _cell: int) -> dict[str, int]:
         return {"total": 8192 * 1024, "free": self.available_mib * 1024, "buffers": 0, "cached": 0}
 
+    def isAlive(self) -> int:
+        return int(self.answers)
+
     def close(self) -> int:
         return 0

@@ -50,6 +50,13 @@ def test_check_mode_outcomes_are_planned_and_no_failure() -> None:
     assert report["failures"] == []
 
 
+def test_what_a_task_said_instead_of_outcomes_is_the_cause() -> None:
+    report = make_report(plan_of("web1"), [], [], said={"hv1": "Python module libvirt: not found", "hv9": "other"})
+    (failure,) = report["failures"]
+    assert "Python module libvirt: not found" in failure["cause"]
+    assert "other" not in failure["cause"]
+
+
 def test_a_move_without_an_outcome_is_unknown_and_failed() -> None:
     report = make_report(plan_of("web1", "web2"), [outcome_of("web1")], [])
     assert [row["state"] for row in report["rows"]] == ["moved", "unknown"]

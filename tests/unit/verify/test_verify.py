@@ -75,6 +75,16 @@ def test_a_nic_whose_tap_is_gone(host: Host) -> None:
     assert not verdicts(present(host, "hv2", move(), 1))["nic_up"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "port", "checked"),
+    [("bridge", "", True), ("bridge", "<virtualport type='openvswitch'/>", True), ("vhostuser", "", False)],
+)
+def test_only_what_has_a_netdev_is_looked_at(host: Host, kind: str, port: str, checked: bool) -> None:
+    xml = WITH_NIC.replace("interface type='bridge'", f"interface type='{kind}'").replace("<target", f"{port}<target")
+    t.cast(Ticking, host.domains[UUID]).xml = xml
+    assert ("nic_up" in verdicts(present(host, "hv2", move(), 1))) == checked
+
+
 def test_gone_from_the_source(host: Host) -> None:
     assert verdicts(absent(host, "hv1", "00000000-0000-4000-8000-000000000000")) == {"gone": True}
 
