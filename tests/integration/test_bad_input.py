@@ -65,6 +65,19 @@ CASES: dict[str, tuple[str, dict[str, t.Any], list[str], list[str]]] = {
         ["Domain nobody: not on hv1", "subject1"],
     ),
     "unknown choice": ("evacuate", {**HV1, "livemig_tls": "maybe"}, [], ["maybe", "required, off"]),
+    # Without pipelining the module has a terminal, on which ssh would ask for ever whether the host key is right.
+    "way to the destination that would ask a question": (
+        "migrate",
+        {
+            "livemig_domain": "subject1",
+            "livemig_destination": "hv2",
+            "livemig_uri": "qemu+ssh://root@{host}/system",
+            "ansible_pipelining": False,
+        },
+        [],
+        ["sec_libvirt_remote_auth", "let root on the source log in there by key", "Nothing was moved"],
+    ),
+    "number that is none": ("evacuate", {**HV1, "livemig_max_parallel": 0}, [], ["livemig_max_parallel", "1 or more"]),
     "one domain, not there": (
         "migrate",
         {"livemig_domain": "nobody"},

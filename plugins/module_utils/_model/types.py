@@ -36,7 +36,7 @@ class PathIdentity(t.TypedDict, total=False):
     """What one host knows of one path. ``mount_*`` come from ``/proc/self/mountinfo``; sizes are bytes.
 
     ``relative`` is the path below the root of the mounted file system, so that two hosts which mount the same export
-    at different places can still be compared.
+    at different places can still be compared. ``unknown`` is there only where one of the facts could not be read.
     """
 
     path: str
@@ -48,9 +48,24 @@ class PathIdentity(t.TypedDict, total=False):
     mount_source: str
     relative: str
     declared_shared: bool
+    unknown: list[Unknown]
+
+
+class Layer(t.TypedDict, total=False):
+    """One image below a disk's own in its backing chain. ``layer`` counts from 1, right below the disk's own."""
+
+    layer: int
+    type: str
+    path: str | None
+    protocol: str | None
+    hosts: list[str]
+    format: str | None
+    identity: PathIdentity
 
 
 class Disk(t.TypedDict, total=False):
+    """``backing``: the chain of images below the disk's own, from the top down; empty where there is none."""
+
     target: str
     device: str
     type: str
@@ -64,6 +79,7 @@ class Disk(t.TypedDict, total=False):
     transient: bool
     startup_policy: str
     block_job: bool | None
+    backing: list[Layer]
     identity: PathIdentity
 
 

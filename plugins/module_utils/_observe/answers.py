@@ -29,7 +29,7 @@ def answers(connection: Connection, connect: Connect, questions: t.Iterable[Ques
 def _answer(connection: Connection, connect: Connect, question: Question) -> Answer:
     asks: dict[str, t.Callable[[], Answer]] = {
         "cpu": lambda: compare_cpu(connection, question),
-        "path": lambda: t.cast(Answer, files.path_identity(question["path"], _shared())),
+        "path": lambda: t.cast(Answer, files.path_identity(question["path"], files.declared())),
         "peer": lambda: peer(connect, question["uri"]),
     }
     ask = asks.get(question["ask"])
@@ -39,10 +39,6 @@ def _answer(connection: Connection, connect: Connect, question: Question) -> Ans
         return ask()
     except UNREADABLE as error:
         return {"error": error_text(error)}
-
-
-def _shared() -> list[str]:
-    return list(files.qemu_conf().get("shared_filesystems", []))
 
 
 def compare_cpu(connection: Connection, question: Question) -> Answer:

@@ -14,6 +14,7 @@ import typing as t
 
 from .._libvirt import Connection, error_code, libvirt
 from .._model.api import POLICY_URI, SCHEMA, Disk, DomainSnapshot, LivemigError
+from .._model.types import Layer
 from . import files
 from .collector import UNREADABLE, Collector
 from .domain_xml import parse
@@ -21,14 +22,24 @@ from .domain_xml import parse
 # virDomainState and virDomainJobType, in the order of libvirt's numbers
 STATES = ("nostate", "running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended")
 JOBS = ("none", "bounded", "unbounded", "completed", "failed", "cancelled")
+_NO_CHAIN = "libvirt does not say which images are below it (the domain's XML has no complete <backingStore>)"
 
 
 def domain_snapshots(connection: Connection, host: str, names: t.Sequence[str] | None = None) -> list[DomainSnapshot]:
     """Snapshots of all domains of the host, or of those named; sorted by name.
 
-    Raises LivemigError when a named domain is not there.
+    A domain that is gone when it is looked at is left out. Raises LivemigError when a named domain is not there.
     """
     domains = {domain.name(): domain for domain in connection.listAllDomains()}
+    shared = files.declared()
+    found: list[DomainSnapshot] = []
+    for name in sorted(set(names or domains) & set(domains)):
+        try:
+            found.append(domain_snapshot(domains[name], host, shared))
+        except libvirt.libvirtError as error:
+            if error_code(error) != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
+            del domains[name]
     missing = sorted(set(names or ()) - set(domains))
     if missing:
         raise LivemigError(
@@ -37,24 +48,16 @@ def domain_snapshots(connection: Connection, host: str, names: t.Sequence[str] |
             expected="one of " + (", ".join(sorted(domains)) or "none: the host has no domains"),
             remedy="correct the name, or the host on which it is looked for",
         )
-    shared = _shared_filesystems()
-    return [domain_snapshot(domains[name], host, shared) for name in sorted(names or domains)]
+    return found
 
 
-def _shared_filesystems() -> list[str]:
-    try:
-        return list(files.qemu_conf().get("shared_filesystems", []))
-    except OSError:
-        return []
-
-
-def domain_snapshot(domain: t.Any, host: str, shared: t.Sequence[str] | None = None) -> DomainSnapshot:
+def domain_snapshot(domain: t.Any, host: str, shared: files.Declared | None = None) -> DomainSnapshot:
     """One domain of this host. The XML is read without VIR_DOMAIN_XML_SECURE: a snapshot never holds a secret.
 
-    ``shared``: the folders that qemu.conf declares as shared; read from this host's when left out.
+    ``shared``: what qemu.conf declares as shared; read from this host's when left out.
     """
     collector = Collector()
-    shared = _shared_filesystems() if shared is None else shared
+    shared = files.declared() if shared is None else shared
     state, reason = domain.state()[:2]
     collector.merge(
         {
@@ -86,7 +89,7 @@ def domain_snapshot(domain: t.Any, host: str, shared: t.Sequence[str] | None = N
     return t.cast(DomainSnapshot, collector.facts)
 
 
-def _complete_disk(collector: Collector, domain: t.Any, disk: Disk, shared: t.Sequence[str]) -> None:
+def _complete_disk(collector: Collector, domain: t.Any, disk: Disk, shared: files.Declared) -> None:
     """Adds what the XML does not say. Unknowns carry the disk's target: ``disks.vda.identity``."""
     fact = f"disks.{disk['target']}"
     try:
@@ -94,10 +97,18 @@ def _complete_disk(collector: Collector, domain: t.Any, disk: Disk, shared: t.Se
     except UNREADABLE as error:
         disk["block_job"] = None
         collector.unknown.append({"fact": f"{fact}.block_job", "reason": str(error)})
-    path = disk.get("path")
+    if "backing" not in disk:
+        collector.unknown.append({"fact": f"{fact}.backing", "reason": _NO_CHAIN})
+    _identify(collector, disk, fact, shared)
+    for layer in disk.get("backing", []):
+        _identify(collector, layer, f"{fact}.backing.{layer['layer']}", shared)
+
+
+def _identify(collector: Collector, image: Disk | Layer, fact: str, shared: files.Declared) -> None:
+    path = image.get("path")
     if path:
         try:
-            disk["identity"] = files.path_identity(path, shared)
+            image["identity"] = files.path_identity(path, shared)
         except OSError as error:
             collector.unknown.append({"fact": f"{fact}.identity", "reason": str(error)})
 

@@ -13,8 +13,11 @@ import typing as t
 import xml.etree.ElementTree as ET
 
 from .._model.api import Disk, Hostdev, Interface
+from .._model.types import Layer
 
 _SOURCE_ATTRIBUTES = ("file", "dev", "dir", "volume", "name")
+_LOCAL = ("file", "block", "dir")
+_WITHOUT_BACKING = ("raw",)
 _BYTES_PER_UNIT = {
     "b": 1,
     "bytes": 1,
@@ -65,22 +68,72 @@ def _element_text(element: ET.Element | None) -> str | None:
 
 def _disk(disk: ET.Element) -> Disk:
     source, driver, target = disk.find("source"), disk.find("driver"), disk.find("target")
-    values = () if source is None else (source.get(attribute, "") for attribute in _SOURCE_ATTRIBUTES)
-    path = next((value for value in values if value), None)
-    local = disk.get("type") in ("file", "block", "dir")
-    return {
+    form = None if driver is None else driver.get("type")
+    found: Disk = {
         "target": "" if target is None else target.get("dev", ""),
         "device": disk.get("device", "disk"),
         "type": disk.get("type", ""),
-        "path": path if local else None,
+        "path": _path(disk),
         "protocol": None if source is None else source.get("protocol"),
-        "hosts": [] if source is None else [h.get("name", "") or h.get("socket", "") for h in source.findall("host")],
-        "format": None if driver is None else driver.get("type"),
+        "hosts": _servers(source),
+        "format": form,
         "cache": "default" if driver is None else driver.get("cache", "default"),
         "readonly": disk.find("readonly") is not None,
         "shareable": disk.find("shareable") is not None,
         "transient": disk.find("transient") is not None,
         "startup_policy": "mandatory" if source is None else source.get("startupPolicy", "mandatory"),
+    }
+    chain = [] if source is None else _below(disk, form)
+    if chain is not None:
+        for number, layer in enumerate(chain, start=1):
+            layer["layer"] = number
+        found["backing"] = chain
+    return found
+
+
+def _path(image: ET.Element) -> str | None:
+    """The local path of a disk or of a layer; None where it has none."""
+    source = image.find("source")
+    if source is None or image.get("type") not in _LOCAL:
+        return None
+    return next((value for value in (source.get(name) for name in _SOURCE_ATTRIBUTES) if value), None)
+
+
+def _servers(source: ET.Element | None) -> list[str]:
+    hosts = [] if source is None else source.findall("host")
+    return [host.get("name", "") or host.get("socket", "") for host in hosts]
+
+
+def _below(image: ET.Element, form: str | None) -> list[Layer] | None:
+    """The layers below a disk or a layer, from the top down. None: the document does not say.
+
+    libvirt nests them in the XML of a running domain and ends the chain with an empty ``<backingStore/>``
+    (virDomainDiskBackingStoreFormat). A qcow2 data file, a ``<dataStore>`` since libvirt 10.10, counts as one more.
+    """
+    backing, data = image.find("backingStore"), image.find("source/dataStore")
+    if backing is None and form not in _WITHOUT_BACKING:
+        return None
+    found: list[Layer] = []
+    for element in (data, backing):
+        if element is None or not element.get("type"):
+            continue
+        layer = _layer(element)
+        # What a data file holds is raw; libvirt ends its chain nowhere.
+        below = [] if element is data else _below(element, layer["format"])
+        if below is None:
+            return None
+        found += [layer, *below]
+    return found
+
+
+def _layer(element: ET.Element) -> Layer:
+    source, form = element.find("source"), element.find("format")
+    return {
+        "type": element.get("type", ""),
+        "path": _path(element),
+        "protocol": None if source is None else source.get("protocol"),
+        "hosts": _servers(source),
+        "format": None if form is None else form.get("type"),
     }
 
 

@@ -14,6 +14,7 @@ import re
 import ssl
 import stat
 import typing as t
+from dataclasses import dataclass
 
 from .._model.api import Certificate, PathIdentity
 
@@ -59,6 +60,22 @@ def qemu_conf(path: str = QEMU_CONF) -> dict[str, t.Any]:
         return {}
 
 
+@dataclass(frozen=True)
+class Declared:
+    """The folders that qemu.conf declares as shared; ``unreadable``: why that is not known."""
+
+    folders: t.Sequence[str] = ()
+    unreadable: str | None = None
+
+
+def declared(path: str = QEMU_CONF) -> Declared:
+    """Debian's qemu.conf is for root alone; a member of the group libvirt does not learn what it declares."""
+    try:
+        return Declared(tuple(qemu_conf(path).get("shared_filesystems", [])))
+    except OSError as error:
+        return Declared(unreadable=str(error))
+
+
 def parse_mountinfo(text: str) -> list[tuple[str, str, str, str]]:
     """``/proc/self/mountinfo`` as (mount point, root inside the file system, type, source), later mounts last."""
     mounts = []
@@ -87,8 +104,8 @@ def mount_of(path: str, mounts: list[tuple[str, str, str, str]]) -> tuple[str, s
 _KINDS = ((stat.S_ISREG, "file"), (stat.S_ISBLK, "block"), (stat.S_ISDIR, "dir"), (stat.S_ISCHR, "char"))
 
 
-def path_identity(path: str, shared: t.Sequence[str] = ()) -> PathIdentity:
-    """What this host knows of ``path``, links resolved. ``shared``: the folders that qemu.conf declares as shared.
+def path_identity(path: str, shared: Declared) -> PathIdentity:
+    """What this host knows of ``path``, links resolved.
 
     Raises OSError where the path may be there but cannot be looked at.
     """
@@ -103,8 +120,12 @@ def path_identity(path: str, shared: t.Sequence[str] = ()) -> PathIdentity:
         "kind": next((name for test, name in _KINDS if test(info.st_mode)), "other"),
         "inode": info.st_ino,
         "size": info.st_size,
-        "declared_shared": any((real + "/").startswith(folder.rstrip("/") + "/") for folder in shared),
     }
+    if shared.unreadable is None:
+        folders = [folder.rstrip("/") + "/" for folder in shared.folders]
+        identity["declared_shared"] = any((real + "/").startswith(folder) for folder in folders)
+    else:
+        identity["unknown"] = [{"fact": "declared_shared", "reason": shared.unreadable}]
     mount = mount_of(real, parse_mountinfo(read("/proc/self/mountinfo")))
     if mount is not None:
         point, root, fs_type, source = mount

@@ -14,7 +14,7 @@ import time
 import typing as t
 import xml.etree.ElementTree as ET
 
-from .._libvirt import Connection
+from .._libvirt import Connection, error_code, libvirt
 from .._model.api import SCHEMA, Certificate, Emulator, HostSnapshot, Network
 from .._model.types import HostMemory, KnownDomain, MigrationPorts
 from . import files
@@ -29,9 +29,8 @@ def host_snapshot(connection: Connection, name: str) -> HostSnapshot:
     """The facts of the host behind ``connection``, a local one; ``name`` is what the inventory calls it."""
     collector = Collector()
     collector.merge({"schema": SCHEMA, "kind": "host", "name": name, "time": int(time.time())})
-    for fact, read in _libvirt_facts(connection).items():
-        collector.add(fact, read)
-    for fact, read in _FILE_FACTS.items():
+    reads = {**_libvirt_facts(connection), "memory": lambda: memory_here(connection), **_FILE_FACTS}
+    for fact, read in reads.items():
         collector.add(fact, read)
     for emulator in collector.facts.get("emulators", []):
         # libvirt takes the first of PATH: on a merged /usr /bin/... or /usr/bin/..., depending on who started it.
@@ -89,14 +88,20 @@ def emulators(capabilities: ET.Element) -> list[Emulator]:
 
 
 def memory(connection: Connection) -> HostMemory:
-    """MiB in all and MiB that a new guest can have without anything being swapped out.
+    """MiB in all and MiB that a new guest can have at most without anything being swapped out.
 
     ``getFreeMemory`` leaves out the page cache, which a long-running host fills; so free + buffers + cached is taken,
-    as libvirt reads them from /proc/meminfo of its own host.
+    as libvirt reads them from /proc/meminfo of its own host. That is an upper bound: ``cached`` counts tmpfs and other
+    shared memory too, which is not given back, and libvirt does not tell MemAvailable.
     """
     stats = connection.getMemoryStats(-1)
     available = sum(stats.get(key, 0) for key in ("free", "buffers", "cached"))
     return {"total_mib": stats["total"] // 1024, "available_mib": available // 1024}
+
+
+def memory_here(connection: Connection) -> HostMemory:
+    """The same for this host, with the kernel's own estimate: MemAvailable counts no tmpfs and no shared memory."""
+    return {**memory(connection), "available_mib": files.available_mib(files.read("/proc/meminfo"))}
 
 
 def networks(connection: Connection) -> list[Network]:
@@ -114,10 +119,15 @@ def networks(connection: Connection) -> list[Network]:
 
 
 def known_domains(connection: Connection) -> list[KnownDomain]:
-    return [
-        {"name": domain.name(), "uuid": domain.UUIDString(), "active": bool(domain.isActive())}
-        for domain in connection.listAllDomains()
-    ]
+    """All domains but those that are gone when they are looked at."""
+    found: list[KnownDomain] = []
+    for domain in connection.listAllDomains():
+        try:
+            found.append({"name": domain.name(), "uuid": domain.UUIDString(), "active": bool(domain.isActive())})
+        except libvirt.libvirtError as error:
+            if error_code(error) != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
+    return found
 
 
 def migration_ports() -> MigrationPorts:

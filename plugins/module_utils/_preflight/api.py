@@ -15,11 +15,12 @@ from .._model.api import SCHEMA, Answers, DomainSnapshot, Finding, HostSnapshot,
 from . import engine
 from .check import Check, Policy, Problem, View
 from .memory import required_memory_mib
-from .questions import questions
+from .questions import INACTIVE, questions
 from .registry import CHECKS, registry
 
 __all__ = [
     "CHECKS",
+    "INACTIVE",
     "Check",
     "Policy",
     "Problem",

@@ -39,7 +39,8 @@ class Problem:
 class View:
     """What one evaluation of a check may look at. Which parts are there depends on the scope:
 
-    ``domain``: domain, source; ``host``: host, role; ``link``: source, destination; ``pair``: all but host and role.
+    ``domain``: domain, source, others; ``host``: host, role; ``link``: source, destination; ``pair``: all but host and
+    role. ``others`` are the hosts that were observed, without the domain's own.
     """
 
     policy: Policy
@@ -50,6 +51,7 @@ class View:
     role: str = ""
     silent: str | None = None
     facts: t.Mapping[str, Facts] = field(default_factory=dict)
+    others: t.Mapping[str, Facts] = field(default_factory=dict)
 
     @property
     def domain(self) -> Facts:

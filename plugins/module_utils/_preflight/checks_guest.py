@@ -13,6 +13,7 @@ import typing as t
 
 from .._model.api import Facts, UnknownFact
 from .check import Check, Problem, View, each, fact_in
+from .jobs import NO_JOB
 from .memory import needed_mib
 
 
@@ -24,6 +25,13 @@ def _state(view: View) -> t.Iterator[Problem]:
     if view.silent is not None:
         remedy = "nothing is wrong with it: start it to have it moved, or define it on another host by hand"
     yield Problem(f"Domain {view.domain_name}", f"it is {state}", remedy=remedy)
+
+
+def _job(view: View) -> t.Iterator[Problem]:
+    job = view.domain.get("job")
+    if job not in NO_JOB:
+        what = f"Job of domain {view.domain_name}"
+        yield Problem(what, f"{job}, perhaps a migration that an earlier run has started and that is still under way")
 
 
 def _definition(view: View) -> t.Iterator[Problem]:
@@ -124,8 +132,9 @@ CHECKS: tuple[Check, ...] = (
         scope="domain",
         title="No other job holds the domain",
         expected="no job: libvirt runs one at a time",
-        remedy="wait until it has ended, or end it with virsh domjobabort",
-        evaluate=fact_in("domain", "job", ("none", "completed", "failed", "cancelled"), "Job of {who}"),
+        remedy="wait until it has ended (virsh domjobinfo shows how far it is), then run again; if it is a backup or a "
+        "dump that hangs, and no migration, virsh domjobabort ends it",
+        evaluate=_job,
         evidence="recorded",
         volatile=True,
     ),

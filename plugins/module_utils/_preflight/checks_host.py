@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import typing as t
 
+from .._model.api import UnknownFact
 from .check import Check, Problem, View, facts_differ, unknown, version_not_less
+from .jobs import migration_under_way
 from .questions import cpu_key, path_key
 
 _MINOR = 1000
@@ -33,9 +35,29 @@ def _ports_free(view: View) -> t.Iterator[Problem]:
 
 def _uuid_running(view: View) -> t.Iterator[Problem]:
     uuid = view.domain.get("uuid")
-    for other in view.destination.get("domains"):
-        if other["uuid"] == uuid and other["active"]:
-            yield Problem(f"Domain {view.domain_name}", f"UUID {uuid} is active on {view.destination_name} too")
+    hosts, problems = [], []
+    for name, host in view.others.items():
+        try:
+            if any(other["uuid"] == uuid and other["active"] for other in host.get("domains")):
+                hosts.append(name)
+        except UnknownFact as reason:
+            problems.append(unknown(reason))
+    if hosts:
+        yield _double(view, uuid, hosts)
+    yield from problems
+
+
+def _double(view: View, uuid: str, hosts: t.Sequence[str]) -> Problem:
+    """While libvirt migrates a domain, the destination has it too, paused: that one must be left alone."""
+    what, where = f"Domain {view.domain_name}", " and ".join(hosts)
+    if migration_under_way(view.domain):
+        return Problem(
+            what,
+            f"a migration of it is under way, and UUID {uuid} is on {where} as well as on {view.source_name}",
+            expected="no migration of it that has not ended",
+            remedy="wait until it has ended (virsh domjobinfo), then run again; touch neither of the two meanwhile",
+        )
+    return Problem(what, f"UUID {uuid} is active on {where} as well as on {view.source_name}")
 
 
 def _name_conflict(view: View) -> t.Iterator[Problem]:
@@ -50,9 +72,21 @@ def _name_conflict(view: View) -> t.Iterator[Problem]:
 
 def _defined_differs(view: View) -> t.Iterator[Problem]:
     uuid = view.domain.get("uuid")
+    persistent = view.domain.get("persistent")
     for other in view.destination.get("domains"):
-        if other["uuid"] == uuid and not other["active"]:
-            yield Problem(f"Domain {view.domain_name}", f"{view.destination_name} has a definition of it already")
+        if other["uuid"] != uuid or other["active"]:
+            continue
+        what, where = f"Domain {view.domain_name}", view.destination_name
+        if persistent:
+            yield Problem(what, f"{where} has a definition of it already")
+            continue
+        yield Problem(
+            what,
+            f"it is transient, and {where} has a definition with its UUID, so that it would become persistent there",
+            remedy=f"undefine it on {where} first (virsh undefine), or define it on {view.source_name} if it is to be "
+            "persistent",
+            severity="error",
+        )
 
 
 def _emulator(view: View) -> t.Iterator[Problem]:
@@ -191,10 +225,10 @@ CHECKS: tuple[Check, ...] = (
         id="dst_domain_uuid_running",
         category="host",
         severity="error",
-        scope="pair",
-        title="The domain is not active at the destination",
+        scope="domain",
+        title="The domain is active on no other host",
         expected="a domain that is active on one host only",
-        remedy="find out which of the two is the real one before anything else: two that write to one disk destroy it; "
+        remedy="find out which one is the real one before anything else: two that write to one disk destroy it; "
         "a paused one that a failed migration left behind is destroyed there once the source is seen to run",
         evaluate=_uuid_running,
         on_unknown="stop",
@@ -220,10 +254,10 @@ CHECKS: tuple[Check, ...] = (
         scope="pair",
         title="The destination has no definition of the domain yet",
         expected="no definition there",
-        remedy="none is needed for a persistent domain, whose definition replaces the one there; of a transient domain "
-        "the old one stays: undefine it there if it is not wanted",
+        remedy="none is needed: the domain is persistent, and its definition replaces the one there",
         evaluate=_defined_differs,
         evidence="recorded",
+        volatile=True,
     ),
     Check(
         id="host_emulator_path",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+from dataclasses import dataclass
 
 from .._model.api import Facts, UnknownFact
 from . import identity
@@ -18,6 +19,32 @@ from .check import Check, Problem, View, each, unknown
 from .questions import ASKED_PATHS, path_key
 
 Judge = t.Callable[[View, Facts], t.Iterable[Problem]]
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a disk reads: its own image, or one below it in the backing chain. ``facts``: a Disk or a Layer.
+
+    ``media``: of a drive whose medium can be changed, so that a copy of it does.
+    """
+
+    what: str
+    facts: Facts
+    media: bool
+
+    def get(self, fact: str) -> t.Any:
+        return self.facts.get(fact)
+
+    @property
+    def path(self) -> str:
+        path = self.facts.get("path")
+        if not path:
+            raise UnknownFact(f"libvirt names no path of {self.what}")
+        return str(path)
+
+    def identity(self, host: str | None) -> Facts:
+        return Facts(f"{self.path} on {host}", self.facts.get("identity"))
+
 
 # From virFileIsSharedFSType() in libvirt's src/util/virfile.c; the same in 9.0.0 and 11.3.0 but for BeeGFS (NEWS 9.6).
 _LIBVIRT_SHARED = frozenset(
@@ -31,13 +58,17 @@ _DECLARED_NOT_IN, _DECLARED_SINCE = 9000000, 11001000
 # From virFileIsClusterFS(): libvirt and the file system itself keep the caches of the hosts coherent.
 _CLUSTER_FS = frozenset(("ceph", "fuse.glusterfs", "gfs2", "ocfs2"))
 _DIRECT = frozenset(("none", "directsync"))
-_LOCAL_SERVER = re.compile(r"localhost|127\.\d+\.\d+\.\d+|\[?::1\]?|/.*")
+# Without a name libvirt and QEMU mean the host itself.
+_LOCAL_SERVER = re.compile(
+    r"|localhost[\w.]*|ip6-(localhost|loopback)|127(\.\d+)+|0\.0\.0\.0|\[?([0:]+:0*1?|::ffff:127[\d.]+)\]?|/.*",
+    re.IGNORECASE,
+)
 _MEDIA = frozenset(("cdrom", "floppy"))
 _MAY_BE_MISSING = frozenset(("optional", "requisite"))
 
 
 def _each_disk(judge: Judge) -> t.Callable[[View], t.Iterable[Problem]]:
-    """The judge over every disk that has a source at all."""
+    """The judge over every disk that has a source at all, whatever is below it."""
 
     def evaluate(view: View) -> t.Iterable[Problem]:
         disks = [disk for disk in view.domain.items("disks", "target") if _has_source(disk)]
@@ -46,21 +77,35 @@ def _each_disk(judge: Judge) -> t.Callable[[View], t.Iterable[Problem]]:
     return evaluate
 
 
+def _each_image(judge: t.Callable[[View, Image], t.Iterable[Problem]]) -> t.Callable[[View], t.Iterable[Problem]]:
+    """The judge over every disk that has a source at all, and over every image below it."""
+
+    def images(view: View, disk: Facts) -> t.Iterator[Problem]:
+        what = _what(view, disk)
+        yield from each([disk], lambda top: judge(view, Image(what, top, _is_media(top))))
+        for layer in disk.items("backing", "layer"):
+            below = f"Backing image {layer.get('layer')} of disk {disk.get('target')} of domain {view.domain_name}"
+            yield from each([layer], lambda facts, below=below: judge(view, Image(below, facts, media=False)))
+
+    return _each_disk(images)
+
+
 def _has_source(disk: Facts) -> bool:
     """An empty drive has a type of a local file and no path; of the other types libvirt demands a source."""
     return disk.get("type") not in ("file", "block", "dir") or bool(disk.get("path"))
 
 
 def _is_media(disk: Facts) -> bool:
-    return disk.get("device") in _MEDIA or bool(disk.get("readonly"))
+    """A disk that is read-only is none: the guest goes on with what it has read, and a copy may differ."""
+    return disk.get("device") in _MEDIA
 
 
 def _what(view: View, disk: Facts) -> str:
     return f"Disk {disk.get('target')} of domain {view.domain_name}"
 
 
-def _there(view: View, disk: Facts) -> Facts:
-    return view.answer(view.destination_name, path_key(disk.get("path")))
+def _there(view: View, path: str) -> Facts:
+    return view.answer(view.destination_name, path_key(path))
 
 
 def _shared_fs(view: View, disk: Facts) -> t.Iterator[Problem]:
@@ -72,18 +117,20 @@ def _shared_fs(view: View, disk: Facts) -> t.Iterator[Problem]:
         return
     if kind != "file":
         raise UnknownFact(f"the file system behind disk {disk.get('target')} of type {kind} is not observed")
-    fs_type = disk.get("identity.fs_type")
-    if not _libvirt_takes_for_shared(view, disk, fs_type):
-        yield Problem(_what(view, disk), f"{disk.get('path')} is on {fs_type} ({disk.get('identity.mount_source')})")
+    here = Facts(f"{disk.get('path')} on {view.source_name}", disk.get("identity"))
+    fs_type = here.get("fs_type")
+    if not _libvirt_takes_for_shared(view, here, fs_type):
+        yield Problem(_what(view, disk), f"{disk.get('path')} is on {fs_type} ({here.get('mount_source')})")
 
 
-def _libvirt_takes_for_shared(view: View, disk: Facts, fs_type: str) -> bool:
+def _libvirt_takes_for_shared(view: View, here: Facts, fs_type: str) -> bool:
     if fs_type in _LIBVIRT_SHARED:
         return True
     version = view.source.get("libvirt_version")
     if fs_type == "beegfs" and version >= _BEEGFS_SINCE:
         return True
-    if disk.get("identity.declared_shared") and version > _DECLARED_NOT_IN:
+    # What this libvirt does not read need not be known.
+    if version > _DECLARED_NOT_IN and here.get("declared_shared"):
         if version >= _DECLARED_SINCE:
             return True
         raise UnknownFact(
@@ -94,45 +141,58 @@ def _libvirt_takes_for_shared(view: View, disk: Facts, fs_type: str) -> bool:
     return False
 
 
-def _path_exists(view: View, disk: Facts) -> t.Iterator[Problem]:
-    kind = disk.get("type")
-    if _is_media(disk) or kind not in ASKED_PATHS:
+def _path_exists(view: View, image: Image) -> t.Iterator[Problem]:
+    kind = image.get("type")
+    if image.media or kind not in ASKED_PATHS:
         return
-    there = _there(view, disk)
+    there = _there(view, image.path)
     if not there.get("exists"):
-        yield Problem(_what(view, disk), f"there is no {disk.get('path')} on {view.destination_name}")
+        yield Problem(image.what, f"there is no {image.path} on {view.destination_name}")
     elif there.get("kind") not in (kind, "block"):
-        yield Problem(_what(view, disk), f"{disk.get('path')} is a {there.get('kind')} on {view.destination_name}")
+        yield Problem(image.what, f"{image.path} is a {there.get('kind')} on {view.destination_name}")
 
 
 def _media_present(view: View, disk: Facts) -> t.Iterator[Problem]:
     if not _is_media(disk) or disk.get("type") not in ASKED_PATHS or disk.get("startup_policy") in _MAY_BE_MISSING:
         return
-    if not _there(view, disk).get("exists"):
+    there = _there(view, disk.get("path"))
+    if not there.get("exists"):
         yield Problem(_what(view, disk), f"there is no {disk.get('path')} on {view.destination_name}")
-
-
-def _same_object(view: View, disk: Facts) -> t.Iterator[Problem]:
-    if disk.get("readonly"):
         return
-    kind, what = disk.get("type"), _what(view, disk)
+    here = Facts(f"{disk.get('path')} on {view.source_name}", disk.get("identity"))
+    if not here.get("exists") or {here.get("kind"), there.get("kind")} != {"file"}:
+        return
+    sizes = here.get("size"), there.get("size")
+    if sizes[0] != sizes[1]:
+        yield Problem(
+            _what(view, disk),
+            f"{disk.get('path')} has {sizes[0]} bytes on {view.source_name} and {sizes[1]} on {view.destination_name}",
+            expected="the same medium on both hosts",
+            remedy="copy it there, or eject it (virsh change-media --eject)",
+            severity="warning",
+        )
+
+
+def _same_object(view: View, image: Image) -> t.Iterator[Problem]:
+    if image.media and image.get("readonly"):
+        return
+    kind = image.get("type")
     if kind == "network":
-        local = [host for host in disk.get("hosts") if _LOCAL_SERVER.fullmatch(host)]
+        local = [host or "(none)" for host in image.get("hosts") if _LOCAL_SERVER.fullmatch(host)]
         if local:
-            yield unknown(f"its server {', '.join(local)} is another one on every host", what)
+            yield unknown(f"its server {', '.join(local)} is another one on every host", image.what)
         return
     if kind not in ASKED_PATHS:
-        yield unknown(f"disks of type {kind} cannot be compared in this version", what)
+        yield unknown(f"disks of type {kind} cannot be compared in this version", image.what)
         return
-    there = _there(view, disk)
+    there = _there(view, image.path)
     if not there.get("exists"):
-        return  # disk_path_exists_dest says so
-    here = Facts(f"{disk.get('path')} on {view.source_name}", disk.get("identity"))
-    verdict, why = identity.compare(here, there)
+        return  # disk_path_exists_dest says so, and disk_readonly_media_present of media
+    verdict, why = identity.compare(image.identity(view.source_name), there)
     if verdict == "different":
-        yield Problem(what, f"{view.source_name} and {view.destination_name} have different files: {why}")
+        yield Problem(image.what, f"{view.source_name} and {view.destination_name} have different files: {why}")
     elif verdict == "unknown":
-        yield unknown(f"{disk.get('path')}: {why}", what, _SAME_REMEDY)
+        yield unknown(f"{image.path}: {why}", image.what, _SAME_REMEDY)
 
 
 def _cache_mode(view: View, disk: Facts) -> t.Iterator[Problem]:
@@ -179,10 +239,10 @@ CHECKS: tuple[Check, ...] = (
         category="storage",
         severity="error",
         scope="pair",
-        title="The destination has the disk's path",
+        title="The destination has the paths of the disk and of the images below it",
         expected="the same path on both hosts",
         remedy="mount the storage there, activate the volume or log in to the target",
-        evaluate=_each_disk(_path_exists),
+        evaluate=_each_image(_path_exists),
         evidence="recorded",
     ),
     Check(
@@ -190,10 +250,10 @@ CHECKS: tuple[Check, ...] = (
         category="storage",
         severity="error",
         scope="pair",
-        title="Both hosts see the same disk",
+        title="Both hosts see the same disk, and the same images below it",
         expected="proof that both hosts see the same file",
         remedy="mount the storage of the source there; the file that is there now would be taken for the guest's disk",
-        evaluate=_each_disk(_same_object),
+        evaluate=_each_image(_same_object),
         on_unknown="stop",
         evidence="recorded",
     ),

@@ -127,6 +127,7 @@ def _domains(world: World) -> t.Iterator[View]:
                 "domain": Facts(f"domain {domain['name']}", t.cast("dict[str, t.Any]", domain)),
                 "source": world.facts(domain["host"]),
             },
+            others={name: world.facts(name) for name in sorted(set(world.hosts) - {domain["host"]})},
         )
 
 

@@ -13,13 +13,14 @@ import hashlib
 import json
 import typing as t
 
-from .._model.api import DomainSnapshot, Facts, HostSnapshot, Question
+from .._model.api import Disk, DomainSnapshot, Facts, HostSnapshot, Question
+from .._model.types import Layer
 
 INACTIVE = frozenset(("shutoff", "crashed"))
 """States in which no process of the guest could be moved."""
 
 ASKED_PATHS = frozenset(("file", "block"))
-"""Types of disks whose path means something on another host."""
+"""Types of disks, and of images below them, whose path means something on another host."""
 
 _CPU_FACTS = ("emulator", "arch", "machine", "virt_type", "cpu_xml")
 
@@ -70,6 +71,12 @@ def questions(
     return {host: [asked[host][key] for key in sorted(asked[host])] for host in sorted(asked) if asked[host]}
 
 
+def _paths(disk: Disk) -> list[str]:
+    """The paths of a disk and of every image below it that mean something on another host."""
+    images: list[Disk | Layer] = [disk, *disk.get("backing", [])]
+    return [image.get("path") or "" for image in images if image.get("type") in ASKED_PATHS]
+
+
 def _of_destination(domain: DomainSnapshot, host: HostSnapshot) -> dict[str, Question]:
     found: dict[str, Question] = {}
     if all(fact in domain for fact in _CPU_FACTS):
@@ -77,7 +84,7 @@ def _of_destination(domain: DomainSnapshot, host: HostSnapshot) -> dict[str, Que
         if key is not None:
             asked = {fact: t.cast("dict[str, t.Any]", domain)[fact] for fact in _CPU_FACTS}
             found[key] = t.cast(Question, {"key": key, "ask": "cpu", **asked})
-    paths = [disk["path"] for disk in domain.get("disks", []) if disk.get("type") in ASKED_PATHS]
+    paths = [path for disk in domain.get("disks", []) for path in _paths(disk)]
     if "emulator" in domain and domain["emulator"] not in [e["path"] for e in host.get("emulators", [])]:
         paths.append(domain["emulator"])
     for path in paths:

@@ -22,6 +22,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
     UnknownFact,
 )
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import (
+    INACTIVE,
     Policy,
     Problem,
     judge,
@@ -79,6 +80,7 @@ def place(
             blocking.setdefault(finding["domain"], []).append(finding)
     for domain in sorted(domains, key=_largest_first):
         of_it = [*blocking.get(None, []), *blocking.get(domain["name"], [])]
+        of_it += _twins(domain, domains, of_it)
         room, reasons = _find_room(domain, destinations, of_it)
         if room is None:
             stays.append(_stay(domain, reasons))
@@ -86,6 +88,19 @@ def place(
             room.take(domain["name"], required_memory_mib(domain))
             moves.append(_move(domain, room.name, policy))
     return moves, sorted(stays, key=lambda stay: (stay["source"], stay["domain"]))
+
+
+def _twins(domain: DomainSnapshot, domains: t.Sequence[DomainSnapshot], known: t.Sequence[Finding]) -> list[Finding]:
+    """That a domain with its UUID runs on another source too, unless preflight has said so: then none of them moves."""
+    check = "dst_domain_uuid_running"
+    if any(finding["check"] == check and _speaks_of(finding, domain, None) for finding in known):
+        return []
+    same = [other for other in domains if other["uuid"] == domain["uuid"] and other.get("state") not in INACTIVE]
+    hosts = sorted({other["host"] for other in same} - {domain["host"]})
+    if not hosts:
+        return []
+    what = f"UUID {domain['uuid']} is active on {' and '.join(hosts)} as well as on {domain['host']}"
+    return [judge(check, domain, None, Problem(f"Domain {domain['name']}", what))]
 
 
 def _largest_first(domain: DomainSnapshot) -> tuple[int, str, str]:
