@@ -10,6 +10,7 @@ import pytest
 from tests.integration.conftest import Play, place_of
 from tests.lab import api
 
+KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
 HV1 = {"livemig_evacuate_hosts": ["hv1"]}
 CASES: dict[str, tuple[str, dict[str, t.Any], list[str], list[str]]] = {
     "host that does not exist": (
@@ -65,18 +66,6 @@ CASES: dict[str, tuple[str, dict[str, t.Any], list[str], list[str]]] = {
         ["Domain nobody: not on hv1", "subject1"],
     ),
     "unknown choice": ("evacuate", {**HV1, "livemig_tls": "maybe"}, [], ["maybe", "required, off"]),
-    # Without pipelining the module has a terminal, on which ssh would ask for ever whether the host key is right.
-    "way to the destination that would ask a question": (
-        "migrate",
-        {
-            "livemig_domain": "subject1",
-            "livemig_destination": "hv2",
-            "livemig_uri": "qemu+ssh://root@{host}/system",
-            "ansible_pipelining": False,
-        },
-        [],
-        ["sec_libvirt_remote_auth", "let root on the source log in there by key", "Nothing was moved"],
-    ),
     "number that is none": ("evacuate", {**HV1, "livemig_max_parallel": 0}, [], ["livemig_max_parallel", "1 or more"]),
     "one domain, not there": (
         "migrate",
@@ -123,3 +112,22 @@ def test_a_destination_that_is_down(guest: str, play: Play) -> None:
         assert place_of(guest) == ["hv2"]
     finally:
         api.exec_on("hv4", ["service", "libvirtd", "start"], check=True)
+
+
+def test_a_way_to_the_destination_that_would_ask_a_question(guest: str, play: Play) -> None:
+    """Without pipelining the module has a terminal, on which ssh would wait for an answer for ever."""
+    over_ssh = {"livemig_uri": "qemu+ssh://root@{host}/system", "ansible_pipelining": False}
+    wanted = {"livemig_domain": guest, "livemig_destination": "hv2", **over_ssh}
+    api.exec_on("hv1", ["mv", KNOWN_HOSTS, f"{KNOWN_HOSTS}.aside"], check=True)
+    try:
+        done = play("migrate", wanted)
+        said = " ".join(done.stdout.split())
+        assert done.returncode != 0, said
+        assert "sec_libvirt_remote_auth" in said
+        assert "let root on the source log in there by key" in said
+        assert place_of(guest) == ["hv1"]
+    finally:
+        api.exec_on("hv1", ["mv", f"{KNOWN_HOSTS}.aside", KNOWN_HOSTS], check=True)
+    done = play("migrate", wanted)
+    assert done.returncode == 0, done.stdout
+    assert place_of(guest) == ["hv2"]
