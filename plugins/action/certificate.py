@@ -7,9 +7,7 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from ansible.plugins.action import ActionBase
-
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.errors import LivemigError
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._action import ControllerAction
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls import api
 
 _ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -45,27 +43,18 @@ _ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Judge and issue certificates on the controller."""
 
-    _supports_check_mode = True
-    _supports_diff = True
-    _requires_connection = False
+    options = _ARGUMENT_SPEC
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Return what was found or issued, or a failure with one message."""
-        result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _validation, args = ActionBase.validate_argument_spec(self, argument_spec=_ARGUMENT_SPEC)
-        try:
-            api.require_cryptography()
-            request = _request(args, task_vars or {}, datetime.datetime.now(datetime.timezone.utc))
-            if args["issue"] and not self._task.check_mode:
-                result.update(api.issue(request), changed=True)
-            else:
-                result.update(api.inspect(request), changed=False)
-        except LivemigError as problem:
-            result.update(failed=True, msg=str(problem))
-        return result
+    def work(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """What was found or issued. Raises LivemigError."""
+        api.require_cryptography()
+        request = _request(args, task_vars, datetime.datetime.now(datetime.timezone.utc))
+        if args["issue"] and not self._task.check_mode:
+            return {**api.issue(request), "changed": True}
+        return {**api.inspect(request), "changed": False}
 
 
 def _request(args: dict[str, t.Any], task_vars: dict[str, t.Any], now: datetime.datetime) -> api.Request:

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import require_snapshots
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._action import ControllerAction
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan import api
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -29,27 +28,18 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 _POLICY = ("tls", "uris", "addresses", "memory_reserve_mib")
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Make the plan on the controller and print it."""
 
-    _supports_check_mode = True
-    _supports_diff = False
-    _supports_async = False
-    _requires_connection = False
+    options = ARGUMENT_SPEC
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Return the plan as data and as text; AnsibleActionFail where none can be made."""
-        result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _validation, args = ActionBase.validate_argument_spec(self, argument_spec=ARGUMENT_SPEC)
-        try:
-            plan = _plan(args)
-        except LivemigError as problem:
-            raise AnsibleActionFail(str(problem)) from problem
+    def work(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The plan as data and as text; LivemigError where none can be made."""
+        plan = _plan(args)
         text = api.table(plan)
         if args["show"]:
             Display().display(text)
-        result.update(changed=False, plan=plan, table=text)
-        return result
+        return {"changed": False, "plan": plan, "table": text}
 
 
 def _plan(args: dict[str, t.Any]) -> t.Any:

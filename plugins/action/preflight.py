@@ -7,11 +7,8 @@ from __future__ import annotations
 import collections
 import typing as t
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._action import ControllerAction
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "hosts": {"type": "list", "elements": "dict", "required": True},
@@ -24,33 +21,24 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Evaluate the checks on the controller."""
 
-    _supports_check_mode = True
-    _supports_diff = False
-    _supports_async = False
-    _requires_connection = False
+    options = ARGUMENT_SPEC
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Return questions, findings and their summary; AnsibleActionFail where the input cannot be judged."""
-        result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _validation, args = ActionBase.validate_argument_spec(self, argument_spec=ARGUMENT_SPEC)
-        try:
-            api.require_snapshots("host", args["hosts"])
-            api.require_snapshots("domain", args["domains"])
-        except LivemigError as problem:
-            raise AnsibleActionFail(str(problem)) from problem
+    def work(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Questions, findings and their summary; LivemigError where the input cannot be judged."""
+        api.require_snapshots("host", args["hosts"])
+        api.require_snapshots("domain", args["domains"])
         hosts, domains, destinations, answers = (args[name] for name in ("hosts", "domains", "destinations", "answers"))
         policy = {name: args[name] for name in ("tls", "uris", "unreachable")}
         found = api.findings(hosts, domains, destinations, answers, policy)
-        result.update(
-            changed=False,
-            questions=_unanswered(api.questions(hosts, domains, destinations, args["uris"]), answers),
-            findings=found,
-            summary=_summary(found),
-        )
-        return result
+        return {
+            "changed": False,
+            "questions": _unanswered(api.questions(hosts, domains, destinations, args["uris"]), answers),
+            "findings": found,
+            "summary": _summary(found),
+        }
 
 
 def _unanswered(asked: t.Mapping[str, t.Sequence[t.Any]], answers: t.Mapping[str, t.Any]) -> dict[str, list[t.Any]]:

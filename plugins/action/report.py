@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.errors import LivemigError
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.types import SCHEMA
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._action import ControllerAction
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._report import api
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -28,35 +28,25 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Make the report on the controller, print it and keep it."""
 
-    _supports_check_mode = True
-    _supports_diff = True
-    _supports_async = False
-    _requires_connection = False
+    options = ARGUMENT_SPEC
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Return the report, or a failure with one message."""
-        result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _validation, args = ActionBase.validate_argument_spec(self, argument_spec=ARGUMENT_SPEC)
-        try:
-            contents = _contents(args)
-            found = self._keep(args["dest"], contents) if args["dest"] else []
-        except LivemigError as problem:
-            return {**result, "failed": True, "msg": str(problem)}
+    def work(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The report as data and as text. Raises LivemigError."""
+        contents = _contents(args)
+        found = self._keep(args["dest"], contents) if args["dest"] else []
         if args["show"]:
             Display().display(contents.text)
-        result.update(
-            changed=bool(found),
-            problems=api.problems(contents.report),
-            report=contents.report,
-            summary=contents.report["summary"],
-            table=contents.text,
-        )
-        if self._task.diff:
-            result["diff"] = [_diff(change) for change in found]
-        return result
+        result = {
+            "changed": bool(found),
+            "problems": api.problems(contents.report),
+            "report": contents.report,
+            "summary": contents.report["summary"],
+            "table": contents.text,
+        }
+        return {**result, "diff": [_diff(change) for change in found]} if self._task.diff else result
 
     def _keep(self, dest: str, contents: Contents) -> list[api.Change]:
         directory = self._loader.path_dwim(dest)
