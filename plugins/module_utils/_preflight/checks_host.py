@@ -228,8 +228,9 @@ CHECKS: tuple[Check, ...] = (
         scope="domain",
         title="The domain is active on no other host",
         expected="a domain that is active on one host only",
-        remedy="find out which one is the real one before anything else: two that write to one disk destroy it; "
-        "a paused one that a failed migration left behind is destroyed there once the source is seen to run",
+        remedy="run again, in case a migration has ended in this moment; if it stays so, find out which one is the "
+        "real one before anything else: two that write to one disk destroy it; a paused one that a failed migration "
+        "left behind is destroyed there once the source is seen to run",
         evaluate=_uuid_running,
         on_unknown="stop",
         evidence="recorded",

@@ -81,11 +81,12 @@ def _each_image(judge: t.Callable[[View, Image], t.Iterable[Problem]]) -> t.Call
     """The judge over every disk that has a source at all, and over every image below it."""
 
     def images(view: View, disk: Facts) -> t.Iterator[Problem]:
-        what = _what(view, disk)
-        yield from each([disk], lambda top: judge(view, Image(what, top, _is_media(top))))
-        for layer in disk.items("backing", "layer"):
-            below = f"Backing image {layer.get('layer')} of disk {disk.get('target')} of domain {view.domain_name}"
-            yield from each([layer], lambda facts, below=below: judge(view, Image(below, facts, media=False)))
+        yield from each([disk], lambda top: judge(view, Image(_what(view, top), top, _is_media(top))))
+        yield from each(disk.items("backing", "layer"), lambda layer: judge(view, below(view, disk, layer)))
+
+    def below(view: View, disk: Facts, layer: Facts) -> Image:
+        name = f"Backing image {layer.get('layer')} of disk {disk.get('target')} of domain {view.domain_name}"
+        return Image(name, layer, media=False)
 
     return _each_disk(images)
 

@@ -93,7 +93,8 @@ def place(
 def _twins(domain: DomainSnapshot, domains: t.Sequence[DomainSnapshot], known: t.Sequence[Finding]) -> list[Finding]:
     """That a domain with its UUID runs on another source too, unless preflight has said so: then none of them moves."""
     check = "dst_domain_uuid_running"
-    if any(finding["check"] == check and _speaks_of(finding, domain, None) for finding in known):
+    said = any(finding["check"] == check and _speaks_of(finding, domain, None) for finding in known)
+    if said or domain.get("state") in INACTIVE:
         return []
     same = [other for other in domains if other["uuid"] == domain["uuid"] and other.get("state") not in INACTIVE]
     hosts = sorted({other["host"] for other in same} - {domain["host"]})

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe.domain_xml import parse
@@ -76,6 +78,61 @@ def test_disks(facts: dict[str, object]) -> None:
     assert (disks["sda"]["device"], disks["sda"]["readonly"]) == ("cdrom", True)
     assert disks["sda"]["startup_policy"] == "optional"
     assert disks["sdb"]["path"] is None
+
+
+CHAIN = """
+<backingStore type='file' index='3'>
+  <format type='qcow2'/><source file='/srv/images/mid.qcow2'/>
+  <backingStore type='network' index='2'>
+    <format type='qcow2'/><source protocol='nbd' name='base'><host name='store' port='10809'/></source>
+    <backingStore type='block' index='1'><format type='raw'/><source dev='/dev/vg/base'/><backingStore/></backingStore>
+  </backingStore>
+</backingStore>
+"""
+
+
+def _backing(inside: str, form: str = "qcow2", source: str = "<source file='/a'/>") -> t.Any:
+    """``backing`` of a disk with these elements. None: it is not known."""
+    disk = f"<disk type='file'><driver type='{form}'/>{source}<target dev='vda'/>{inside}</disk>"
+    return parse(f"<domain><devices>{disk}</devices></domain>")["disks"][0].get("backing")
+
+
+def test_the_whole_backing_chain_is_read() -> None:
+    found = [
+        (layer["layer"], layer["type"], layer["path"], layer["protocol"], layer["hosts"], layer["format"])
+        for layer in _backing(CHAIN)
+    ]
+    assert found == [
+        (1, "file", "/srv/images/mid.qcow2", None, [], "qcow2"),
+        (2, "network", None, "nbd", ["store"], "qcow2"),
+        (3, "block", "/dev/vg/base", None, [], "raw"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("inside", "form", "backing"),
+    [
+        ("<backingStore/>", "qcow2", []),
+        ("", "raw", []),
+        ("", "qcow2", None),
+        ("", "luks", None),
+        ("<backingStore type='file'><format type='qcow2'/><source file='/b'/></backingStore>", "qcow2", None),
+        ("<backingStore type='file'><source file='/b'/></backingStore>", "qcow2", None),
+    ],
+)
+def test_a_chain_that_does_not_end_is_not_known(inside: str, form: str, backing: t.Any) -> None:
+    assert _backing(inside, form) == backing
+
+
+def test_a_raw_layer_ends_the_chain_and_an_empty_drive_has_none() -> None:
+    inside = "<backingStore type='file'><format type='raw'/><source file='/b'/></backingStore>"
+    assert [layer["path"] for layer in _backing(inside)] == ["/b"]
+    assert _backing("", source="") == []
+
+
+def test_a_data_file_is_one_more_layer() -> None:
+    source = "<source file='/a'><dataStore type='file'><format type='raw'/><source file='/data'/></dataStore></source>"
+    assert [layer["path"] for layer in _backing("<backingStore/>", source=source)] == ["/data"]
 
 
 def test_interfaces_name_what_they_are_attached_to(facts: dict[str, object]) -> None:

@@ -53,14 +53,26 @@ def test_conf_ignores_comments_inside_a_list() -> None:
 
 def test_identity_of_a_missing_and_of_a_present_file(tmp_path: pathlib.Path) -> None:
     image = tmp_path / "disk.img"
-    assert files.path_identity(str(image)) == {"path": str(image), "exists": False}
+    assert files.path_identity(str(image), files.Declared()) == {"path": str(image), "exists": False}
     image.write_bytes(b"12345")
     link = tmp_path / "link"
     link.symlink_to(image)
-    identity = files.path_identity(str(link), [str(tmp_path)])
+    identity = files.path_identity(str(link), files.Declared([str(tmp_path)]))
     assert (identity["kind"], identity["size"], identity["declared_shared"]) == ("file", 5, True)
     assert identity["inode"] == image.stat().st_ino
-    assert not files.path_identity(str(image), [str(tmp_path) + "x"])["declared_shared"]
+    assert not files.path_identity(str(image), files.Declared([str(tmp_path) + "x"]))["declared_shared"]
+
+
+def test_a_conf_that_may_not_be_read_is_not_one_that_declares_nothing(tmp_path: pathlib.Path) -> None:
+    image = tmp_path / "disk.img"
+    image.touch()
+    # A folder fails for root as well, who may read every file.
+    unreadable = files.declared(str(tmp_path))
+    identity = Facts("disk", files.path_identity(str(image), unreadable))
+    assert identity.get("exists")
+    with pytest.raises(UnknownFact, match="could not be read: .*Is a directory"):
+        identity.get("declared_shared")
+    assert files.declared(str(tmp_path / "no.conf")) == files.Declared()
 
 
 def test_listening_ports_only() -> None:

@@ -156,6 +156,27 @@ def test_namesakes_from_two_sources_do_not_go_to_one_destination() -> None:
     assert reasons(made) == {"web": [("dst_domain_name_conflict", "hv3")]}
 
 
+@pytest.mark.parametrize("given", [[], ["hv1", "hv2"]])
+def test_a_uuid_that_runs_on_two_sources_moves_nowhere(given: list[str]) -> None:
+    hosts = [host(name, 9000) for name in ("hv1", "hv2", "hv3", "hv4")]
+    twins = [domain("web", on="hv1", uuid="one"), domain("web", on="hv2", uuid="one")]
+    findings = [against("dst_domain_uuid_running", "web", source) for source in given]
+    made = api.make_plan(hosts, twins, findings, ["hv1", "hv2"], ["hv3", "hv4"], policy("hv3", "hv4"))
+    assert made["moves"] == []
+    assert [[finding["check"] for finding in stay["reasons"]] for stay in made["stays"]] == [
+        ["dst_domain_uuid_running"],
+        ["dst_domain_uuid_running"],
+    ]
+
+
+def test_a_definition_on_another_source_is_no_twin() -> None:
+    hosts = [host(name, 9000) for name in ("hv1", "hv2", "hv3")]
+    twins = [domain("web", on="hv1", uuid="one"), domain("web", on="hv2", uuid="one", state="shutoff")]
+    made = api.make_plan(hosts, twins, [], ["hv1", "hv2"], ["hv3"], policy("hv3"))
+    assert ways(made) == {"web": "hv3"}
+    assert reasons(made) == {"web": [("guest_state", None)]}
+
+
 def test_domains_of_other_hosts_are_left_out() -> None:
     made = plan([host("hv2", 9000)], [domain("a", on="hv5")])
     assert (made["moves"], made["stays"]) == ([], [])

@@ -137,7 +137,7 @@ CASES: dict[str, Case] = {
     "host_migration_ports_free": Case(_ports(0), "49152 to 49215", _ports(1)),
     "dst_domain_uuid_running": Case(
         lambda scene: scene.known_there(name="renamed"),
-        "is active on hv2 too",
+        "is active on hv2 as well as on hv1",
         lambda scene: scene.known_there(active=False),
     ),
     "dst_domain_name_conflict": Case(

@@ -73,6 +73,15 @@ class Scene:
         self.disk["identity"].update(changes)
         self.there.update(changes)
 
+    def backing(self, **changes: t.Any) -> t.Any:
+        """Puts an image below the guest's disk, the same for both; what the destination answered about it."""
+        path = "/srv/shared/disks/base.qcow2"
+        identity = {**self.disk["identity"], "path": path, "inode": 77}
+        layer = {"layer": 1, "type": "file", "path": path, "protocol": None, "hosts": [], "format": "raw"}
+        self.disk["backing"] = [{**layer, "identity": identity, **changes}]
+        self.answers["hv2"][f"path:{path}"] = dict(identity)
+        return self.answers["hv2"][f"path:{path}"]
+
     def findings(self) -> list[Finding]:
         return api.findings(self.hosts, self.domains, self.destinations, self.answers, self.policy)
 

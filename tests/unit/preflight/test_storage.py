@@ -9,7 +9,7 @@ import typing as t
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Facts
-from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import identity
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api, identity
 from tests.unit.preflight.scene import Scene
 
 NFS = {
@@ -157,3 +157,138 @@ def test_cache_modes(cache: str, fs_type: str, shareable: bool, severity: str | 
     scene.storage(fs_type=fs_type)
     scene.disk.update(cache=cache, shareable=shareable)
     assert [finding["severity"] for finding in scene.of("disk_cache_mode")] == ([severity] if severity else [])
+
+
+def _said(scene: Scene) -> list[tuple[str, str, bool]]:
+    return [(finding["check"], finding["status"], finding["blocks"]) for finding in scene.findings()]
+
+
+def test_an_image_below_is_asked_about_and_passes_where_it_is_proven() -> None:
+    scene = Scene()
+    scene.backing()
+    assert scene.findings() == []
+    asked = api.questions(scene.hosts, scene.domains, ["hv2"], {})["hv2"]
+    assert [question["path"] for question in asked if question["ask"] == "path"] == [
+        "/srv/shared/disks/base.qcow2",
+        "/srv/shared/disks/web1.qcow2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("edit", "check", "status"),
+    [
+        ({"exists": False}, "disk_path_exists_dest", "fail"),
+        ({"kind": "dir"}, "disk_path_exists_dest", "fail"),
+        ({"inode": 78}, "disk_same_object", "unknown"),
+        ({"declared_shared": False}, "disk_same_object", "unknown"),
+    ],
+)
+def test_an_image_below_that_is_not_the_same_stays(edit: dict[str, t.Any], check: str, status: str) -> None:
+    scene = Scene()
+    scene.backing().update(edit)
+    assert (check, status, True) in _said(scene)
+    assert "Backing image 1 of disk vda of domain web1: " in scene.of(check)[0]["message"]
+
+
+def test_an_image_below_on_another_inode_of_one_export_is_proven_to_differ() -> None:
+    scene = Scene()
+    there = scene.backing()
+    for identity_ in (scene.disk["backing"][0]["identity"], there):
+        identity_.update(fs_type="nfs4", mount_source="store:/images", declared_shared=False)
+    there["inode"] = 78
+    assert _said(scene) == [("disk_same_object", "fail", True)]
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        ({"type": "network", "path": None, "hosts": ["store"]}, []),
+        ({"type": "network", "path": None, "hosts": ["localhost"]}, [("disk_same_object", "unknown", True)]),
+        ({"type": "volume", "path": None}, [("disk_same_object", "unknown", True)]),
+        ({"type": "new-kind"}, [("disk_same_object", "unknown", True)]),
+    ],
+)
+def test_kinds_of_images_below(layer: dict[str, t.Any], said: list[t.Any]) -> None:
+    scene = Scene()
+    scene.backing(**layer)
+    assert _said(scene) == said
+
+
+def test_an_image_below_without_a_path_stays() -> None:
+    scene = Scene()
+    scene.backing(path=None)
+    assert ("disk_same_object", "unknown", True) in _said(scene)
+
+
+def test_a_chain_that_is_not_known_stays() -> None:
+    scene = Scene()
+    del scene.disk["backing"]
+    scene.domain["unknown"].append({"fact": "disks.vda.backing", "reason": "no <backingStore>"})
+    found = scene.of("disk_same_object")
+    assert [(finding["status"], finding["blocks"]) for finding in found] == [("unknown", True)]
+    assert "no <backingStore>" in found[0]["message"]
+
+
+def test_an_image_below_that_was_not_looked_at_stays() -> None:
+    scene = Scene()
+    scene.backing()
+    scene.domain["unknown"].append({"fact": "disks.vda.backing.1.identity", "reason": "Permission denied"})
+    assert [(f["status"], "Permission denied" in f["message"]) for f in scene.of("disk_same_object")] == [
+        ("unknown", True)
+    ]
+
+
+def test_libvirts_own_rule_is_about_the_top_image_alone() -> None:
+    scene = Scene()
+    there = scene.backing()
+    for identity_ in (scene.disk["backing"][0]["identity"], there):
+        identity_.update(declared_shared=False)
+    assert _said(scene) == [("disk_same_object", "unknown", True)]
+
+
+def test_a_read_only_disk_must_be_the_same() -> None:
+    scene = Scene()
+    scene.disk["readonly"] = True
+    assert scene.findings() == []
+    scene.there["inode"] = 1
+    assert _said(scene) == [("disk_same_object", "unknown", True)]
+    scene.there["exists"] = False
+    assert _said(scene) == [("disk_path_exists_dest", "fail", True)]
+
+
+def test_a_medium_of_another_size_is_a_warning() -> None:
+    scene = Scene("media1")
+    scene.answers["hv2"][f"path:{scene.medium['path']}"].update(inode=1, size=7)
+    found = scene.of("disk_readonly_media_present")
+    assert [(finding["severity"], finding["blocks"]) for finding in found] == [("warning", False)]
+    assert "has 6 bytes on hv1 and 7 on hv2" in found[0]["message"]
+
+
+def test_a_conf_that_was_not_readable_is_unknown_and_only_where_it_counts() -> None:
+    scene = Scene()
+    reason = [{"fact": "declared_shared", "reason": "Permission denied: qemu.conf"}]
+    for identity_ in (scene.disk["identity"], scene.there):
+        del identity_["declared_shared"]
+        identity_["unknown"] = reason
+    assert _said(scene) == [("disk_shared_fs_type", "unknown", False), ("disk_same_object", "unknown", True)]
+    assert all("Permission denied: qemu.conf" in finding["message"] for finding in scene.findings())
+    scene.source["libvirt_version"] = 9000000  # which does not read the setting
+    assert [finding["status"] for finding in scene.of("disk_shared_fs_type")] == ["fail"]
+    scene.storage(fs_type="nfs4", mount_source="store:/images")
+    assert scene.findings() == []
+
+
+@pytest.mark.parametrize(
+    "server", ["", "LOCALHOST", "localhost.localdomain", "ip6-localhost", "127.1", "0.0.0.0", "::", "0:0:0:0:0:0:0:1"]
+)
+def test_other_names_of_the_host_itself(server: str) -> None:
+    scene = _network()
+    scene.disk["hosts"] = [server]
+    assert _said(scene) == [("disk_same_object", "unknown", True)]
+
+
+@pytest.mark.parametrize("server", ["store", "198.51.100.1", "2001:db8::1", "[2001:db8::2]", "fe80::1", "10.0.0.1"])
+def test_servers_that_are_the_same_for_both(server: str) -> None:
+    scene = _network()
+    scene.disk["hosts"] = [server]
+    assert scene.findings() == []
