@@ -108,7 +108,7 @@ def _below(image: ET.Element, form: str | None) -> list[Layer] | None:
     """The layers below a disk or a layer, from the top down. None: the document does not say.
 
     libvirt nests them in the XML of a running domain and ends the chain with an empty ``<backingStore/>``
-    (virDomainDiskBackingStoreFormat). A qcow2 data file, a ``<dataStore>`` since libvirt 10.10, counts as one more.
+    (virDomainDiskBackingStoreFormat). A qcow2 data file, a ``<dataStore>`` (seen with 11.3), counts as one more.
     """
     backing, data = image.find("backingStore"), image.find("source/dataStore")
     if backing is None and form not in _WITHOUT_BACKING:
