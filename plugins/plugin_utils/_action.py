@@ -9,6 +9,7 @@ Note that this plugin util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import abc
 import typing as t
 
 from ansible.plugins.action import ActionBase
@@ -36,6 +37,6 @@ class ControllerAction(ActionBase):
             result.update(failed=True, msg=str(problem))
         return result
 
+    @abc.abstractmethod
     def work(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """What the action returns. Raises LivemigError."""
-        raise NotImplementedError
