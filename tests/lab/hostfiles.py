@@ -9,6 +9,9 @@ from tests.lab.errors import LabError
 from tests.lab.hosts import Host, etc_hosts
 from tests.lab.places import SHARED_INSIDE
 
+HOME = "/root"
+"""Of the host's own root user, inside its root file system."""
+
 LIBVIRTD_CONF = """\
 auth_unix_rw = "none"
 host_uuid = "{uuid}"
@@ -119,6 +122,6 @@ def files(host: Host, keys: Keys, libvirtd_script: str) -> tuple[File, ...]:
         File("/etc/ssh/ssh_host_ed25519_key", keys.host_private, 0o600),
         File("/etc/ssh/ssh_host_ed25519_key.pub", keys.host_public),
         File("/etc/ssh/ssh_known_hosts", keys.known_hosts),
-        File("/root/.ssh/authorized_keys", keys.user_public, 0o600),
-        File("/root/.ssh/id_ed25519", keys.user_private, 0o600),
+        File(f"{HOME}/.ssh/authorized_keys", keys.user_public, 0o600),
+        File(f"{HOME}/.ssh/id_ed25519", keys.user_private, 0o600),
     )

@@ -59,7 +59,7 @@ def test_a_host_gets_its_own_uuid_and_keys() -> None:
     by_path = {file.path: file for file in hostfiles.files(host, KEYS, SCRIPT)}
     assert f'host_uuid = "{host.uuid}"' in by_path["/etc/libvirt/libvirtd.conf"].text
     assert by_path["/etc/ssh/ssh_host_ed25519_key"].mode == 0o600
-    assert by_path["/root/.ssh/authorized_keys"].text == KEYS.user_public
+    assert by_path[f"{hostfiles.HOME}/.ssh/authorized_keys"].text == KEYS.user_public
     assert by_path["/sbin/init"].mode == 0o755
     assert by_path["/etc/hostname"].text == "hv2\n"
     assert not {file.path for file in by_path.values()} & {"/etc/default/libvirtd"}, "belongs to the role tls"
