@@ -35,7 +35,7 @@ class ActionModule(ControllerAction):
         found = api.findings(hosts, domains, destinations, answers, policy)
         return {
             "changed": False,
-            "questions": _unanswered(api.questions(hosts, domains, destinations, args["uris"]), answers),
+            "questions": _unanswered(api.questions(hosts, domains, destinations, policy), answers),
             "findings": found,
             "summary": _summary(found),
         }

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.lab import api, domain, enter, guests, hosts, lifecycle
+from tests.lab import api, cli_grown, domain, enter, guests, hosts, lifecycle
 from tests.lab.errors import LabError
 from tests.lab.places import places
 
@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     roots = commands.add_parser("roots", help="build missing roots only")
     roots.add_argument("--hosts", metavar="NAME,...")
     _guest_parser(commands.add_parser("guest", help="guests: start, stop, list"))
+    cli_grown.add_to(commands)
     check = commands.add_parser("check", help="prove that guests are alive and run exactly once")
     check.add_argument("--guests", metavar="NAME,...", help="default: every guest there is")
     check.add_argument("--seconds", type=float, default=10.0, help="how long ticks may take to advance (default 10)")
@@ -93,7 +94,8 @@ def cmd_status(options: argparse.Namespace) -> int:
     entries = lifecycle.status(where)
     if options.json:
         rows = [{**asdict(entry), "state": entry.word} for entry in entries]
-        print(json.dumps({"hosts": rows, "guests": guests.listing(where), "inventory": str(where.inventory)}, indent=2))
+        found = {"hosts": rows, "guests": guests.listing(where), "inventory": str(where.inventory)}
+        print(json.dumps({**found, **api.grown()}, indent=2))
     else:
         for entry in entries:
             parts = f"libvirtd {'yes' if entry.libvirtd else 'no'}, ssh {'yes' if entry.ssh else 'no'}"
@@ -182,6 +184,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "roots": cmd_roots,
     "guest": cmd_guest,
     "check": cmd_check,
+    **cli_grown.COMMANDS,
 }
 
 

@@ -11,11 +11,11 @@ from xml.sax.saxutils import quoteattr
 from tests.lab import image
 from tests.lab.errors import LabError
 from tests.lab.network import BRIDGE
-from tests.lab.places import BOOT_INSIDE, CONSOLES_INSIDE, DISKS_INSIDE, LOCAL_DISKS_INSIDE
+from tests.lab.places import BOOT_INSIDE, CONSOLES_INSIDE, DISKS_INSIDE, GLUSTER_INSIDE, LOCAL_DISKS_INSIDE
 
 NAMESPACE = uuid.UUID("6c1d0000-5a1b-4a6e-8b1e-2f0d00000000")
 DISK_MIB = 64
-DISK_FOLDERS = {"shared": DISKS_INSIDE, "local": LOCAL_DISKS_INSIDE}
+DISK_FOLDERS = {"shared": DISKS_INSIDE, "local": LOCAL_DISKS_INSIDE, "gluster": GLUSTER_INSIDE}
 SPARE_PORTS = 3
 MINIMUM_MEMORY_MIB = 128
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -24,7 +24,7 @@ DIRTY = re.compile(r"(\d+)@(\d+)")
 
 @dataclass(frozen=True)
 class Guest:
-    """What `guest start` was asked for. disk: None, "shared" or "local"; dirty: None or "W@R" (MiB, MiB/s)."""
+    """What `guest start` was asked for. disk: None or one of DISK_FOLDERS; dirty: None or "W@R" (MiB, MiB/s)."""
 
     name: str
     memory_mib: int = 192

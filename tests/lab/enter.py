@@ -7,9 +7,9 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from tests.lab import places, processes
+from tests.lab import cgroups, places, processes
 from tests.lab.errors import LabError
-from tests.lab.hosts import CONTROLLER, WITNESS, host, netns_of
+from tests.lab.hosts import CONTROLLER, WITNESS, machine, netns_of
 from tests.lab.run import run
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -28,10 +28,12 @@ def prefix(name: str) -> list[str]:
             raise _down(name)
         # Only the network changes: `ip netns exec` would hide /run/netns of the machine and its /sys.
         return ["nsenter", f"--net={path}", "--"]
-    pid = processes.init_of(host(name).netns)
+    target = machine(name)
+    pid = processes.init_of(target.netns)
     if pid is None:
         raise _down(name)
     return [
+        *cgroups.joining(target, pid),
         *("nsenter", f"--target={pid}", "--net", "--mount", "--uts", "--ipc", "--pid"),
         *(f"--root=/proc/{pid}/root", f"--wd=/proc/{pid}/root", "--"),
     ]

@@ -8,12 +8,12 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tests.lab import console, domain, enter, network, proof
+from tests.lab import console, domain, enter, network, proof, store
 from tests.lab.domain import Guest
 from tests.lab.errors import LabError
 from tests.lab.hosts import FIRST_GUEST_OCTET, LAST_GUEST_OCTET, NETWORK, Host
 from tests.lab.lifecycle import running
-from tests.lab.places import LOCAL_DISKS_INSIDE, Places
+from tests.lab.places import GLUSTER_INSIDE, LOCAL_DISKS_INSIDE, Places
 from tests.lab.run import locked, wait_until
 
 BOOT_TIMEOUT_S = 120.0
@@ -95,6 +95,8 @@ def start(where: Places, host: Host, guest: Guest, *, wait: bool = True) -> Star
 def _define_and_start(where: Places, host: Host, guest: Guest, octet: int) -> None:
     if guest.bridge != network.BRIDGE:
         network.ensure_bridge(host.netns, guest.bridge)
+    if guest.disk == "gluster" and not store.is_mounted(host):
+        raise LabError(f"{GLUSTER_INSIDE} is not mounted on {host.name}", "the store", "python3 -m tests.lab store up")
     if path := domain.disk_path(guest):
         make = f"test -e '{path}' || qemu-img create -q -f qcow2 '{path}' {domain.DISK_MIB}M"
         enter.exec_on(host.name, ["sh", "-c", make])
@@ -124,6 +126,8 @@ def stop(where: Places, name: str) -> bool:
             _virsh(host.name, "destroy", name, check=False)
             _virsh(host.name, "undefine", name, "--managed-save", "--snapshots-metadata", check=False)
             enter.exec_on(host.name, ["rm", "-f", f"{LOCAL_DISKS_INSIDE}/{name}.qcow2"])
+            if store.is_mounted(host):
+                enter.exec_on(host.name, ["timeout", "10", "rm", "-f", f"{GLUSTER_INSIDE}/{name}.qcow2"], check=False)
         if not wait_until(lambda: not proof.runs_on(name), 10.0):
             raise LabError(
                 f"guest {name} still runs on {', '.join(proof.runs_on(name))}",

@@ -14,6 +14,8 @@ HOME = "/root"
 
 LIBVIRTD_CONF = """\
 auth_unix_rw = "none"
+unix_sock_group = "libvirt"
+unix_sock_rw_perms = "0770"
 host_uuid = "{uuid}"
 log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
 """

@@ -15,6 +15,7 @@ CONTROLLER = "ctl"
 WITNESS = "witness"
 CONTROLLER_OCTET = 254
 WITNESS_OCTET = 253
+STORE_OCTET = 252
 FIRST_GUEST_OCTET = 11
 LAST_GUEST_OCTET = 250
 
@@ -42,9 +43,13 @@ class Host:
 HOSTS: tuple[Host, ...] = (
     Host("hv1", "trixie", 1, "6c1d0001-5a1b-4a6e-8b1e-2f0d00000001"),
     Host("hv2", "trixie", 2, "6c1d0002-5a1b-4a6e-8b1e-2f0d00000002"),
+    # QEMU 7.2 corrupts TCG guests that leave it by a live migration, and libvirt 9.0 ignores shared_filesystems.
+    Host("hv3", "bookworm", 3, "6c1d0003-5a1b-4a6e-8b1e-2f0d00000003", by_default=False),
     Host("hv4", "trixie", 4, "6c1d0004-5a1b-4a6e-8b1e-2f0d00000004"),
 )
 BY_NAME = {host.name: host for host in HOSTS}
+# No hypervisor: no libvirtd, no guests. `store up` raises it.
+STORE = Host("store", "trixie", STORE_OCTET, "6c1d00fc-5a1b-4a6e-8b1e-2f0d000000fc", by_default=False)
 
 
 def netns_of(name: str) -> str:
@@ -62,6 +67,11 @@ def host(name: str) -> Host:
     return BY_NAME[name]
 
 
+def machine(name: str) -> Host:
+    """The host of that name, or the store: what has a root of its own."""
+    return STORE if name == STORE.name else host(name)
+
+
 def select(names: str | None) -> tuple[Host, ...]:
     """The hosts of a comma-separated list, in the table's order; without a list those that a plain `up` raises."""
     if names is None:
@@ -75,5 +85,6 @@ def select(names: str | None) -> tuple[Host, ...]:
 def etc_hosts(entries: Iterable[Host] = HOSTS) -> str:
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost"]
     lines += [f"{entry.address} {entry.name}" for entry in entries]
+    lines += [f"{STORE.address} {STORE.name}"]
     lines += [f"{NETWORK}.{CONTROLLER_OCTET} {CONTROLLER}", f"{NETWORK}.{WITNESS_OCTET} {WITNESS}"]
     return "\n".join(lines) + "\n"

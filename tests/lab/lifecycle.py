@@ -11,7 +11,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab import enter, hostfiles, image, inventory, keys, network, places, processes, requirements, roots
+from tests.lab import (
+    blocks,
+    cgroups,
+    enter,
+    hostfiles,
+    image,
+    inventory,
+    keys,
+    network,
+    places,
+    processes,
+    requirements,
+    roots,
+)
 from tests.lab.errors import LabError
 from tests.lab.hosts import CONTROLLER, HOSTS, Host, netns_of
 from tests.lab.places import Places
@@ -54,9 +67,9 @@ def ensure_up(where: Places, hosts: Iterable[Host], say: Say) -> None:
     network.ensure_switch()
     for host in hosts:
         if processes.init_of(host.netns) is None:
-            _discard(where, host)
+            discard(where, host)
             network.ensure_host(host)
-            _start(where, host)
+            _start_hypervisor(where, host)
             say(f"{host.name}: started")
         else:
             say(f"{host.name}: runs")
@@ -72,20 +85,27 @@ def _directories(where: Places) -> None:
         directory.mkdir(exist_ok=True)
 
 
-def _discard(where: Places, host: Host) -> None:
-    """Removes what is left of a dead host."""
+def discard(where: Places, host: Host) -> None:
+    """Ends the host and removes what is left of it."""
     if host.netns in processes.namespaces():
         _kill(host.netns)
         network.remove_netns(host.netns)
+    cgroups.remove(host.name)
+    blocks.forget(where, host)
     shutil.rmtree(where.host(host.name), ignore_errors=True)
 
 
-def _start(where: Places, host: Host) -> None:
+def _start_hypervisor(where: Places, host: Host) -> None:
+    script = (roots.path(where, host.suite) / hostfiles.LIBVIRTD_SCRIPT.lstrip("/")).read_text(encoding="utf-8")
+    files = hostfiles.files(host, keys.load(where, host), script)
+    start(where, host, files, [[str(where.shared), places.SHARED_INSIDE]])
+
+
+def start(where: Places, host: Host, files: Iterable[hostfiles.File], binds: list[list[str]]) -> None:
+    """Starts the first process of a host; binds: [source on the machine, folder inside]."""
     home = where.host(host.name)
     home.mkdir(parents=True)
     root = roots.path(where, host.suite)
-    script = (root / hostfiles.LIBVIRTD_SCRIPT.lstrip("/")).read_text(encoding="utf-8")
-    files = hostfiles.files(host, keys.load(where, host), script)
     spec = {
         "netns": host.netns,
         "hostname": host.name,
@@ -94,7 +114,7 @@ def _start(where: Places, host: Host) -> None:
         "work": str(home / "work"),
         "root": str(home / "root"),
         "log": str(home / "boot.log"),
-        "binds": [[str(where.shared), places.SHARED_INSIDE]],
+        "binds": binds,
         "devices": list(DEVICES),
         "remove": list(hostfiles.REMOVE),
         "files": [[file.path, file.text, file.mode] for file in files],
@@ -174,6 +194,8 @@ def tear_down(where: Places, say: Say) -> None:
         network.remove_netns(netns)
         say(f"{netns.removeprefix(f'{places.LAB}-')}: gone")
     network.remove_mount_point()
+    cgroups.remove()
+    blocks.remove_all(where)
     roots.sweep(where)
     if where.state.exists():
         _await_unmounted(where)

@@ -19,6 +19,7 @@ SHARED_INSIDE = "/srv/shared"
 BOOT_INSIDE = f"{SHARED_INSIDE}/boot"
 CONSOLES_INSIDE = f"{SHARED_INSIDE}/consoles"
 DISKS_INSIDE = f"{SHARED_INSIDE}/disks"
+GLUSTER_INSIDE = "/srv/gluster"
 LOCAL_DISKS_INSIDE = "/var/lib/libvirt/images"
 
 
@@ -56,6 +57,14 @@ class Places:
     @property
     def disks(self) -> Path:
         return self.shared / "disks"
+
+    @property
+    def blocks(self) -> Path:
+        return self.state / "blocks"
+
+    @property
+    def brick(self) -> Path:
+        return self.state / "brick"
 
     @property
     def ssh(self) -> Path:

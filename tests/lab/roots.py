@@ -14,6 +14,7 @@ from tests.lab.errors import LabError
 from tests.lab.places import Places
 from tests.lab.run import locked, run
 
+# In every root. What a suite calls differently, or splits, is in SUITES.
 PACKAGES = (
     "libvirt-daemon-system",
     "libvirt-daemon-system-sysv",
@@ -30,15 +31,54 @@ PACKAGES = (
     "cpio",
     # compiles the guest's agent (guest/agent.c): 0.5 MB instead of a compiler on the machine
     "tcc",
+    # what the conditions of the catalogue of checks are made with
+    "swtpm",
+    "swtpm-tools",
+    "ovmf",
+    "qemu-block-extra",
+    "glusterfs-client",
+    "dnsmasq-base",
+    "iptables",
+    "nftables",
+    "lvm2",
+    "dmsetup",
+    "udev",
+    "passt",
+    "numad",
+    "e2fsprogs",
 )
+SUITES: dict[str, tuple[str, ...]] = {
+    # In Debian 12 these are parts of qemu-system-common, libvirt-daemon and libvirt-daemon-driver-storage.
+    "trixie": (
+        "virtiofsd",
+        "qemu-system-modules-spice",
+        "libvirt-daemon-lock",
+        "libvirt-daemon-driver-storage-disk",
+        "libvirt-daemon-driver-storage-iscsi",
+        "libvirt-daemon-driver-storage-logical",
+        # for the host `store`, whose root is this one
+        "glusterfs-server",
+    ),
+    "bookworm": (),
+}
 # Release files of snapshots and security suites carry a date, and a lab machine's clock may be past it.
-OPTIONS = ("--variant=minbase", '--aptopt=Acquire::Check-Valid-Until "false"')
+OPTIONS = (
+    "--variant=minbase",
+    '--aptopt=Acquire::Check-Valid-Until "false"',
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+)
 BUILD_TIMEOUT_S = 1800.0
 
 
-def key(suite: str, packages: tuple[str, ...] = PACKAGES) -> str:
+def packages(suite: str) -> tuple[str, ...]:
+    return (*PACKAGES, *SUITES.get(suite, ()))
+
+
+def key(suite: str, wanted: tuple[str, ...] | None = None) -> str:
     """The cache name of a root: changes with everything that the root is made of."""
-    text = "\n".join((suite, *packages, *OPTIONS))
+    text = "\n".join((suite, *(packages(suite) if wanted is None else wanted), *OPTIONS))
     return f"{suite}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -65,7 +105,7 @@ def _build(where: Places, suite: str, target: Path) -> None:
     temporary = where.roots / f"{target.name}.building"
     # Killed with us, and mmdebstrap's whole tree with it: it sits in a process namespace of its own.
     guard = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    command = ["mmdebstrap", *OPTIONS, "--include=" + ",".join(PACKAGES), suite, str(temporary)]
+    command = ["mmdebstrap", *OPTIONS, "--include=" + ",".join(packages(suite)), suite, str(temporary)]
     done = run([*guard, *command], timeout_s=BUILD_TIMEOUT_S, check=False, env={**os.environ, "INITRD": "No"})
     if done.returncode != 0:
         _remove_unfinished(where)

@@ -21,7 +21,7 @@ POLICY_URI = "urn:livemig:policy:1"
 """XML namespace of the user's own label in a domain's metadata. We read it and never write it."""
 
 Severity = t.Literal["error", "warning", "info"]
-Status = t.Literal["fail", "unknown"]
+Status = t.Literal["fail", "unknown", "edited", "silenced"]
 Scope = t.Literal["domain", "host", "link", "pair"]
 
 
@@ -81,6 +81,7 @@ class Disk(t.TypedDict, total=False):
     block_job: bool | None
     backing: list[Layer]
     identity: PathIdentity
+    more: dict[str, t.Any]
 
 
 class Interface(t.TypedDict, total=False):
@@ -91,6 +92,7 @@ class Interface(t.TypedDict, total=False):
     target: str | None
     link: str
     teaming: str | None
+    more: dict[str, t.Any]
 
 
 class Hostdev(t.TypedDict, total=False):
@@ -98,6 +100,7 @@ class Hostdev(t.TypedDict, total=False):
     mode: str
     description: str
     teaming: str | None
+    more: dict[str, t.Any]
 
 
 class DomainSnapshot(t.TypedDict, total=False):
@@ -127,6 +130,9 @@ class DomainSnapshot(t.TypedDict, total=False):
     disks: list[Disk]
     interfaces: list[Interface]
     hostdevs: list[Hostdev]
+    devices: dict[str, list[dict[str, t.Any]]]
+    lists: dict[str, list[t.Any]]
+    settings: dict[str, dict[str, t.Any]]
     label: str | None
     unknown: list[Unknown]
 
@@ -193,11 +199,22 @@ class HostSnapshot(t.TypedDict, total=False):
     migration_ports: MigrationPorts
     shared_filesystems: list[str]
     tls: dict[str, Certificate]
+    cpu: dict[str, t.Any]
+    daemon: dict[str, t.Any]
+    firmware: dict[str, t.Any]
+    net: dict[str, t.Any]
+    nodedevs: dict[str, t.Any]
+    pools: dict[str, t.Any]
+    qemu: dict[str, t.Any]
+    ram: dict[str, t.Any]
+    security: dict[str, t.Any]
+    storage: dict[str, t.Any]
+    system: dict[str, t.Any]
     unknown: list[Unknown]
 
 
 class Question(t.TypedDict, total=False):
-    """Something preflight must ask of one host. ``key`` is its identity, ``ask`` one of ``cpu``, ``path``, ``peer``."""
+    """Something preflight must ask of one host. ``key`` is its identity, ``ask`` the kind (docs/facts.md lists them)."""
 
     key: str
     ask: str
@@ -208,17 +225,44 @@ class Question(t.TypedDict, total=False):
     machine: str
     virt_type: str
     cpu_xml: str
+    value: t.Any
 
 
 Answer = dict[str, t.Any]
-"""``cpu``: result, reason; ``path``: a PathIdentity; ``peer``: ok, reason, uuid. Or ``error``: not answered."""
+"""``cpu``: result, reason; ``path``: a PathIdentity; ``peer``: ok, reason, uuid; docs/facts.md has the others. Or
+``error``: not answered."""
 
 Answers = dict[str, dict[str, Answer]]
 """host name -> question key -> answer."""
 
 
+class Edit(t.TypedDict):
+    """One change of the host side of a definition, applied when the domain goes to the destination: never XML.
+
+    ``kind``: bridge, network, parent, emulator, listen, cpuset or medium. Wherever the definition has ``old`` there,
+    it gets ``new``; None takes it away. ``item``: the device that is meant, None for every one with ``old``.
+    """
+
+    kind: str
+    item: str | None
+    old: str
+    new: str | None
+
+
+class Decision(t.TypedDict):
+    """What a user has decided about a finding, and why. ``was``: the severity that the check gave it."""
+
+    set: str
+    was: str
+    reason: str
+
+
 class Finding(t.TypedDict):
-    """One check that did not pass. ``blocks`` says whether the move it speaks of is ruled out."""
+    """One check that did not pass. ``blocks`` says whether the move it speaks of is ruled out.
+
+    ``edit``: the change of the definition that solves it, or would if it were allowed; ``decision``: what the user
+    has made of it.
+    """
 
     schema: int
     check: str
@@ -235,6 +279,8 @@ class Finding(t.TypedDict):
     expected: str
     remedy: str
     evidence: str
+    edit: Edit | None
+    decision: Decision | None
 
 
 class Move(t.TypedDict):

@@ -10,12 +10,13 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 import typing as t
-import xml.etree.ElementTree as ET
 
 from .._libvirt import Connect, Connection, error_text, libvirt
 from .._model.api import Answer, LivemigError, Question
-from . import files
+from . import answers_host, answers_net, answers_qemu, answers_security, answers_storage, files
+from .area import Ask, Host
 from .collector import UNREADABLE
+from .xml import parse
 
 # virCPUCompareResult
 _COMPARE = {-1: "error", 0: "incompatible", 1: "identical", 2: "superset"}
@@ -23,30 +24,31 @@ _COMPARE = {-1: "error", 0: "incompatible", 1: "identical", 2: "superset"}
 
 def answers(connection: Connection, connect: Connect, questions: t.Iterable[Question]) -> dict[str, Answer]:
     """Question key -> answer. A question that could not be asked is answered with ``error``, its reason."""
-    return {question["key"]: _answer(connection, connect, question) for question in questions}
+    host = Host(connection, connect)
+    return {question["key"]: _answer(host, question) for question in questions}
 
 
-def _answer(connection: Connection, connect: Connect, question: Question) -> Answer:
-    asks: dict[str, t.Callable[[], Answer]] = {
-        "cpu": lambda: compare_cpu(connection, question),
-        "path": lambda: t.cast(Answer, files.path_identity(question["path"], files.declared())),
-        "peer": lambda: peer(connect, question["uri"]),
-    }
-    ask = asks.get(question["ask"])
+def _answer(host: Host, question: Question) -> Answer:
+    ask = ASKS.get(question["ask"])
     if ask is None:
         return {"error": f"this version cannot answer {question['ask']!r}"}
     try:
-        return ask()
+        return ask(host, question)
     except UNREADABLE as error:
         return {"error": error_text(error)}
 
 
-def compare_cpu(connection: Connection, question: Question) -> Answer:
+def _path(host: Host, question: Question) -> Answer:
+    declared = host.once("declared", files.declared)
+    return t.cast(Answer, files.path_identity(question["path"], declared))
+
+
+def compare_cpu(host: Host, question: Question) -> Answer:
     """Whether this hypervisor provides the guest's CPU: identical, superset or incompatible, and why not."""
     arguments = (question["emulator"], question["arch"], question["machine"], question["virt_type"])
     flags = libvirt.VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE
     try:
-        result = connection.compareHypervisorCPU(*arguments, question["cpu_xml"], flags)
+        result = host.connection.compareHypervisorCPU(*arguments, question["cpu_xml"], flags)
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_CPU_INCOMPATIBLE:
             raise
@@ -54,13 +56,26 @@ def compare_cpu(connection: Connection, question: Question) -> Answer:
     return {"result": _COMPARE.get(result, str(result)), "reason": ""}
 
 
-def peer(connect: Connect, uri: str) -> Answer:
+def peer(host: Host, question: Question) -> Answer:
     """Whether the daemon here, as the user that runs it, can open the destination as peer-to-peer migration will."""
     try:
-        connection = connect(uri)
+        connection = host.connect(question["uri"])
     except LivemigError as error:
         return {"ok": False, "reason": str(error.value)}
     try:
-        return {"ok": True, "uuid": ET.fromstring(connection.getCapabilities()).findtext("host/uuid")}
+        return {"ok": True, "uuid": parse(connection.getCapabilities()).findtext("host/uuid")}
     finally:
         connection.close()
+
+
+ASKS: t.Mapping[str, Ask] = {
+    "cpu": compare_cpu,
+    "path": _path,
+    "peer": peer,
+    **answers_host.ASKS,
+    **answers_net.ASKS,
+    **answers_qemu.ASKS,
+    **answers_security.ASKS,
+    **answers_storage.ASKS,
+}
+"""What can be asked -> who answers it."""

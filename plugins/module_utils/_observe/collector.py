@@ -31,5 +31,11 @@ class Collector:
         except UNREADABLE as error:
             self.unknown.append({"fact": fact, "reason": error_text(error)})
 
+    def add_below(self, area: str, fact: str, read: t.Callable[[], t.Any]) -> None:
+        try:
+            self.facts.setdefault(area, {})[fact] = read()
+        except UNREADABLE as error:
+            self.unknown.append({"fact": f"{area}.{fact}", "reason": error_text(error)})
+
     def merge(self, facts: t.Mapping[str, t.Any]) -> None:
         self.facts.update(facts)

@@ -12,17 +12,18 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .._libvirt import Connection, error_code, libvirt
-from .._model.api import POLICY_URI, SCHEMA, Disk, DomainSnapshot, LivemigError
+from .._libvirt import Connection, error_code, error_text, libvirt
+from .._model.api import SCHEMA, Disk, DomainSnapshot, LivemigError
 from .._model.types import Layer
-from . import files
+from . import domain_xml, files
 from .collector import UNREADABLE, Collector
-from .domain_xml import parse
 
 # virDomainState and virDomainJobType, in the order of libvirt's numbers
 STATES = ("nostate", "running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended")
 JOBS = ("none", "bounded", "unbounded", "completed", "failed", "cancelled")
 _NO_CHAIN = "libvirt does not say which images are below it (the domain's XML has no complete <backingStore>)"
+
+Reads = t.Mapping[str, t.Callable[[], t.Any]]
 
 
 def domain_snapshots(connection: Connection, host: str, names: t.Sequence[str] | None = None) -> list[DomainSnapshot]:
@@ -32,10 +33,11 @@ def domain_snapshots(connection: Connection, host: str, names: t.Sequence[str] |
     """
     domains = {domain.name(): domain for domain in connection.listAllDomains()}
     shared = files.declared()
+    bulk = _Bulk(connection)
     found: list[DomainSnapshot] = []
     for name in sorted(set(names or domains) & set(domains)):
         try:
-            found.append(domain_snapshot(domains[name], host, shared))
+            found.append(_snapshot(domains[name], host, shared, bulk.of(domains[name])))
         except libvirt.libvirtError as error:
             if error_code(error) != libvirt.VIR_ERR_NO_DOMAIN:
                 raise
@@ -56,44 +58,102 @@ def domain_snapshot(domain: t.Any, host: str, shared: files.Declared | None = No
 
     ``shared``: what qemu.conf declares as shared; read from this host's when left out.
     """
-    collector = Collector()
-    shared = files.declared() if shared is None else shared
-    state, reason = domain.state()[:2]
-    collector.merge(
-        {
-            "schema": SCHEMA,
-            "kind": "domain",
-            "host": host,
-            "name": domain.name(),
-            "uuid": domain.UUIDString(),
-            "state": STATES[state] if state < len(STATES) else str(state),
-            "state_reason": reason,
-        }
-    )
-    collector.merge(parse(domain.XMLDesc(0)))
-    collector.facts["emulator"] = os.path.realpath(collector.facts["emulator"])
-    reads: dict[str, t.Callable[[], t.Any]] = {
+    return _snapshot(domain, host, files.declared() if shared is None else shared, _single(domain))
+
+
+def _single(domain: t.Any) -> Reads:
+    return {
+        "state": lambda: tuple(domain.state()[:2]),
         "persistent": lambda: bool(domain.isPersistent()),
         "autostart": lambda: bool(domain.isPersistent() and domain.autostart()),
         "managed_save": lambda: bool(domain.hasManagedSaveImage()),
         "snapshots": lambda: domain.snapshotNum(0),
         "checkpoints": lambda: len(domain.listAllCheckpoints(0)),
-        "job": lambda: JOBS[domain.jobInfo()[0]] if domain.isActive() else "none",
-        "label": lambda: _label(domain),
     }
+
+
+class _Bulk:
+    """The same for all domains of a host: a call for each question, however many domains there are."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: dict[str, t.Any] = {}
+
+    def of(self, domain: t.Any) -> Reads:
+        uuid = domain.UUIDString()
+
+        def has(flag: str) -> bool:
+            return uuid in self._once(flag, lambda: self._listed(flag))
+
+        def count(flag: str, single: t.Callable[[], int]) -> int:
+            return single() if has(flag) else 0
+
+        return {
+            "state": lambda: self._once("states", self._states).get(uuid) or tuple(domain.state()[:2]),
+            "persistent": lambda: has("PERSISTENT"),
+            "autostart": lambda: has("AUTOSTART"),
+            "managed_save": lambda: has("MANAGEDSAVE"),
+            "snapshots": lambda: count("HAS_SNAPSHOT", lambda: domain.snapshotNum(0)),
+            "checkpoints": lambda: count("HAS_CHECKPOINT", lambda: len(domain.listAllCheckpoints(0))),
+        }
+
+    def _once(self, name: str, ask: t.Callable[[], t.Any]) -> t.Any:
+        if name not in self._known:
+            try:
+                self._known[name] = ask()
+            except UNREADABLE as error:
+                self._known[name] = error
+        if isinstance(self._known[name], Exception):
+            raise self._known[name]
+        return self._known[name]
+
+    def _listed(self, flag: str) -> set[str]:
+        flags = getattr(libvirt, f"VIR_CONNECT_LIST_DOMAINS_{flag}")
+        return {domain.UUIDString() for domain in self._connection.listAllDomains(flags)}
+
+    def _states(self) -> dict[str, tuple[int, int]]:
+        stats = self._connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE)
+        return {
+            domain.UUIDString(): (facts["state.state"], facts["state.reason"])
+            for domain, facts in stats
+            if "state.state" in facts
+        }
+
+
+def _snapshot(domain: t.Any, host: str, shared: files.Declared, reads: Reads) -> DomainSnapshot:
+    collector = Collector()
+    collector.merge(
+        {"schema": SCHEMA, "kind": "domain", "host": host, "name": domain.name(), "uuid": domain.UUIDString()}
+    )
+    state, reason = reads["state"]()
+    collector.merge({"state": STATES[state] if state < len(STATES) else str(state), "state_reason": reason})
+    _definition(collector, domain.XMLDesc(0))
+    active = collector.facts["state"] not in ("shutoff", "crashed")
     for fact, read in reads.items():
-        collector.add(fact, read)
-    for disk in collector.facts["disks"]:
-        _complete_disk(collector, domain, disk, shared)
+        if fact != "state":
+            collector.add(fact, read)
+    collector.add("job", lambda: JOBS[domain.jobInfo()[0]] if active else "none")
+    for disk in collector.facts.get("disks", []):
+        _complete_disk(collector, domain, active, disk, shared)
     collector.merge({"unknown": collector.unknown})
     return t.cast(DomainSnapshot, collector.facts)
 
 
-def _complete_disk(collector: Collector, domain: t.Any, disk: Disk, shared: files.Declared) -> None:
+def _definition(collector: Collector, xml: str) -> None:
+    """The facts of the document; where it cannot be read each of them is unknown, and the other domains are not."""
+    try:
+        facts = domain_xml.parse(xml)
+    except UNREADABLE as error:
+        collector.unknown += [{"fact": fact, "reason": error_text(error)} for fact in domain_xml.FACTS]
+        return
+    collector.merge({**facts, "emulator": os.path.realpath(facts["emulator"])})
+
+
+def _complete_disk(collector: Collector, domain: t.Any, active: bool, disk: Disk, shared: files.Declared) -> None:
     """Adds what the XML does not say. Unknowns carry the disk's target: ``disks.vda.identity``."""
     fact = f"disks.{disk['target']}"
     try:
-        disk["block_job"] = bool(domain.isActive() and domain.blockJobInfo(disk["target"], 0))
+        disk["block_job"] = bool(active and domain.blockJobInfo(disk["target"], 0))
     except UNREADABLE as error:
         disk["block_job"] = None
         collector.unknown.append({"fact": f"{fact}.block_job", "reason": str(error)})
@@ -111,13 +171,3 @@ def _identify(collector: Collector, image: Disk | Layer, fact: str, shared: file
             image["identity"] = files.path_identity(path, shared)
         except OSError as error:
             collector.unknown.append({"fact": f"{fact}.identity", "reason": str(error)})
-
-
-def _label(domain: t.Any) -> str | None:
-    """The user's own label, or None where the domain carries none."""
-    try:
-        return t.cast(str, domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, POLICY_URI, 0))
-    except libvirt.libvirtError as error:
-        if error_code(error) == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
-            return None
-        raise

@@ -12,8 +12,10 @@ from __future__ import annotations
 import typing as t
 import xml.etree.ElementTree as ET
 
-from .._model.api import Disk, Hostdev, Interface
+from .._model.api import POLICY_URI, Disk, Hostdev, Interface
 from .._model.types import Layer
+from . import definition
+from .xml import parse as parse_xml
 
 _SOURCE_ATTRIBUTES = ("file", "dev", "dir", "volume", "name")
 _LOCAL = ("file", "block", "dir")
@@ -30,9 +32,32 @@ _BYTES_PER_UNIT = {
 }
 
 
+FACTS = (
+    "virt_type",
+    "memory_mib",
+    "vcpus",
+    "hugepages",
+    "arch",
+    "machine",
+    "emulator",
+    "cpu_xml",
+    "disks",
+    "interfaces",
+    "hostdevs",
+    "label",
+    "devices",
+    "lists",
+    "settings",
+)
+"""What comes out of the document: all of it or, where it cannot be read, nothing."""
+
+
 def parse(xml: str) -> dict[str, t.Any]:
-    """The facts of a live ``XMLDesc(0)`` that need nothing but the document. Keys as in DomainSnapshot."""
-    root = ET.fromstring(xml)
+    """The facts of a live ``XMLDesc(0)`` that need nothing but the document. Keys as in FACTS.
+
+    Raises ValueError where it is not a document that libvirt would write.
+    """
+    root = parse_xml(xml)
     os_type = root.find("os/type")
     return {
         "virt_type": root.get("type", ""),
@@ -46,6 +71,8 @@ def parse(xml: str) -> dict[str, t.Any]:
         "disks": [_disk(disk) for disk in root.findall("devices/disk")],
         "interfaces": [_interface(nic) for nic in root.findall("devices/interface")],
         "hostdevs": [*map(_hostdev, root.findall("devices/hostdev")), *_interface_hostdevs(root)],
+        "label": _element_text(root.find(f"metadata/{{{POLICY_URI}}}*")),
+        **definition.read(root),
     }
 
 
@@ -83,6 +110,7 @@ def _disk(disk: ET.Element) -> Disk:
         "transient": disk.find("transient") is not None,
         "startup_policy": "mandatory" if source is None else source.get("startupPolicy", "mandatory"),
     }
+    found["more"] = definition.more(disk, "disks")
     chain = [] if source is None else _below(disk, form)
     if chain is not None:
         for number, layer in enumerate(chain, start=1):
@@ -149,6 +177,7 @@ def _interface(nic: ET.Element) -> Interface:
         "target": None if target is None else target.get("dev"),
         "link": "up" if link is None else link.get("state", "up"),
         "teaming": None if teaming is None else teaming.get("type"),
+        "more": definition.more(nic, "interfaces"),
     }
 
 
@@ -161,6 +190,7 @@ def _hostdev(hostdev: ET.Element) -> Hostdev:
         "mode": hostdev.get("mode", ""),
         "description": f"{kind} {where}".strip(),
         "teaming": None if teaming is None else teaming.get("type"),
+        "more": definition.more(hostdev, "hostdevs"),
     }
 
 
@@ -178,6 +208,7 @@ def _interface_hostdevs(root: ET.Element) -> list[Hostdev]:
                 "mode": "interface",
                 "description": f"interface {facts['mac']}",
                 "teaming": facts["teaming"],
+                "more": definition.more(nic, "hostdevs"),
             }
         )
     return found

@@ -9,6 +9,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 import typing as t
@@ -18,7 +19,10 @@ from .._libvirt import Connection, error_code, libvirt
 from .._model.api import SCHEMA, Certificate, Emulator, HostSnapshot, Network
 from .._model.types import HostMemory, KnownDomain, MigrationPorts
 from . import files
+from .area import Fact, Host
+from .areas import AREAS
 from .collector import Collector
+from .xml import parse
 
 # qemu.conf's defaults, from libvirt's src/qemu/qemu.conf.in
 _FIRST_PORT, _LAST_PORT = 49152, 49215
@@ -32,6 +36,7 @@ def host_snapshot(connection: Connection, name: str) -> HostSnapshot:
     reads = {**_libvirt_facts(connection), "memory": lambda: memory_here(connection), **_FILE_FACTS}
     for fact, read in reads.items():
         collector.add(fact, read)
+    _add_areas(collector, Host(connection))
     for emulator in collector.facts.get("emulators", []):
         # libvirt takes the first of PATH: on a merged /usr /bin/... or /usr/bin/..., depending on who started it.
         emulator["path"] = os.path.realpath(emulator["path"])
@@ -62,14 +67,30 @@ def remote_snapshot(connection: Connection, name: str) -> HostSnapshot:
     collector.merge({"schema": SCHEMA, "kind": "host", "name": name})
     for fact, read in _libvirt_facts(connection).items():
         collector.add(fact, read)
+    _add_areas(collector, Host(connection), by=("libvirt",))
     reason = "only the host itself can read its files, and it was asked through libvirt from another host"
-    unknown = [*collector.unknown, *({"fact": fact, "reason": reason} for fact in _FILE_FACTS)]
+    left_out = [*_FILE_FACTS, *(f"{area}.{fact}" for area, fact, row in _rows() if row.by != "libvirt")]
+    unknown = [*collector.unknown, *({"fact": fact, "reason": reason} for fact in left_out)]
     collector.merge({"unknown": unknown})
     return t.cast(HostSnapshot, collector.facts)
 
 
+def _rows() -> t.Iterator[tuple[str, str, Fact]]:
+    for area, facts in AREAS.items():
+        for fact, row in facts.items():
+            yield area, fact, row
+
+
+def _add_areas(collector: Collector, host: Host, by: t.Container[str] = ("libvirt", "files")) -> None:
+    """Adds the facts of the tables, each below its area; those that cannot be read are unknown as ``area.fact``."""
+    collector.merge({area: {} for area in AREAS})
+    for area, fact, row in _rows():
+        if row.by in by:
+            collector.add_below(area, fact, functools.partial(row.read, host))
+
+
 def _capabilities(connection: Connection) -> ET.Element:
-    return ET.fromstring(connection.getCapabilities())
+    return parse(connection.getCapabilities())
 
 
 def emulators(capabilities: ET.Element) -> list[Emulator]:
@@ -107,7 +128,7 @@ def memory_here(connection: Connection) -> HostMemory:
 def networks(connection: Connection) -> list[Network]:
     found: list[Network] = []
     for network in connection.listAllNetworks():
-        bridge = ET.fromstring(network.XMLDesc(0)).find("bridge")
+        bridge = parse(network.XMLDesc(0)).find("bridge")
         found.append(
             {
                 "name": network.name(),

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.api import SCHEMA, Answers, DomainSnapshot, Finding, HostSnapshot, LivemigError
+from .._model.api import SCHEMA, Answers, DomainSnapshot, Finding, HostSnapshot, LivemigError, Question
 from . import engine
-from .check import Check, Policy, Problem, View
+from . import questions as asking
+from .check import MIGRATION, Check, Policy, Problem, View
 from .memory import required_memory_mib
-from .questions import INACTIVE, questions
 from .registry import CHECKS, registry
+from .world import INACTIVE, World
 
 __all__ = [
     "CHECKS",
     "INACTIVE",
+    "MIGRATION",
     "Check",
     "Policy",
     "Problem",
@@ -47,6 +49,16 @@ def findings(
     does not run, the finding says just that, and it rules the moves out.
     """
     return engine.evaluate(_world(hosts, domains, destinations, answers, policy), CHECKS)
+
+
+def questions(
+    hosts: t.Sequence[HostSnapshot],
+    domains: t.Sequence[DomainSnapshot],
+    destinations: t.Sequence[str],
+    policy: Policy,
+) -> dict[str, list[Question]]:
+    """Host name -> what it must be asked, each thing once, sorted by key."""
+    return asking.questions(_world(hosts, domains, destinations, {}, policy), CHECKS)
 
 
 def volatile_findings(
@@ -88,5 +100,5 @@ def _world(
     destinations: t.Sequence[str],
     answers: Answers,
     policy: Policy,
-) -> engine.World:
-    return engine.World({host["name"]: host for host in hosts}, domains, destinations, answers, policy)
+) -> World:
+    return World({host["name"]: host for host in hosts}, domains, destinations, answers, policy)

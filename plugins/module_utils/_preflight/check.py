@@ -12,12 +12,41 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from .._model.api import Answers, Facts, UnknownFact
-from .._model.types import Scope, Severity
+from .._model.api import Answers, Facts, Question, UnknownFact
+from .._model.types import Edit, Scope, Severity
+from .fleet import Fleet
 
 Policy = t.Mapping[str, t.Any]
 """``tls``: required (the default) or off; ``uris``: destination name -> URI by which the sources reach it;
-``unreachable``: host name -> why no snapshot of it came."""
+``unreachable``: host name -> why no snapshot of it came; ``migration``: what the migration is to use (see MIGRATION);
+``controls``: what the user has decided about checks (see controls.py); ``edits``: what may be rewritten in a
+definition (see edits.py)."""
+
+MIGRATION: t.Mapping[str, t.Any] = {
+    "abort_on_error": False,
+    "auto_converge": False,
+    "bandwidth_mib_s": 0,
+    "compression": [],
+    "copy_disks": [],
+    "copy_storage": "none",
+    "max_downtime_ms": 0,
+    "parallel": 0,
+    "peer2peer": True,
+    "persist": True,
+    "postcopy": False,
+    "timeout_s": 0,
+    "transport": "tcp",
+    "tunnelled": False,
+    "undefine_source": True,
+    "unsafe": False,
+    "zerocopy": False,
+}
+"""What a migration may use, and what holds where the policy says nothing. ``copy_storage``: none, all or inc;
+``copy_disks``: targets, empty for libvirt's own choice; ``compression``: libvirt's names of methods; ``parallel``:
+connections, 0 for one that is not called parallel; ``transport``: tcp, unix or rdma; 0 is no limit."""
+
+Need = t.Hashable
+"""What a domain needs of a destination, in a form that is equal for domains with the same need."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +62,15 @@ class Problem:
     remedy: str | None = None
     severity: Severity | None = None
     unknown: bool = False
+    edit: Edit | None = None
 
 
 @dataclass(frozen=True)
 class View:
     """What one evaluation of a check may look at. Which parts are there depends on the scope:
 
-    ``domain``: domain, source, others; ``host``: host, role; ``link``: source, destination; ``pair``: all but host and
-    role. ``others`` are the hosts that were observed, without the domain's own.
+    ``domain`` and the ``needs`` of a pair: domain, source; ``host``: host, role; ``link``: source, destination; the
+    ``lacks`` of a pair: destination, and source where the requirement says so. ``fleet`` is there always.
     """
 
     policy: Policy
@@ -51,7 +81,7 @@ class View:
     role: str = ""
     silent: str | None = None
     facts: t.Mapping[str, Facts] = field(default_factory=dict)
-    others: t.Mapping[str, Facts] = field(default_factory=dict)
+    fleet: Fleet = field(default_factory=Fleet)
 
     @property
     def domain(self) -> Facts:
@@ -70,12 +100,21 @@ class View:
         return self.facts["destination"]
 
     @property
+    def there(self) -> str:
+        """The destination's name."""
+        return self.destination_name or ""
+
+    @property
     def link(self) -> str:
         return f"{self.source_name} to {self.destination_name}"
 
     @property
     def tls(self) -> bool:
         return bool(self.policy.get("tls", "required") == "required")
+
+    def option(self, name: str) -> t.Any:
+        """What the migration is to use, or the default."""
+        return self.policy.get("migration", {}).get(name, MIGRATION[name])
 
     def answer(self, host: str | None, key: str) -> Facts:
         """What ``host`` answered to a question. Raises UnknownFact where it was not asked or could not tell."""
@@ -90,15 +129,43 @@ class View:
 Evaluate = t.Callable[[View], t.Iterable[Problem]]
 
 
+def _nothing(_view: View, _need: t.Any) -> t.Iterable[Question]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """The two halves of a check of scope ``pair``: what a domain needs, and whether a destination lacks it.
+
+    Needs that are equal are looked at once for each destination, however many domains have them; so a need holds what
+    ``lacks`` must know and nothing else. ``{domain}`` in the texts of a problem becomes the domain's name.
+
+    needs: of a view with domain and source; a Problem among them speaks against all destinations.
+    lacks: of a view with the destination (and with the source where ``uses_source``), and one need.
+    asks: what must be asked of the destination before ``lacks`` can say; the same view, and one need.
+    """
+
+    needs: t.Callable[[View], t.Iterable[t.Any]]
+    lacks: t.Callable[[View, t.Any], t.Iterable[Problem]]
+    asks: t.Callable[[View, t.Any], t.Iterable[Question]] = _nothing
+    uses_source: bool = False
+
+
+Asks = t.Callable[[View], t.Iterable[t.Tuple[str, Question]]]
+"""(which host, question) pairs that a check of scope host or link needs answered."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One row of the catalogue. ``id`` is public and never changes its meaning.
 
     on_unknown: ``stop`` rules the move out, and is used only where a double run, data loss or the loss of a guest is
     possible; otherwise ``warn``.
-    evidence: ``lab`` (agrees with what real migrations did), ``nested lab``, ``recorded`` (its facts were recorded on
-    real hosts), ``source`` (read in the source of libvirt or QEMU).
-    volatile: looked at again right before the start; it reads nothing of the hosts but what libvirt tells.
+    evidence: ``lab`` (seen firing there under real conditions), ``nested lab``, ``recorded`` (its facts were recorded
+    on real hosts), ``source`` (read in the source or the documentation of libvirt or QEMU).
+    volatile: looked at again right before the start; it reads nothing of the hosts but what libvirt tells, and asks
+    nothing.
+    fixed: the user cannot silence or lower it, since it stands between a guest and its second instance.
     first: decides whether anything else can be said; it alone is evaluated for a host that does not answer or a domain
     that does not run.
     """
@@ -110,19 +177,25 @@ class Check:
     title: str
     expected: str
     remedy: str
-    evaluate: Evaluate
+    evaluate: Evaluate | None = None
+    requires: Requirement | None = None
+    asks: Asks | None = None
     on_unknown: t.Literal["stop", "warn"] = "warn"
     evidence: t.Literal["lab", "nested lab", "recorded", "source"] = "source"
     volatile: bool = False
     first: bool = False
+    fixed: bool = False
 
 
 def unknown(reason: object, what: str = "", remedy: str | None = None) -> Problem:
     return Problem(what, str(reason), remedy=remedy, unknown=True)
 
 
-def each(items: t.Iterable[Facts], judge: t.Callable[[Facts], t.Iterable[Problem]]) -> t.Iterator[Problem]:
-    """The problems of every item; what cannot be said of one does not hide what is said of the next."""
+_T = t.TypeVar("_T")
+
+
+def each(items: t.Iterable[Facts], judge: t.Callable[[Facts], t.Iterable[_T]]) -> t.Iterator[_T | Problem]:
+    """What the judge says of every item; what cannot be said of one does not hide what is said of the next."""
     for item in items:
         try:
             yield from judge(item)

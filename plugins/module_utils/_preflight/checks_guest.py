@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from .._model.api import Facts, UnknownFact
-from .check import Check, Problem, View, each, fact_in
+from .check import Check, Problem, Requirement, View, each, fact_in
 from .jobs import NO_JOB
 from .memory import needed_mib
 
@@ -58,20 +58,28 @@ def _no_hostdev(kind: str, name: str) -> t.Callable[[View], t.Iterator[Problem]]
     return evaluate
 
 
-def _capacity(view: View) -> t.Iterator[Problem]:
+class Memory(t.NamedTuple):
+    needed_mib: int
+    hugepages: bool
+
+
+def _memory(view: View) -> t.Iterator[Memory]:
     domain = view.domain
     hugepages = domain.get("hugepages")
-    needed = needed_mib(domain.get("memory_mib"), domain.get("vcpus"), hugepages)
+    yield Memory(needed_mib(domain.get("memory_mib"), domain.get("vcpus"), hugepages), bool(hugepages))
+
+
+def _capacity(view: View, need: Memory) -> t.Iterator[Problem]:
     available = view.destination.get("memory.available_mib")
-    if available < needed:
+    if available < need.needed_mib:
         yield Problem(
             f"Memory of {view.destination_name}",
             f"{available} MiB available",
-            expected=f"{needed} MiB for domain {view.domain_name}",
+            expected=f"{need.needed_mib} MiB for domain {{domain}}",
         )
-    if hugepages:
+    if need.hugepages:
         yield Problem(
-            f"Memory of domain {view.domain_name}",
+            "Memory of domain {domain}",
             f"it is on huge pages, and those of {view.destination_name} are not counted in this version",
             expected="enough free huge pages there",
             remedy="look at HugePages_Free in /proc/meminfo of the destination",
@@ -79,36 +87,35 @@ def _capacity(view: View) -> t.Iterator[Problem]:
         )
 
 
-def _bridges(view: View) -> t.Iterator[Problem]:
-    def judge(nic: Facts) -> t.Iterator[Problem]:
-        if nic.get("type") != "bridge":
-            return
-        bridge, port = nic.get("source"), nic.get("virtualport")
-        if port is not None:
-            raise UnknownFact(f"bridge {bridge} of NIC {nic.get('mac')} belongs to {port}, which is not observed")
-        if bridge not in view.destination.get("bridges"):
-            yield Problem(
-                f"NIC {nic.get('mac')} of domain {view.domain_name}",
-                f"its bridge {bridge} is not on {view.destination_name}",
-            )
+def _bridge_names(view: View) -> t.Iterator[str | Problem]:
+    def judge(nic: Facts) -> t.Iterator[str]:
+        if nic.get("type") == "bridge":
+            bridge, port = nic.get("source"), nic.get("virtualport")
+            if port is not None:
+                raise UnknownFact(f"bridge {bridge} of NIC {nic.get('mac')} belongs to {port}, which is not observed")
+            yield bridge
 
     return each(view.domain.items("interfaces", "mac"), judge)
 
 
-def _networks(view: View) -> t.Iterator[Problem]:
-    def judge(nic: Facts) -> t.Iterator[Problem]:
-        if nic.get("type") != "network":
-            return
-        name = nic.get("source")
-        active = {network["name"]: network["active"] for network in view.destination.get("networks")}
-        if not active.get(name):
-            how = "is not active" if name in active else "does not exist"
-            yield Problem(
-                f"NIC {nic.get('mac')} of domain {view.domain_name}",
-                f"its network {name} {how} on {view.destination_name}",
-            )
+def _bridges(view: View, bridge: str) -> t.Iterator[Problem]:
+    if bridge not in view.destination.get("bridges"):
+        yield Problem("Network of domain {domain}", f"its bridge {bridge} is not on {view.there}")
+
+
+def _network_names(view: View) -> t.Iterator[str | Problem]:
+    def judge(nic: Facts) -> t.Iterator[str]:
+        if nic.get("type") == "network":
+            yield nic.get("source")
 
     return each(view.domain.items("interfaces", "mac"), judge)
+
+
+def _networks(view: View, name: str) -> t.Iterator[Problem]:
+    active = {network["name"]: network["active"] for network in view.destination.get("networks")}
+    if not active.get(name):
+        how = "is not active" if name in active else "does not exist"
+        yield Problem("Network of domain {domain}", f"its network {name} {how} on {view.there}")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -249,7 +256,7 @@ CHECKS: tuple[Check, ...] = (
         title="The destination has the memory",
         expected="the guest's maximum and what QEMU needs besides",
         remedy="free memory there or choose another destination",
-        evaluate=_capacity,
+        requires=Requirement(_memory, _capacity),
         on_unknown="stop",
         evidence="recorded",
         volatile=True,
@@ -262,8 +269,8 @@ CHECKS: tuple[Check, ...] = (
         title="The destination has the domain's bridges",
         expected="a bridge of the same name on both hosts",
         remedy="create the bridge there, connected to the same network",
-        evaluate=_bridges,
-        evidence="recorded",
+        requires=Requirement(_bridge_names, _bridges),
+        evidence="lab",
     ),
     Check(
         id="net_libvirt_network_active",
@@ -273,7 +280,7 @@ CHECKS: tuple[Check, ...] = (
         title="The domain's libvirt networks are active at the destination",
         expected="an active network of the same name on both hosts",
         remedy="define and start it there (virsh net-define, net-start, net-autostart)",
-        evaluate=_networks,
+        requires=Requirement(_network_names, _networks),
         evidence="recorded",
         volatile=True,
     ),

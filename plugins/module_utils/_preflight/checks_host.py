@@ -9,12 +9,13 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import json
 import typing as t
 
-from .._model.api import UnknownFact
-from .check import Check, Problem, View, facts_differ, unknown, version_not_less
+from .._model.api import Question
+from .check import Check, Problem, Requirement, View, facts_differ, unknown, version_not_less
 from .jobs import migration_under_way
-from .questions import cpu_key, path_key
+from .questions import cpu_question, path_key, path_question
 
 _MINOR = 1000
 
@@ -35,16 +36,10 @@ def _ports_free(view: View) -> t.Iterator[Problem]:
 
 def _uuid_running(view: View) -> t.Iterator[Problem]:
     uuid = view.domain.get("uuid")
-    hosts, problems = [], []
-    for name, host in view.others.items():
-        try:
-            if any(other["uuid"] == uuid and other["active"] for other in host.get("domains")):
-                hosts.append(name)
-        except UnknownFact as reason:
-            problems.append(unknown(reason))
+    hosts = [name for name in view.fleet.active(uuid) if name != view.source_name]
     if hosts:
         yield _double(view, uuid, hosts)
-    yield from problems
+    yield from map(unknown, view.fleet.unknown_domains().values())
 
 
 def _double(view: View, uuid: str, hosts: t.Sequence[str]) -> Problem:
@@ -60,84 +55,126 @@ def _double(view: View, uuid: str, hosts: t.Sequence[str]) -> Problem:
     return Problem(what, f"UUID {uuid} is active on {where} as well as on {view.source_name}")
 
 
-def _name_conflict(view: View) -> t.Iterator[Problem]:
-    uuid = view.domain.get("uuid")
-    for other in view.destination.get("domains"):
-        if other["name"] == view.domain_name and other["uuid"] != uuid:
-            yield Problem(
-                f"Name {view.domain_name}",
-                f"on {view.destination_name} another domain has it, with UUID {other['uuid']}",
-            )
+class Named(t.NamedTuple):
+    """What tells a domain from others."""
+
+    name: str
+    uuid: str
+    persistent: bool
 
 
-def _defined_differs(view: View) -> t.Iterator[Problem]:
-    uuid = view.domain.get("uuid")
-    persistent = view.domain.get("persistent")
-    for other in view.destination.get("domains"):
-        if other["uuid"] != uuid or other["active"]:
-            continue
-        what, where = f"Domain {view.domain_name}", view.destination_name
-        if persistent:
-            yield Problem(what, f"{where} has a definition of it already")
-            continue
+def _named(view: View) -> t.Iterator[Named]:
+    yield Named(view.domain.get("name"), view.domain.get("uuid"), view.domain.get("persistent"))
+
+
+def _name_conflict(view: View, need: Named) -> t.Iterator[Problem]:
+    other = view.fleet.known_at(view.there, "name").get(need.name)
+    if other is not None and other["uuid"] != need.uuid:
         yield Problem(
-            what,
-            f"it is transient, and {where} has a definition with its UUID, so that it would become persistent there",
-            remedy=f"undefine it on {where} first (virsh undefine), or define it on {view.source_name} if it is to be "
-            "persistent",
-            severity="error",
+            f"Name {need.name}", f"on {view.destination_name} another domain has it, with UUID {other['uuid']}"
         )
 
 
-def _emulator(view: View) -> t.Iterator[Problem]:
-    path = view.domain.get("emulator")
-    if path in [emulator["path"] for emulator in view.destination.get("emulators")]:
+def _defined_differs(view: View, need: Named) -> t.Iterator[Problem]:
+    other = view.fleet.known_at(view.there, "uuid").get(need.uuid)
+    if other is None or other["active"]:
         return
+    where = view.destination_name
+    if need.persistent:
+        yield Problem("Domain {domain}", f"{where} has a definition of it already")
+        return
+    yield Problem(
+        "Domain {domain}",
+        f"it is transient, and {where} has a definition with its UUID, so that it would become persistent there",
+        remedy=f"undefine it on {where} first (virsh undefine), or define it at its source if it is to be persistent",
+        severity="error",
+    )
+
+
+def _emulator_path(view: View) -> t.Iterator[str]:
+    yield view.domain.get("emulator")
+
+
+def _listed(view: View, path: str) -> bool:
+    return path in [emulator["path"] for emulator in view.destination.get("emulators")]
+
+
+def _ask_emulator(view: View, path: str) -> t.Iterator[Question]:
+    if not _listed(view, path):
+        yield path_question(path)
+
+
+def _emulator(view: View, path: str) -> t.Iterator[Problem]:
     # Capabilities name one binary for each architecture, by the first match in PATH: a merged /usr shows as /bin one
     # time and as /usr/bin another (seen on libvirt 11.3). So what is not listed is looked for.
-    if not view.answer(view.destination_name, path_key(path)).get("exists"):
-        yield Problem(f"Emulator of domain {view.domain_name}", f"there is no {path} on {view.destination_name}")
+    if not _listed(view, path) and not view.answer(view.destination_name, path_key(path)).get("exists"):
+        yield Problem("Emulator of domain {domain}", f"there is no {path} on {view.destination_name}")
 
 
-def _of_arch(view: View, fact: str) -> tuple[str, list[str]]:
-    """The guest's architecture and what the destination's emulators for it offer."""
-    arch = view.domain.get("arch")
+class Kind(t.NamedTuple):
+    """What a destination's QEMU must be able to run."""
+
+    arch: str
+    value: str
+
+
+def _kind(fact: str) -> t.Callable[[View], t.Iterator[Kind]]:
+    def needs(view: View) -> t.Iterator[Kind]:
+        yield Kind(view.domain.get("arch"), view.domain.get(fact))
+
+    return needs
+
+
+def _of_arch(view: View, arch: str, fact: str) -> list[str]:
+    """What the destination's emulators for the guest's architecture offer."""
     emulators = [emulator for emulator in view.destination.get("emulators") if emulator["arch"] == arch]
-    return arch, sorted({value for emulator in emulators for value in emulator[fact]})
+    return sorted({value for emulator in emulators for value in emulator[fact]})
 
 
-def _machine(view: View) -> t.Iterator[Problem]:
-    arch, machines = _of_arch(view, "machines")
-    machine = view.domain.get("machine")
+def _machine(view: View, need: Kind) -> t.Iterator[Problem]:
+    machines = _of_arch(view, need.arch, "machines")
     # Without any emulator for this architecture it is version_driver_type_match that fails.
-    if machines and machine not in machines:
+    if machines and need.value not in machines:
         yield Problem(
-            f"Machine type of domain {view.domain_name}", f"{view.destination_name} has no {machine} for {arch} guests"
+            "Machine type of domain {domain}", f"{view.destination_name} has no {need.value} for {need.arch} guests"
         )
 
 
-def _driver(view: View) -> t.Iterator[Problem]:
-    arch, virt_types = _of_arch(view, "virt_types")
-    wanted = view.domain.get("virt_type")
-    if wanted not in virt_types:
+def _driver(view: View, need: Kind) -> t.Iterator[Problem]:
+    virt_types = _of_arch(view, need.arch, "virt_types")
+    if need.value not in virt_types:
         offered = ", ".join(virt_types) or "no emulator at all"
         yield Problem(
-            f"Virtualisation of domain {view.domain_name}",
-            f"it is {wanted} on {arch}, and {view.destination_name} offers {offered} for {arch}",
+            "Virtualisation of domain {domain}",
+            f"it is {need.value} on {need.arch}, and {view.destination_name} offers {offered} for {need.arch}",
         )
 
 
-def _cpu(view: View) -> t.Iterator[Problem]:
-    key = cpu_key(view.domain)
-    if key is None:
-        return
-    answer = view.answer(view.destination_name, key)
+class Asked(t.NamedTuple):
+    """A question as a need: equal where the keys are, whatever else it says."""
+
+    key: str
+    text: str
+
+
+def _cpu_needs(view: View) -> t.Iterator[Asked]:
+    question = cpu_question(view.domain)
+    if question is not None:
+        yield Asked(question["key"], json.dumps(question))
+
+
+def _ask_cpu(_view: View, need: Asked) -> t.Iterator[Question]:
+    yield json.loads(need.text)
+
+
+def _cpu(view: View, need: Asked) -> t.Iterator[Problem]:
+    answer = view.answer(view.destination_name, need.key)
     result = answer.get("result")
     if result == "error":
         yield unknown(f"libvirt on {view.destination_name} could not compare")
     elif result not in ("identical", "superset"):
         reason = answer.get("reason") or result
-        yield Problem(f"CPU of domain {view.domain_name}", f"{view.destination_name} does not provide it: {reason}")
+        yield Problem("CPU of domain {domain}", f"{view.destination_name} does not provide it: {reason}")
 
 
 def _passthrough(view: View) -> t.Iterator[Problem]:
@@ -160,6 +197,7 @@ CHECKS: tuple[Check, ...] = (
         evaluate=_alive,
         evidence="recorded",
         first=True,
+        fixed=True,
     ),
     Check(
         id="host_not_same",
@@ -235,6 +273,7 @@ CHECKS: tuple[Check, ...] = (
         on_unknown="stop",
         evidence="recorded",
         volatile=True,
+        fixed=True,
     ),
     Check(
         id="dst_domain_name_conflict",
@@ -244,7 +283,7 @@ CHECKS: tuple[Check, ...] = (
         title="No other domain at the destination has the name",
         expected="a name that is free there, or that belongs to the same UUID",
         remedy="rename one of the two domains (virsh domrename, while it is shut off), or choose another destination",
-        evaluate=_name_conflict,
+        requires=Requirement(_named, _name_conflict),
         evidence="recorded",
         volatile=True,
     ),
@@ -256,7 +295,7 @@ CHECKS: tuple[Check, ...] = (
         title="The destination has no definition of the domain yet",
         expected="no definition there",
         remedy="none is needed: the domain is persistent, and its definition replaces the one there",
-        evaluate=_defined_differs,
+        requires=Requirement(_named, _defined_differs),
         evidence="recorded",
         volatile=True,
     ),
@@ -268,7 +307,7 @@ CHECKS: tuple[Check, ...] = (
         title="The destination has the domain's emulator",
         expected="the same emulator path on both hosts",
         remedy="install QEMU there, or make the path a link to the emulator there",
-        evaluate=_emulator,
+        requires=Requirement(_emulator_path, _emulator, _ask_emulator),
         evidence="recorded",
     ),
     Check(
@@ -280,7 +319,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same architecture and virtualisation type on both hosts",
         remedy="switch on VT-x or SVM in the firmware and load kvm_intel or kvm_amd where kvm is missing, or choose "
         "another destination",
-        evaluate=_driver,
+        requires=Requirement(_kind("virt_type"), _driver),
         evidence="recorded",
     ),
     Check(
@@ -292,7 +331,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a QEMU that knows this machine type",
         remedy="choose a destination whose QEMU has it (virsh capabilities lists them); another machine type needs a "
         "power cycle of the guest",
-        evaluate=_machine,
+        requires=Requirement(_kind("machine"), _machine),
         evidence="recorded",
     ),
     Check(
@@ -304,7 +343,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a hypervisor with all features of the guest's CPU",
         remedy="choose a destination with these features, or give the guest a CPU model that all hosts provide (virsh "
         "hypervisor-cpu-baseline) and power-cycle it",
-        evaluate=_cpu,
+        requires=Requirement(_cpu_needs, _cpu, _ask_cpu),
         evidence="recorded",
     ),
     Check(

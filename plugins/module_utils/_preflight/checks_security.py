@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from .._model.api import Facts
+from .._model.api import Facts, Question
 from .check import Check, Problem, View, each
 from .questions import peer_key
 
@@ -61,6 +61,12 @@ def _name(view: View) -> str | None:
 
 def _date(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
+def _ask_peer(view: View) -> t.Iterator[tuple[str, Question]]:
+    uri = view.policy.get("uris", {}).get(view.destination_name)
+    if uri is not None:
+        yield view.source_name or "", {"key": peer_key(uri), "ask": "peer", "uri": uri}
 
 
 def _peer(view: View) -> t.Iterator[Problem]:
@@ -116,6 +122,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="for qemu+tls run the role livemig.libvirt.tls on both hosts; for qemu+ssh let root on the source "
         "log in there by key",
         evaluate=_peer,
+        asks=_ask_peer,
         evidence="recorded",
     ),
 )

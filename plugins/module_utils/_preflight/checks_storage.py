@@ -9,16 +9,17 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import json
 import re
 import typing as t
 from dataclasses import dataclass
 
-from .._model.api import Facts, UnknownFact
+from .._model.api import Facts, Question, UnknownFact
 from . import identity
-from .check import Check, Problem, View, each, unknown
-from .questions import ASKED_PATHS, path_key
+from .check import Check, Problem, Requirement, View, each, unknown
+from .questions import ASKED_PATHS, path_key, path_question
 
-Judge = t.Callable[[View, Facts], t.Iterable[Problem]]
+_T = t.TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,19 @@ class Image:
         return Facts(f"{self.path} on {host}", self.facts.get("identity"))
 
 
+class Needed(t.NamedTuple):
+    """A path that a disk or an image below it needs. ``identity``: what the source knows of it, as JSON text."""
+
+    what: str
+    path: str
+    kind: str
+    source: str
+    identity: str
+
+    def here(self) -> Facts:
+        return Facts(f"{self.path} on {self.source}", json.loads(self.identity))
+
+
 # From virFileIsSharedFSType() in libvirt's src/util/virfile.c; the same in 9.0.0 and 11.3.0 but for BeeGFS (NEWS 9.6).
 _LIBVIRT_SHARED = frozenset(
     ("acfs", "afs", "ceph", "fuse.glusterfs", "fuse.quobyte", "gfs2", "gpfs", "nfs", "nfs4", "ocfs2")
@@ -67,25 +81,25 @@ _MEDIA = frozenset(("cdrom", "floppy"))
 _MAY_BE_MISSING = frozenset(("optional", "requisite"))
 
 
-def _each_disk(judge: Judge) -> t.Callable[[View], t.Iterable[Problem]]:
+def _each_disk(judge: t.Callable[[View, Facts], t.Iterable[_T]]) -> t.Callable[[View], t.Iterable[_T | Problem]]:
     """The judge over every disk that has a source at all, whatever is below it."""
 
-    def evaluate(view: View) -> t.Iterable[Problem]:
+    def evaluate(view: View) -> t.Iterable[_T | Problem]:
         disks = [disk for disk in view.domain.items("disks", "target") if _has_source(disk)]
         return each(disks, lambda disk: judge(view, disk))
 
     return evaluate
 
 
-def _each_image(judge: t.Callable[[View, Image], t.Iterable[Problem]]) -> t.Callable[[View], t.Iterable[Problem]]:
+def _each_image(judge: t.Callable[[View, Image], t.Iterable[_T]]) -> t.Callable[[View], t.Iterable[_T | Problem]]:
     """The judge over every disk that has a source at all, and over every image below it."""
 
-    def images(view: View, disk: Facts) -> t.Iterator[Problem]:
-        yield from each([disk], lambda top: judge(view, Image(_what(view, top), top, _is_media(top))))
-        yield from each(disk.items("backing", "layer"), lambda layer: judge(view, below(view, disk, layer)))
+    def images(view: View, disk: Facts) -> t.Iterator[_T | Problem]:
+        yield from each([disk], lambda top: judge(view, Image(_what(top), top, _is_media(top))))
+        yield from each(disk.items("backing", "layer"), lambda layer: judge(view, below(disk, layer)))
 
-    def below(view: View, disk: Facts, layer: Facts) -> Image:
-        name = f"Backing image {layer.get('layer')} of disk {disk.get('target')} of domain {view.domain_name}"
+    def below(disk: Facts, layer: Facts) -> Image:
+        name = f"Backing image {layer.get('layer')} of disk {disk.get('target')} of domain {{domain}}"
         return Image(name, layer, media=False)
 
     return _each_disk(images)
@@ -101,12 +115,20 @@ def _is_media(disk: Facts) -> bool:
     return disk.get("device") in _MEDIA
 
 
-def _what(view: View, disk: Facts) -> str:
-    return f"Disk {disk.get('target')} of domain {view.domain_name}"
+def _what(disk: Facts) -> str:
+    return f"Disk {disk.get('target')} of domain {{domain}}"
 
 
 def _there(view: View, path: str) -> Facts:
     return view.answer(view.destination_name, path_key(path))
+
+
+def _ask_path(_view: View, need: Needed) -> t.Iterator[Question]:
+    yield path_question(need.path)
+
+
+def _needed(view: View, what: str, image: Facts, path: str) -> Needed:
+    return Needed(what, path, image.get("type"), view.source_name or "", json.dumps(image.get("identity")))
 
 
 def _shared_fs(view: View, disk: Facts) -> t.Iterator[Problem]:
@@ -114,14 +136,14 @@ def _shared_fs(view: View, disk: Facts) -> t.Iterator[Problem]:
     if disk.get("readonly") or kind in ("network", "block", "vhostuser", "vhostvdpa", "dir"):
         return
     if kind == "nvme":
-        yield Problem(_what(view, disk), "an NVMe device of the source, used directly")
+        yield Problem(_what(disk), "an NVMe device of the source, used directly")
         return
     if kind != "file":
         raise UnknownFact(f"the file system behind disk {disk.get('target')} of type {kind} is not observed")
     here = Facts(f"{disk.get('path')} on {view.source_name}", disk.get("identity"))
     fs_type = here.get("fs_type")
     if not _libvirt_takes_for_shared(view, here, fs_type):
-        yield Problem(_what(view, disk), f"{disk.get('path')} is on {fs_type} ({here.get('mount_source')})")
+        yield Problem(_what(disk), f"{disk.get('path')} is on {fs_type} ({here.get('mount_source')})")
 
 
 def _libvirt_takes_for_shared(view: View, here: Facts, fs_type: str) -> bool:
@@ -142,39 +164,54 @@ def _libvirt_takes_for_shared(view: View, here: Facts, fs_type: str) -> bool:
     return False
 
 
-def _path_exists(view: View, image: Image) -> t.Iterator[Problem]:
-    kind = image.get("type")
-    if image.media or kind not in ASKED_PATHS:
-        return
-    there = _there(view, image.path)
-    if not there.get("exists"):
-        yield Problem(image.what, f"there is no {image.path} on {view.destination_name}")
-    elif there.get("kind") not in (kind, "block"):
-        yield Problem(image.what, f"{image.path} is a {there.get('kind')} on {view.destination_name}")
+class Path(t.NamedTuple):
+    what: str
+    path: str
+    kind: str
 
 
-def _media_present(view: View, disk: Facts) -> t.Iterator[Problem]:
-    if not _is_media(disk) or disk.get("type") not in ASKED_PATHS or disk.get("startup_policy") in _MAY_BE_MISSING:
-        return
-    there = _there(view, disk.get("path"))
+def _paths(_view: View, image: Image) -> t.Iterator[Path]:
+    if not image.media and image.get("type") in ASKED_PATHS:
+        yield Path(image.what, image.path, image.get("type"))
+
+
+def _ask_plain_path(_view: View, need: Path) -> t.Iterator[Question]:
+    yield path_question(need.path)
+
+
+def _path_exists(view: View, need: Path) -> t.Iterator[Problem]:
+    there = _there(view, need.path)
     if not there.get("exists"):
-        yield Problem(_what(view, disk), f"there is no {disk.get('path')} on {view.destination_name}")
+        yield Problem(need.what, f"there is no {need.path} on {view.there}")
+    elif there.get("kind") not in (need.kind, "block"):
+        yield Problem(need.what, f"{need.path} is a {there.get('kind')} on {view.there}")
+
+
+def _media(view: View, disk: Facts) -> t.Iterator[Needed]:
+    if _is_media(disk) and disk.get("type") in ASKED_PATHS and disk.get("startup_policy") not in _MAY_BE_MISSING:
+        yield _needed(view, _what(disk), disk, disk.get("path"))
+
+
+def _media_present(view: View, need: Needed) -> t.Iterator[Problem]:
+    there = _there(view, need.path)
+    if not there.get("exists"):
+        yield Problem(need.what, f"there is no {need.path} on {view.there}")
         return
-    here = Facts(f"{disk.get('path')} on {view.source_name}", disk.get("identity"))
+    here = need.here()
     if not here.get("exists") or {here.get("kind"), there.get("kind")} != {"file"}:
         return
     sizes = here.get("size"), there.get("size")
     if sizes[0] != sizes[1]:
         yield Problem(
-            _what(view, disk),
-            f"{disk.get('path')} has {sizes[0]} bytes on {view.source_name} and {sizes[1]} on {view.destination_name}",
+            need.what,
+            f"{need.path} has {sizes[0]} bytes on {need.source} and {sizes[1]} on {view.there}",
             expected="the same medium on both hosts",
             remedy="copy it there, or eject it (virsh change-media --eject)",
             severity="warning",
         )
 
 
-def _same_object(view: View, image: Image) -> t.Iterator[Problem]:
+def _objects(view: View, image: Image) -> t.Iterator[Needed | Problem]:
     if image.media and image.get("readonly"):
         return
     kind = image.get("type")
@@ -186,14 +223,18 @@ def _same_object(view: View, image: Image) -> t.Iterator[Problem]:
     if kind not in ASKED_PATHS:
         yield unknown(f"disks of type {kind} cannot be compared in this version", image.what)
         return
-    there = _there(view, image.path)
+    yield _needed(view, image.what, image.facts, image.path)
+
+
+def _same_object(view: View, need: Needed) -> t.Iterator[Problem]:
+    there = _there(view, need.path)
     if not there.get("exists"):
         return  # disk_path_exists_dest says so, and disk_readonly_media_present of media
-    verdict, why = identity.compare(image.identity(view.source_name), there)
+    verdict, why = identity.compare(need.here(), there)
     if verdict == "different":
-        yield Problem(image.what, f"{view.source_name} and {view.destination_name} have different files: {why}")
+        yield Problem(need.what, f"{need.source} and {view.there} have different files: {why}")
     elif verdict == "unknown":
-        yield unknown(f"{image.path}: {why}", image.what, _SAME_REMEDY)
+        yield unknown(f"{need.path}: {why}", need.what, _SAME_REMEDY)
 
 
 def _cache_mode(view: View, disk: Facts) -> t.Iterator[Problem]:
@@ -201,17 +242,17 @@ def _cache_mode(view: View, disk: Facts) -> t.Iterator[Problem]:
     if disk.get("readonly") or cache in _DIRECT:
         return
     if cache == "unsafe":
-        yield Problem(_what(view, disk), "cache=unsafe, so that QEMU ignores the guest's flushes")
+        yield Problem(_what(disk), "cache=unsafe, so that QEMU ignores the guest's flushes")
         return
     kind = disk.get("type")
     if disk.get("shareable") or kind == "network" or (kind == "file" and disk.get("identity.fs_type") in _CLUSTER_FS):
         return
-    yield Problem(_what(view, disk), f"cache={cache}, which uses the host's page cache", severity="warning")
+    yield Problem(_what(disk), f"cache={cache}, which uses the host's page cache", severity="warning")
 
 
 def _transient(view: View, disk: Facts) -> t.Iterator[Problem]:
     if disk.get("transient"):
-        yield Problem(_what(view, disk), "it is transient")
+        yield Problem(_what(disk), "it is transient")
 
 
 _SAME_REMEDY = (
@@ -243,7 +284,7 @@ CHECKS: tuple[Check, ...] = (
         title="The destination has the paths of the disk and of the images below it",
         expected="the same path on both hosts",
         remedy="mount the storage there, activate the volume or log in to the target",
-        evaluate=_each_image(_path_exists),
+        requires=Requirement(_each_image(_paths), _path_exists, _ask_plain_path),
         evidence="recorded",
     ),
     Check(
@@ -254,7 +295,7 @@ CHECKS: tuple[Check, ...] = (
         title="Both hosts see the same disk, and the same images below it",
         expected="proof that both hosts see the same file",
         remedy="mount the storage of the source there; the file that is there now would be taken for the guest's disk",
-        evaluate=_each_image(_same_object),
+        requires=Requirement(_each_image(_objects), _same_object, _ask_path),
         on_unknown="stop",
         evidence="recorded",
     ),
@@ -266,7 +307,7 @@ CHECKS: tuple[Check, ...] = (
         title="The destination has the domain's media",
         expected="the same path on both hosts, or startupPolicy='optional'",
         remedy="eject it (virsh change-media --eject), or copy it there",
-        evaluate=_each_disk(_media_present),
+        requires=Requirement(_each_disk(_media), _media_present, _ask_path),
         evidence="recorded",
     ),
     Check(

@@ -10,70 +10,104 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from .._model.api import SCHEMA, Answers, DomainSnapshot, Facts, Finding, HostSnapshot, UnknownFact
-from .check import Check, Policy, Problem, View, unknown
-from .questions import INACTIVE
+from .._model.api import SCHEMA, Finding, UnknownFact
+from . import controls
+from .check import Check, Problem, Requirement, View, unknown
+from .world import World
 
 _SCOPES = ("host", "link", "domain", "pair")
-_NO_SNAPSHOT = "no snapshot of it came"
 _UNKNOWN_REMEDY = "remove the cause that is named here, observe the hosts again and evaluate once more"
 
-
-@dataclass(frozen=True)
-class World:
-    """Everything that was observed, asked and decided."""
-
-    hosts: t.Mapping[str, HostSnapshot]
-    domains: t.Sequence[DomainSnapshot]
-    destinations: t.Sequence[str]
-    answers: Answers
-    policy: Policy
-
-    def facts(self, host: str) -> Facts:
-        return Facts(f"host {host}", t.cast("dict[str, t.Any]", self.hosts.get(host, {})))
-
-    def silent(self, host: str) -> str | None:
-        """Why nothing is known of the host, or None."""
-        if host in self.hosts:
-            return None
-        return str(self.policy.get("unreachable", {}).get(host, _NO_SNAPSHOT))
-
-    def sources(self) -> list[str]:
-        """Hosts that would give domains away; of a silent host that is no destination nothing else could be meant."""
-        silent = set(self.policy.get("unreachable", {})) - set(self.destinations) - set(self.hosts)
-        return sorted({domain["host"] for domain in self.domains} | silent)
+_Key = t.Tuple[t.Any, ...]
+_Found = t.List[t.Tuple[_Key, Finding]]
 
 
 def evaluate(world: World, checks: t.Sequence[Check]) -> list[Finding]:
     """What did not pass, in an order that depends on nothing but the names."""
-    found: list[tuple[tuple[t.Any, ...], Finding]] = []
-    for scope in _SCOPES:
+    found: _Found = []
+    for scope, views in (("host", world.host_views), ("link", world.link_views), ("domain", world.domain_views)):
         rows = [(index, check) for index, check in enumerate(checks) if check.scope == scope]
-        for view in _VIEWS[scope](world):
+        for view in views() if rows else ():
             for index, check in rows:
                 if view.silent is None or check.first:
-                    for number, problem in enumerate(_problems(check, view)):
-                        where = (view.domain_name or "", view.source_name or "", view.destination_name or "")
-                        found.append(((_SCOPES.index(scope), *where, index, number), finding(check, view, problem)))
+                    _note(found, index, check, view, _problems(check, view))
+    for index, check in enumerate(checks):
+        if check.requires is not None:
+            _pairs(found, world, index, check, check.requires)
     return [entry for _key, entry in sorted(found, key=lambda pair: pair[0])]
+
+
+def _note(found: _Found, index: int, check: Check, view: View, problems: t.Iterable[Problem]) -> None:
+    where = (view.domain_name or "", view.source_name or "", view.destination_name or "")
+    for number, problem in enumerate(problems):
+        found.append(((_SCOPES.index(check.scope), *where, index, number), finding(check, view, problem)))
 
 
 def _problems(check: Check, view: View) -> t.Iterator[Problem]:
     try:
-        yield from check.evaluate(view)
+        if check.evaluate is not None:
+            yield from check.evaluate(view)
     except UnknownFact as reason:
         yield unknown(reason)
 
 
+def _pairs(found: _Found, world: World, index: int, check: Check, requires: Requirement) -> None:
+    """Equal needs are looked at once for each destination; only what a destination lacks is spread over the domains."""
+    for (source, need), owners in needs(world, requires, lambda view, said: _note(found, index, check, view, said)):
+        for view in world.destination_views(source):
+            if view.silent is None:
+                problems = list(_lacking(requires, view, need))
+                for owner in owners if problems else ():
+                    if owner.source_name != view.destination_name:
+                        _note(found, index, check, _of_pair(owner, view), problems)
+
+
+def _lacking(requires: Requirement, view: View, need: t.Any) -> t.Iterator[Problem]:
+    try:
+        yield from requires.lacks(view, need)
+    except UnknownFact as reason:
+        yield unknown(reason)
+
+
+def _of_pair(owner: View, view: View) -> View:
+    return replace(owner, destination_name=view.destination_name)
+
+
+def needs(
+    world: World, requires: Requirement, say: t.Callable[[View, list[Problem]], None]
+) -> t.Iterable[tuple[tuple[str | None, t.Any], list[View]]]:
+    """((source, need), views of the domains that have it) pairs; the source is None where it does not matter.
+
+    ``say`` hears of what speaks against all destinations of a domain, at most once for each domain.
+    """
+    owners: dict[tuple[str | None, t.Any], list[View]] = {}
+    for view in world.domain_views():
+        if view.silent is not None or world.silent(view.source_name or "") is not None:
+            continue
+        against: list[Problem] = []
+        try:
+            for need in requires.needs(view):
+                if isinstance(need, Problem):
+                    against.append(need)
+                else:
+                    owners.setdefault((view.source_name if requires.uses_source else None, need), []).append(view)
+        except UnknownFact as reason:
+            against.append(unknown(reason))
+        if against:
+            say(view, against)
+    return owners.items()
+
+
 def finding(check: Check, view: View, problem: Problem) -> Finding:
-    """One problem of a check as the finding that leaves the room."""
+    """One problem of a check as the finding that leaves the room, after what the user has decided about it."""
     severity = problem.severity or check.severity
     expected = problem.expected or check.expected
     what = problem.what or check.title
     value = f"unknown, since {problem.value}" if problem.unknown else problem.value
-    return {
+    remedy = problem.remedy or (_UNKNOWN_REMEDY if problem.unknown else check.remedy)
+    found: Finding = {
         "schema": SCHEMA,
         "check": check.id,
         "category": check.category,
@@ -84,64 +118,16 @@ def finding(check: Check, view: View, problem: Problem) -> Finding:
         "source": view.source_name,
         "destination": view.destination_name,
         "blocks": check.on_unknown == "stop" if problem.unknown else severity == "error",
-        "message": f"{what}: {value}; expected {expected}.",
-        "value": problem.value,
-        "expected": expected,
-        "remedy": problem.remedy or (_UNKNOWN_REMEDY if problem.unknown else check.remedy),
+        "message": _named(f"{what}: {value}; expected {expected}.", view),
+        "value": _named(problem.value, view),
+        "expected": _named(expected, view),
+        "remedy": _named(remedy, view),
         "evidence": check.evidence,
+        "edit": problem.edit,
+        "decision": None,
     }
+    return controls.apply(found, check, view)
 
 
-def _hosts(world: World) -> t.Iterator[View]:
-    """A host that is both gets a view for each role, since its findings rule out other moves."""
-    for role, names in (("source", world.sources()), ("destination", sorted(set(world.destinations)))):
-        for name in names:
-            view = View(world.policy, world.answers, role=role, silent=world.silent(name))
-            named = replace(view, source_name=name) if role == "source" else replace(view, destination_name=name)
-            yield replace(named, facts={"host": world.facts(name)})
-
-
-def _links(world: World) -> t.Iterator[View]:
-    for source in world.sources():
-        for destination in sorted(set(world.destinations) - {source}):
-            yield View(
-                world.policy,
-                world.answers,
-                source_name=source,
-                destination_name=destination,
-                silent=world.silent(source) or world.silent(destination),
-                facts={"source": world.facts(source), "destination": world.facts(destination)},
-            )
-
-
-def _domains(world: World) -> t.Iterator[View]:
-    for domain in world.domains:
-        state = domain.get("state")
-        yield View(
-            world.policy,
-            world.answers,
-            domain_name=domain["name"],
-            source_name=domain["host"],
-            silent=f"it is {state}" if state in INACTIVE else None,
-            facts={
-                "domain": Facts(f"domain {domain['name']}", t.cast("dict[str, t.Any]", domain)),
-                "source": world.facts(domain["host"]),
-            },
-            others={name: world.facts(name) for name in sorted(set(world.hosts) - {domain["host"]})},
-        )
-
-
-def _pairs(world: World) -> t.Iterator[View]:
-    for view in _domains(world):
-        for name in sorted(set(world.destinations) - {view.source_name}):
-            silent = view.silent or world.silent(view.source_name or "") or world.silent(name)
-            facts = {**view.facts, "destination": world.facts(name)}
-            yield replace(view, destination_name=name, silent=silent, facts=facts)
-
-
-_VIEWS: dict[str, t.Callable[[World], t.Iterator[View]]] = {
-    "host": _hosts,
-    "link": _links,
-    "domain": _domains,
-    "pair": _pairs,
-}
+def _named(text: str, view: View) -> str:
+    return text.replace("{domain}", view.domain_name or "")

@@ -2,92 +2,84 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What preflight must ask of the hosts about domains that run elsewhere, and the keys under which answers come back.
+"""What preflight must ask of the hosts about domains that run elsewhere: every check says what it must know.
 
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import typing as t
 
-from .._model.api import Disk, DomainSnapshot, Facts, HostSnapshot, Question
-from .._model.types import Layer
-
-INACTIVE = frozenset(("shutoff", "crashed"))
-"""States in which no process of the guest could be moved."""
+from .._model.api import Facts, Question, UnknownFact
+from . import engine
+from .check import Asks, Check, Requirement
+from .world import World
 
 ASKED_PATHS = frozenset(("file", "block"))
 """Types of disks, and of images below them, whose path means something on another host."""
 
-_CPU_FACTS = ("emulator", "arch", "machine", "virt_type", "cpu_xml")
+CPU_FACTS = ("emulator", "arch", "machine", "virt_type", "cpu_xml")
 
 
 def path_key(path: str) -> str:
     return f"path:{path}"
 
 
+def path_question(path: str) -> Question:
+    return {"key": path_key(path), "ask": "path", "path": path}
+
+
 def peer_key(uri: str) -> str:
     return f"peer:{uri}"
 
 
-def cpu_key(domain: Facts) -> str | None:
-    """The key of the domain's CPU definition, equal for equal ones. None: it has none, so there is nothing to compare.
+def cpu_question(domain: Facts) -> Question | None:
+    """The question for the domain's CPU definition, equal for equal ones. None: it has none, nothing is to be compared.
 
-    Raises UnknownFact.
+    The emulator is part of it, without which libvirt answers for KVM even where a guest uses none; with it, it
+    compares TCG guests too and names the missing features (tried in the lab).
     """
-    facts = [domain.get(fact) for fact in _CPU_FACTS]
-    if facts[-1] is None:
+    asked = {fact: domain.get(fact) for fact in CPU_FACTS}
+    if asked["cpu_xml"] is None:
         return None
-    return "cpu:" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    return t.cast(Question, {"key": key_of("cpu", list(asked.values())), "ask": "cpu", **asked})
 
 
-def questions(
-    hosts: t.Sequence[HostSnapshot],
-    domains: t.Sequence[DomainSnapshot],
-    destinations: t.Sequence[str],
-    uris: t.Mapping[str, str],
-) -> dict[str, list[Question]]:
-    """Host name -> its questions, each key once. Hosts without a snapshot are not asked.
+def key_of(ask: str, asked: t.Any) -> str:
+    """A key that is equal for equal questions of one kind, however long they are."""
+    text = json.dumps(asked)
+    return f"{ask}:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
-    The CPU of a TCG guest (``virt_type`` qemu) is asked like any other. nova leaves it out, because its older
-    compareCPU looked at the host's own CPU; compareHypervisorCPU looks at what QEMU offers for this virt type, and
-    libvirt 11.3 names the missing features of a TCG guest with it (tried in the lab).
-    """
-    snapshots = {host["name"]: host for host in hosts}
-    running = [domain for domain in domains if domain.get("state") not in INACTIVE]
+
+def questions(world: World, checks: t.Iterable[Check]) -> dict[str, list[Question]]:
+    """Host name -> what it must be asked, each thing once. Nothing is asked of hosts without a snapshot."""
     asked: dict[str, dict[str, Question]] = {}
-    for domain in running:
-        for name in destinations:
-            if name in snapshots and name != domain["host"]:
-                asked.setdefault(name, {}).update(_of_destination(domain, snapshots[name]))
-    for source in sorted({domain["host"] for domain in running} & snapshots.keys()):
-        for name in destinations:
-            if name in snapshots and name in uris and name != source:
-                key = peer_key(uris[name])
-                asked.setdefault(source, {})[key] = {"key": key, "ask": "peer", "uri": uris[name]}
+    for check in checks:
+        if check.requires is not None:
+            _of_pairs(asked, world, check.requires)
+        elif check.asks is not None:
+            _of_hosts(asked, world, check, check.asks)
     return {host: [asked[host][key] for key in sorted(asked[host])] for host in sorted(asked) if asked[host]}
 
 
-def _paths(disk: Disk) -> list[str]:
-    """The paths of a disk and of every image below it that mean something on another host."""
-    images: list[Disk | Layer] = [disk, *disk.get("backing", [])]
-    return [image.get("path") or "" for image in images if image.get("type") in ASKED_PATHS]
+def _of_pairs(asked: dict[str, dict[str, Question]], world: World, requires: Requirement) -> None:
+    for (source, need), owners in engine.needs(world, requires, lambda _view, _problems: None):
+        hosts = {owner.source_name for owner in owners}
+        for view in world.destination_views(source):
+            if view.silent is None and hosts != {view.destination_name}:
+                with contextlib.suppress(UnknownFact):
+                    for question in requires.asks(view, need):
+                        asked.setdefault(view.destination_name or "", {})[question["key"]] = question
 
 
-def _of_destination(domain: DomainSnapshot, host: HostSnapshot) -> dict[str, Question]:
-    found: dict[str, Question] = {}
-    if all(fact in domain for fact in _CPU_FACTS):
-        key = cpu_key(Facts("", domain))
-        if key is not None:
-            asked = {fact: t.cast("dict[str, t.Any]", domain)[fact] for fact in _CPU_FACTS}
-            found[key] = t.cast(Question, {"key": key, "ask": "cpu", **asked})
-    paths = [path for disk in domain.get("disks", []) for path in _paths(disk)]
-    if "emulator" in domain and domain["emulator"] not in [e["path"] for e in host.get("emulators", [])]:
-        paths.append(domain["emulator"])
-    for path in paths:
-        if path:
-            found[path_key(path)] = {"key": path_key(path), "ask": "path", "path": path}
-    return found
+def _of_hosts(asked: dict[str, dict[str, Question]], world: World, check: Check, asks: Asks) -> None:
+    views = {"host": world.host_views, "link": world.link_views, "domain": world.domain_views}
+    for view in views[check.scope]():
+        if view.silent is None and (check.scope == "host" or world.gives(view.source_name)):
+            with contextlib.suppress(UnknownFact):
+                for host, question in asks(view):
+                    asked.setdefault(host, {})[question["key"]] = question

@@ -55,7 +55,7 @@ def gone_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _connection(*domains: t.Any) -> t.Any:
-    return mock.Mock(listAllDomains=mock.Mock(return_value=list(domains)))
+    return mock.Mock(listAllDomains=mock.Mock(return_value=list(domains)), getAllDomainStats=mock.Mock(return_value=[]))
 
 
 @pytest.mark.parametrize("call", ["state", "XMLDesc"])

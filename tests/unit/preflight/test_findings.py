@@ -20,7 +20,7 @@ def ids(findings: t.Iterable[t.Any]) -> list[str]:
 
 
 def test_questions_are_those_that_the_recording_answers() -> None:
-    asked = api.questions(RECORDED["hosts"], RECORDED["domains"], ["hv2"], RECORDED["uris"])
+    asked = api.questions(RECORDED["hosts"], RECORDED["domains"], ["hv2"], {"uris": RECORDED["uris"]})
     assert asked == RECORDED["questions"]
     assert {host: [question["key"] for question in asked[host]] for host in asked} == {
         host: sorted(RECORDED["answers"][host]) for host in asked
@@ -30,7 +30,7 @@ def test_questions_are_those_that_the_recording_answers() -> None:
 def test_equal_cpus_are_asked_once_and_nobody_is_asked_about_his_own() -> None:
     scene = Scene()
     scene.domains.append({**scene.domain, "name": "web2"})
-    asked = api.questions(scene.hosts, scene.domains, ["hv1", "hv2"], scene.policy["uris"])
+    asked = api.questions(scene.hosts, scene.domains, ["hv1", "hv2"], scene.policy)
     assert [question["ask"] for question in asked["hv2"]] == ["cpu", "path"]
     assert [question["uri"] for question in asked["hv1"]] == ["qemu+tls://198.51.100.2/system"]
 
@@ -52,9 +52,9 @@ def test_an_emulator_that_the_destination_does_not_list_is_looked_for() -> None:
 
 def test_nothing_is_asked_of_silent_hosts_or_about_domains_that_do_not_run() -> None:
     scene = Scene()
-    assert api.questions(scene.hosts[:1], scene.domains, ["hv2"], scene.policy["uris"]) == {}
+    assert api.questions(scene.hosts[:1], scene.domains, ["hv2"], scene.policy) == {}
     scene.domain["state"] = "shutoff"
-    assert api.questions(scene.hosts, scene.domains, ["hv2"], scene.policy["uris"]) == {}
+    assert api.questions(scene.hosts, scene.domains, ["hv2"], scene.policy) == {}
 
 
 def test_a_domain_without_a_cpu_of_its_own_is_not_compared() -> None:
