@@ -214,7 +214,7 @@ class HostSnapshot(t.TypedDict, total=False):
 
 
 class Question(t.TypedDict, total=False):
-    """Something preflight must ask of one host. ``key`` is its identity, ``ask`` the kind (docs/facts.md lists them)."""
+    """Something preflight must ask of one host. ``key`` is its identity, ``ask`` the kind, listed in docs/facts.md."""
 
     key: str
     ask: str

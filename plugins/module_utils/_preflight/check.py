@@ -151,7 +151,7 @@ class Requirement:
     uses_source: bool = False
 
 
-Asks = t.Callable[[View], t.Iterable[t.Tuple[str, Question]]]
+Asks = t.Callable[[View], t.Iterable[tuple[str, Question]]]
 """(which host, question) pairs that a check of scope host or link needs answered."""
 
 

@@ -20,8 +20,8 @@ from .world import World
 _SCOPES = ("host", "link", "domain", "pair")
 _UNKNOWN_REMEDY = "remove the cause that is named here, observe the hosts again and evaluate once more"
 
-_Key = t.Tuple[t.Any, ...]
-_Found = t.List[t.Tuple[_Key, Finding]]
+_Key = tuple[t.Any, ...]
+_Found = list[tuple[_Key, Finding]]
 
 
 def evaluate(world: World, checks: t.Sequence[Check]) -> list[Finding]:

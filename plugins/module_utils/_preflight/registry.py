@@ -9,14 +9,49 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
-from . import checks_guest, checks_host, checks_security, checks_storage
+from . import (
+    checks_block,
+    checks_chardev,
+    checks_config,
+    checks_convergence,
+    checks_copy,
+    checks_cpu,
+    checks_daemon,
+    checks_device,
+    checks_disk,
+    checks_firmware,
+    checks_guest,
+    checks_host,
+    checks_hostdev,
+    checks_label,
+    checks_machine,
+    checks_memory,
+    checks_network,
+    checks_security,
+    checks_storage,
+)
 from .check import Check
 
 CHECKS: tuple[Check, ...] = (
+    *checks_config.CHECKS,
     *checks_host.CHECKS,
+    *checks_daemon.CHECKS,
+    *checks_machine.CHECKS,
+    *checks_cpu.CHECKS,
     *checks_guest.CHECKS,
+    *checks_memory.CHECKS,
+    *checks_firmware.CHECKS,
     *checks_storage.CHECKS,
+    *checks_disk.CHECKS,
+    *checks_block.CHECKS,
+    *checks_copy.CHECKS,
+    *checks_network.CHECKS,
+    *checks_device.CHECKS,
+    *checks_chardev.CHECKS,
+    *checks_hostdev.CHECKS,
     *checks_security.CHECKS,
+    *checks_label.CHECKS,
+    *checks_convergence.CHECKS,
 )
 
 
