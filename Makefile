@@ -55,8 +55,9 @@ docs-lint: setup ## documentation of plugins and roles, links in Markdown
 	HOME=$(CURDIR)/.cache antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all --skip-rstcheck .
 	$(PY) -m tests.tools.links
 
-docs: setup ## make docs/checks.md anew from the registry of checks
+docs: setup ## make docs/checks.md and docs/facts.md anew from the tables
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.checks_reference
+	PYTHONPATH=$(TREE) $(PY) -m tests.tools.facts_reference
 
 sanity: setup ## all of ansible-test sanity, nothing ignored
 	$(PY) -m tests.tools.sanity

@@ -22,10 +22,11 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "tls": {"type": "str", "choices": ["required", "off"], "default": "required"},
     "uris": {"type": "dict", "required": True},
     "addresses": {"type": "dict", "required": True},
+    "controls": {"type": "list", "elements": "dict", "default": []},
     "memory_reserve_mib": {"type": "int", "default": 512},
     "show": {"type": "bool", "default": True},
 }
-_POLICY = ("tls", "uris", "addresses", "memory_reserve_mib")
+_POLICY = ("tls", "uris", "addresses", "controls", "memory_reserve_mib")
 
 
 class ActionModule(ControllerAction):
@@ -39,7 +40,8 @@ class ActionModule(ControllerAction):
         text = api.table(plan)
         if args["show"]:
             Display().display(text)
-        return {"changed": False, "plan": plan, "table": text}
+        shown = {"diff": api.diff(plan)} if self._task.diff else {}
+        return {"changed": False, "plan": plan, "table": text, **shown}
 
 
 def _plan(args: dict[str, t.Any]) -> t.Any:

@@ -9,6 +9,7 @@ import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._action import ControllerAction
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy import api as policies
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "hosts": {"type": "list", "elements": "dict", "required": True},
@@ -18,7 +19,14 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "tls": {"type": "str", "choices": ["required", "off"], "default": "required"},
     "uris": {"type": "dict", "default": {}},
     "unreachable": {"type": "dict", "default": {}},
+    "addresses": {"type": "dict", "default": {}},
+    "checks": policies.CHECKS_OPTION,
+    "edits": policies.EDITS_OPTION,
+    "probe": {"type": "bool", "default": False},
 }
+
+
+_COUNTED = ("error", "warning", "info", "fail", "unknown", "silenced", "edited")
 
 
 class ActionModule(ControllerAction):
@@ -31,13 +39,16 @@ class ActionModule(ControllerAction):
         api.require_snapshots("host", args["hosts"])
         api.require_snapshots("domain", args["domains"])
         hosts, domains, destinations, answers = (args[name] for name in ("hosts", "domains", "destinations", "answers"))
-        policy = {name: args[name] for name in ("tls", "uris", "unreachable")}
+        policy = {name: args[name] for name in ("tls", "uris", "unreachable", "addresses", "probe")}
+        policy["controls"] = policies.controls(args["checks"], domains, task_vars.get("groups", {}))
+        policy["edits"] = policies.edits(args["edits"], destinations)
         found = api.findings(hosts, domains, destinations, answers, policy)
         return {
             "changed": False,
             "questions": _unanswered(api.questions(hosts, domains, destinations, policy), answers),
             "findings": found,
             "summary": _summary(found),
+            "controls": policy["controls"],
         }
 
 
@@ -49,8 +60,12 @@ def _unanswered(asked: t.Mapping[str, t.Sequence[t.Any]], answers: t.Mapping[str
     return {host: questions for host, questions in left.items() if questions}
 
 
-def _summary(findings: t.Sequence[t.Any]) -> dict[str, int]:
-    """How many findings there are of each severity and status, and how many rule a move out."""
+def _summary(findings: t.Sequence[t.Any]) -> dict[str, t.Any]:
+    """How many findings there are of each severity and status, how many rule a move out, and what is unknown."""
     counts = collections.Counter(finding[part] for finding in findings for part in ("severity", "status"))
-    names = ("error", "warning", "info", "fail", "unknown")
-    return {**{name: counts[name] for name in names}, "blocks": sum(finding["blocks"] for finding in findings)}
+    unknown = collections.Counter(finding["check"] for finding in findings if finding["status"] == "unknown")
+    return {
+        **{name: counts[name] for name in _COUNTED},
+        "blocks": sum(finding["blocks"] for finding in findings),
+        "unknown_checks": dict(sorted(unknown.items())),
+    }

@@ -59,4 +59,55 @@ options:
         description: What the plan counted on at the destination, for example C(available_mib). For information.
         type: dict
         default: {}
+      edits:
+        description:
+          - What is changed in the host side of the definition on its way. The changes are made in definitions that are
+            read freshly at the start of the migration. Where one of them finds nothing to change, the move is refused.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          kind:
+            description: What is changed.
+            type: str
+            required: true
+            choices: [bridge, cpuset, emulator, listen, medium, network, parent]
+          item:
+            description: The device that is meant. Without it, all that have the old value.
+            type: str
+          old:
+            description: The value in the definition at the source.
+            type: str
+            required: true
+          new:
+            description: The value at the destination. Without it the old value is taken away; a medium is ejected.
+            type: str
+      controls:
+        description:
+          - The user's decisions about checks that speak of this move, for the last look before its start.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          check:
+            description: The id of the check.
+            type: str
+            required: true
+          set:
+            description: What it is set to.
+            type: str
+            required: true
+            choices: [silence, info, warning, error]
+          reason:
+            description: Why.
+            type: str
+            required: true
+          hosts:
+            description: The hosts of which it speaks. Without it, all.
+            type: list
+            elements: str
+          domains:
+            description: The UUIDs of the domains of which it speaks. Without it, all.
+            type: list
+            elements: str
 """

@@ -16,6 +16,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ._libvirt import LIBVIRT_ERRORS, error_text, start_event_loop
 from ._model.api import LivemigError
+from ._preflight.api import EDITS, LEVELS
 
 CONNECTION_OPTIONS: dict[str, dict[str, t.Any]] = {"uri": {"type": "str", "default": "qemu:///system"}}
 
@@ -33,6 +34,29 @@ MOVES_OPTION: dict[str, dict[str, t.Any]] = {
             "autostart": {"type": "bool", "default": False},
             "memory_mib": {"type": "int", "default": 0},
             "requires": {"type": "dict", "default": {}},
+            "edits": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "kind": {"type": "str", "required": True, "choices": list(EDITS)},
+                    "item": {"type": "str"},
+                    "old": {"type": "str", "required": True},
+                    "new": {"type": "str"},
+                },
+            },
+            "controls": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "check": {"type": "str", "required": True},
+                    "set": {"type": "str", "required": True, "choices": list(LEVELS)},
+                    "reason": {"type": "str", "required": True},
+                    "hosts": {"type": "list", "elements": "str"},
+                    "domains": {"type": "list", "elements": "str"},
+                },
+            },
         },
     }
 }

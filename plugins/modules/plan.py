@@ -67,6 +67,13 @@ options:
       - An IPv6 address is given without brackets.
     type: dict
     required: true
+  controls:
+    description:
+      - The user's decisions about checks, as M(livemig.libvirt.preflight) returned them. Each move carries those that
+        speak of it, so that the last look before its start knows them.
+    type: list
+    elements: dict
+    default: []
   memory_reserve_mib:
     description:
       - Memory in MiB that is left free on every destination, for the host's own daemons, the page cache of its disks,

@@ -65,6 +65,90 @@ options:
       - For each host name of which no snapshot came, the reason. The finding repeats it.
     type: dict
     default: {}
+  addresses:
+    description:
+      - For each destination name, the address to which the migration stream goes. It is compared with the names in the
+        destination's certificate.
+    type: dict
+    default: {}
+  probe:
+    description:
+      - Whether hosts may open connections to see whether ports and storage servers answer. Without it nothing is sent
+        to anybody but the hosts' own daemons, and what only a connection could tell is not judged.
+    type: bool
+    default: false
+  checks:
+    description:
+      - What you have decided about checks. Of several decisions that speak of a finding, the last one holds.
+      - A decision without O(checks[].hosts), O(checks[].domains), O(checks[].labels) and O(checks[].where) holds
+        everywhere. Where several of them are given, all must fit.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      check:
+        description:
+          - The id of a check, from C(docs/checks.md). Checks that stand between a guest and a second instance of it
+            cannot be lowered.
+        type: str
+        required: true
+      set:
+        description:
+          - V(error) rules the move out, also where the check could not be evaluated; V(warning) and V(info) do not.
+          - V(silence) keeps the finding in the data, with status C(silenced) and the reason, and out of the way.
+          - One of V(silence), V(info), V(warning), V(error).
+        type: str
+        required: true
+      reason:
+        description:
+          - Why. It is kept with each finding. Required for everything but V(error).
+        type: str
+        default: ""
+      hosts:
+        description:
+          - Hosts or groups of the inventory. It fits findings whose source or destination is one of them.
+        type: list
+        elements: str
+      domains:
+        description:
+          - Names of domains.
+        type: list
+        elements: str
+      labels:
+        description:
+          - Words of the domain's own label, the text in its metadata element C(urn:livemig:policy:1). One must fit.
+        type: list
+        elements: str
+      where:
+        description:
+          - A JMESPath expression over the domain's snapshot that must be true, for example V(memory_mib > `65536`).
+            Needs the Python package jmespath on the controller.
+        type: str
+  edits:
+    description:
+      - What may be changed in the host side of a definition when a domain goes to another host.
+    type: dict
+    default: {}
+    suboptions:
+      allow:
+        description:
+          - The kinds of changes that may be applied. Others are only proposed in the remedy of a finding.
+          - C(bridge), C(network) and C(parent) are what a NIC is attached to, C(listen) the address of a graphical
+            console, C(cpuset) the CPUs of a pinning, C(emulator) the path of QEMU, C(medium) what is in a drive.
+        type: list
+        elements: str
+        default: []
+      map:
+        description:
+          - For each destination name, kind and old value, the new value. V(*) as the old value stands for all others.
+        type: dict
+        default: {}
+      eject_media:
+        description:
+          - Whether a medium that the destination does not have is to be ejected. It needs V(medium) in
+            O(edits.allow) too.
+        type: bool
+        default: false
 seealso:
   - module: livemig.libvirt.host_info
   - module: livemig.libvirt.domain_info
@@ -103,6 +187,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+controls:
+  description:
+    - The decisions of O(checks) with groups, labels and expressions resolved, for M(livemig.libvirt.plan).
+  returned: success
+  type: list
+  elements: dict
 questions:
   description:
     - For each host name, the questions that O(answers) does not answer yet. A host without any is left out.
@@ -152,8 +242,28 @@ summary:
     unknown:
       description: Findings that could not be evaluated.
       type: int
+    silenced:
+      description: Findings that the user has silenced.
+      type: int
+    edited:
+      description: Findings that a change of the definition solves.
+      type: int
     blocks:
       description: Findings that rule a move out.
       type: int
-  sample: {"error": 1, "warning": 0, "info": 0, "fail": 1, "unknown": 0, "blocks": 1}
+    unknown_checks:
+      description: For each check that could not be evaluated everywhere, how many of its findings say so.
+      type: dict
+  sample:
+    {
+      "error": 1,
+      "warning": 0,
+      "info": 1,
+      "fail": 1,
+      "unknown": 0,
+      "silenced": 1,
+      "edited": 0,
+      "blocks": 1,
+      "unknown_checks": {}
+    }
 """

@@ -9,6 +9,7 @@ also after a crash.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -191,7 +192,13 @@ def limit(host: Host, limits: Limits) -> Limits:
         entry = chosen[controller]
         target = groups_of(host, found).get(entry.mount) or _base(entry, controller) / lab_name() / host.name
         _make(entry, controller, target)
-        _write(target / LIMIT_FILES[controller, entry.version], value)
+        try:
+            _write(target / LIMIT_FILES[controller, entry.version], value)
+        except LabError:
+            with contextlib.suppress(OSError):  # in use when the host was limited before: then that stays in force
+                target.rmdir()
+                target.parent.rmdir()
+            raise
         _move_all(host, target)
     show(init, found)
     return of(host)
@@ -273,7 +280,9 @@ def mounts(found: Iterable[Hierarchy]) -> list[list[str]]:
 
 
 def _nsenter(init: int) -> list[str]:
-    return ["nsenter", f"--target={init}", "--mount", f"--root=/proc/{init}/root", f"--wd=/proc/{init}/root", "--"]
+    # --pid too: umount reads /proc/self/mountinfo, and the host's own /proc knows no process from outside
+    words = ["nsenter", f"--target={init}", "--mount", "--pid"]
+    return [*words, f"--root=/proc/{init}/root", f"--wd=/proc/{init}/root", "--"]
 
 
 def mounted_inside(init: int) -> bool:
@@ -295,12 +304,12 @@ def hide(init: int) -> None:
 
 def lift(host: Host) -> bool:
     """Takes the host's limits off; True when there were any."""
-    groups = groups_of(host, hierarchies())
-    for path in groups.values():
-        _move_all(host, path.parent.parent)
-        _remove(path)
-        with contextlib.suppress(OSError):  # another host is limited, too
-            path.parent.rmdir()
+    found = hierarchies()
+    groups = groups_of(host, found)
+    own = _groups_of_process("self", found)
+    for mount in groups:
+        _move_all(host, own[mount])
+    remove(host.name)
     init = processes.init_of(host.netns)
     if init is not None and mounted_inside(init):
         hide(init)
@@ -324,14 +333,23 @@ def _remove(path: Path) -> None:
         )
 
 
-def remove(host: str = "*") -> None:
+def remove(host: str | None = None) -> None:
     """Every group of this lab, or of one host in it, once the processes are gone."""
-    for entry in hierarchies():
-        for base in [path for path in entry.mount.rglob(lab_name()) if path.is_dir()]:
-            for path in [path for path in base.glob(host) if path.is_dir()]:
-                _remove(path)
-            with contextlib.suppress(OSError):
-                base.rmdir()
+    for base in lab_groups(hierarchies()):
+        for path in [base / host] if host else sorted(entry for entry in base.glob("*") if entry.is_dir()):
+            _remove(path)
+        with contextlib.suppress(OSError):  # another host is limited, too
+            base.rmdir()
+
+
+def lab_groups(found: Iterable[Hierarchy]) -> list[Path]:
+    """The lab's groups, wherever they are. Other groups come and go meanwhile; os.walk does not mind."""
+    return [
+        Path(folder, lab_name())
+        for entry in found
+        for folder, folders, _files in os.walk(entry.mount)
+        if lab_name() in folders
+    ]
 
 
 def joining(host: Host, init: int) -> list[str]:

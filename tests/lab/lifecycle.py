@@ -89,6 +89,7 @@ def discard(where: Places, host: Host) -> None:
     """Ends the host and removes what is left of it."""
     if host.netns in processes.namespaces():
         _kill(host.netns)
+        network.unplug(host.name)
         network.remove_netns(host.netns)
     cgroups.remove(host.name)
     blocks.forget(where, host)

@@ -69,6 +69,12 @@ def ensure_host(host: Host) -> None:
     _address(host.netns, BRIDGE, host.octet)
 
 
+def unplug(name: str) -> None:
+    """Takes the cable off the switch. With its namespace it would go too, but some time after the namespace's name:
+    a host that is raised anew meanwhile would find the old cable and then lose it."""
+    run(["ip", "-n", netns_of(CONTROLLER), "link", "del", f"port-{name}"], check=False)
+
+
 def remove_netns(netns: str) -> None:
     run(["ip", "netns", "del", netns])
 

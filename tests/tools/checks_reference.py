@@ -9,10 +9,13 @@ With --check nothing is written, and the exit status is 1 when the page is out o
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+import yaml
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import CHECKS, Check
 from tests.tools.export import ROOT
+from tests.tools.reference import escape, keep
 
 PAGE = ROOT / "docs" / "checks.md"
 HEAD = """\
@@ -28,20 +31,43 @@ may rely on them.
 - **unknown**: what happens where the check could not be evaluated. `stop` rules the move out, since a double run, data
   loss or the loss of a guest is possible; `warn` is only said.
 - **last look**: evaluated once more on both hosts right before a migration starts.
-- **evidence**: `lab`, it agrees with what real migrations did; `recorded`, its facts were recorded on real hosts;
-  `source`, read in the source of libvirt or QEMU.
+- **evidence**: `lab`, seen firing under a real condition, and silent without it (`python -m tests.firing --list` names
+  the conditions); `recorded`, its facts were recorded on real hosts; `source`, read in the source or the documentation
+  of libvirt, QEMU or the kernel.
 
 A severity of `error` rules the move out, a `warning` does not. A check may give a milder severity to a milder case.
 """
 
 
-def page(checks: Iterable[Check]) -> str:
+LEFT_OUT = """\
+## Left out
+
+Conditions that were thought of, and for which there is no check.
+
+| id | why |
+|---|---|
+"""
+
+
+def left_out() -> dict[str, str]:
+    """Id -> why there is no check, of everything that was thought of."""
+    folder = ROOT / "tests" / "tools" / "left_out"
+    return {
+        check: str(reason)
+        for path in sorted(folder.glob("*.yml"))
+        for check, reason in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items()
+    }
+
+
+def page(checks: Iterable[Check], without: Mapping[str, str]) -> str:
     """The page as it should be."""
     rows = sorted(checks, key=lambda check: (check.category, check.id))
     parts = [HEAD]
     for category in sorted({check.category for check in rows}):
         parts.append(f"## {category.capitalize()}\n")
         parts += [_section(check) for check in rows if check.category == category]
+    reasons = "".join(f"| `{check}` | {escape(' '.join(why.split()))} |\n" for check, why in sorted(without.items()))
+    parts.append(LEFT_OUT + reasons)
     return "\n".join(parts)
 
 
@@ -54,29 +80,14 @@ def _section(check: Check) -> str:
         "evidence": check.evidence,
     }
     return (
-        f"### {check.id}\n\n{_escape(check.title)}.\n\n"
-        f"- Expected: {_escape(check.expected)}.\n- Remedy: {_escape(check.remedy)}.\n"
+        f"### {check.id}\n\n{escape(check.title)}.\n\n"
+        f"- Expected: {escape(check.expected)}.\n- Remedy: {escape(check.remedy)}.\n"
         f"- {'; '.join(f'{name}: `{value}`' for name, value in facts.items())}\n"
     )
 
 
-def _escape(text: str) -> str:
-    return text.replace("<", "&lt;").replace(">", "&gt;").replace("_", "\\_")
-
-
 def main(arguments: list[str]) -> int:
-    wanted = page(CHECKS)
-    if arguments == ["--check"]:
-        if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == wanted:
-            print(f"{PAGE.name}: up to date")
-            return 0
-        print(f"{PAGE.name}: out of date. Remedy: make docs")
-        return 1
-    if arguments:
-        print(__doc__)
-        return 2
-    PAGE.write_text(wanted, encoding="utf-8")
-    return 0
+    return keep(PAGE, page(CHECKS, left_out()), arguments, __doc__ or "")
 
 
 if __name__ == "__main__":

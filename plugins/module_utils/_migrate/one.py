@@ -18,6 +18,7 @@ from .._libvirt import LIBVIRT_ERRORS, Connection, error_code, error_text, libvi
 from .._model.api import Finding, LivemigError, Move, Outcome
 from .._observe.api import domain_snapshot, remote_snapshot
 from .._preflight.api import volatile_findings
+from .edits import definitions
 from .outcome import measured, outcome
 from .request import flags, parameters
 from .truth import Place, explain, verdict
@@ -65,8 +66,21 @@ def last_look(link: Link, domain: t.Any, move: Move, options: Options) -> list[F
     """The checks whose facts can have changed since the plan was made, from both hosts as they are now."""
     # The source's own host facts play no part in a volatile check beyond its identity.
     hosts = [remote_snapshot(link.source, move["source"]), remote_snapshot(link.destination, move["destination"])]
-    policy = {"tls": options.tls, "uris": {move["destination"]: move["destination_uri"]}}
+    policy = _policy(move, options)
     return volatile_findings(hosts, [domain_snapshot(domain, move["source"])], [move["destination"]], {}, policy)
+
+
+def _policy(move: Move, options: Options) -> dict[str, t.Any]:
+    """What was decided when the plan was made: its edits, and nothing else, are allowed."""
+    kinds: dict[str, dict[str, str | None]] = {}
+    for edit in move["edits"]:
+        kinds.setdefault(edit["kind"], {})[edit["old"]] = edit["new"]
+    return {
+        "tls": options.tls,
+        "uris": {move["destination"]: move["destination_uri"]},
+        "controls": move["controls"],
+        "edits": {"allow": list(kinds), "map": {move["destination"]: kinds}},
+    }
 
 
 def _find(link: Link, move: Move) -> t.Any:
@@ -96,7 +110,10 @@ def _migrate(link: Link, domain: t.Any, move: Move, options: Options, timeline: 
     error = None
     with _aborted_after(options.timeout_s, domain) as late:
         try:
-            domain.migrateToURI3(move["destination_uri"], parameters(move), flags(move, options.tls))
+            wanted = parameters(move, definitions(domain, move["edits"]))
+            domain.migrateToURI3(move["destination_uri"], wanted, flags(move, options.tls))
+        except LivemigError as changed:
+            return outcome(move, "refused", running_on=move["source"], error=str(changed))
         except libvirt.libvirtError as caught:
             error = error_text(caught)
             if late.is_set():

@@ -34,7 +34,10 @@ def flags(move: Move, tls: str) -> int:
     return result
 
 
-def parameters(move: Move) -> dict[str, t.Any]:
-    """``migrate_uri`` is always given: without it libvirt takes the destination's own host name, which the source may
-    resolve to another address or not at all (libvirt, qemuMigrationDstPrepareDirect)."""
-    return {"migrate_uri": move["migrate_uri"]}
+def parameters(move: Move, definitions: t.Mapping[str, str]) -> dict[str, t.Any]:
+    """``definitions``: the changed ones, if any.
+
+    ``migrate_uri`` is always given: without it libvirt takes the destination's own host name, which the source may
+    resolve to another address or not at all (libvirt, qemuMigrationDstPrepareDirect).
+    """
+    return {"migrate_uri": move["migrate_uri"], **definitions}

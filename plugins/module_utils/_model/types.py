@@ -249,6 +249,19 @@ class Edit(t.TypedDict):
     new: str | None
 
 
+class Control(t.TypedDict):
+    """What a user has decided about a check: for which hosts and domains (by UUID; None: all of them), and why.
+
+    ``set``: silence, info, warning or error.
+    """
+
+    check: str
+    set: str
+    reason: str
+    hosts: list[str] | None
+    domains: list[str] | None
+
+
 class Decision(t.TypedDict):
     """What a user has decided about a finding, and why. ``was``: the severity that the check gave it."""
 
@@ -297,6 +310,8 @@ class Move(t.TypedDict):
     autostart: bool
     memory_mib: int
     requires: dict[str, int]
+    edits: list[Edit]
+    controls: list[Control]
 
 
 class Stay(t.TypedDict):

@@ -13,5 +13,14 @@ from .answers import answers
 from .domain import domain_snapshot, domain_snapshots
 from .domain_xml import parse as parse_domain
 from .host import host_snapshot, remote_snapshot
+from .xml import parse as parse_xml
 
-__all__ = ["answers", "domain_snapshot", "domain_snapshots", "host_snapshot", "parse_domain", "remote_snapshot"]
+__all__ = [
+    "answers",
+    "domain_snapshot",
+    "domain_snapshots",
+    "host_snapshot",
+    "parse_domain",
+    "parse_xml",
+    "remote_snapshot",
+]

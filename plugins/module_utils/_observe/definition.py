@@ -393,6 +393,10 @@ def _value(element: ET.Element | None, place: str) -> str | bool | None:
     return (text.strip() or None) if text else None
 
 
+WORDS = ("metadata", "qemu_arguments", "qemu_environment", "roms")
+"""Facts below ``lists`` that are plain words."""
+
+
 def _words(root: ET.Element) -> dict[str, list[str]]:
     """Lists of plain words: what others have put into the definition. Values, which may be secret, are left out."""
     arguments = [argument.get("value", "") for argument in root.findall(f"{QEMU}commandline/{QEMU}arg")]

@@ -12,28 +12,38 @@ from __future__ import annotations
 import typing as t
 
 from .._model.api import SCHEMA, Answers, DomainSnapshot, Finding, HostSnapshot, LivemigError, Question
-from . import engine
+from . import controls, edits, engine
 from . import questions as asking
 from .check import MIGRATION, Check, Policy, Problem, View
+from .controls import LEVELS, label_words
+from .edits import KINDS as EDITS
 from .memory import required_memory_mib
 from .registry import CHECKS, registry
 from .world import INACTIVE, World
 
 __all__ = [
     "CHECKS",
+    "EDITS",
     "INACTIVE",
+    "LEVELS",
     "MIGRATION",
     "Check",
     "Policy",
     "Problem",
+    "edit_text",
     "findings",
     "judge",
+    "label_words",
+    "matching_controls",
     "questions",
     "registry",
     "require_snapshots",
     "required_memory_mib",
     "volatile_findings",
 ]
+
+edit_text = edits.text
+matching_controls = controls.matching
 
 
 def findings(

@@ -9,56 +9,14 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
-import json
 import re
 import typing as t
-from dataclasses import dataclass
 
-from .._model.api import Facts, Question, UnknownFact
+from .._model.api import Facts, UnknownFact
 from . import identity
-from .check import Check, Problem, Requirement, View, each, unknown
-from .questions import ASKED_PATHS, path_key, path_question
-
-_T = t.TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Image:
-    """What a disk reads: its own image, or one below it in the backing chain. ``facts``: a Disk or a Layer.
-
-    ``media``: of a drive whose medium can be changed, so that a copy of it does.
-    """
-
-    what: str
-    facts: Facts
-    media: bool
-
-    def get(self, fact: str) -> t.Any:
-        return self.facts.get(fact)
-
-    @property
-    def path(self) -> str:
-        path = self.facts.get("path")
-        if not path:
-            raise UnknownFact(f"libvirt names no path of {self.what}")
-        return str(path)
-
-    def identity(self, host: str | None) -> Facts:
-        return Facts(f"{self.path} on {host}", self.facts.get("identity"))
-
-
-class Needed(t.NamedTuple):
-    """A path that a disk or an image below it needs. ``identity``: what the source knows of it, as JSON text."""
-
-    what: str
-    path: str
-    kind: str
-    source: str
-    identity: str
-
-    def here(self) -> Facts:
-        return Facts(f"{self.path} on {self.source}", json.loads(self.identity))
-
+from .check import Check, Problem, Requirement, View, unknown
+from .disks import Image, Needed, ask_path, each_disk, each_image, is_media, needed, there_of, what_of
+from .questions import ASKED_PATHS
 
 # From virFileIsSharedFSType() in libvirt's src/util/virfile.c; the same in 9.0.0 and 11.3.0 but for BeeGFS (NEWS 9.6).
 _LIBVIRT_SHARED = frozenset(
@@ -77,58 +35,7 @@ _LOCAL_SERVER = re.compile(
     r"|localhost[\w.]*|ip6-(localhost|loopback)|127(\.\d+)+|0\.0\.0\.0|\[?([0:]+:0*1?|::ffff:127[\d.]+)\]?|/.*",
     re.IGNORECASE,
 )
-_MEDIA = frozenset(("cdrom", "floppy"))
 _MAY_BE_MISSING = frozenset(("optional", "requisite"))
-
-
-def _each_disk(judge: t.Callable[[View, Facts], t.Iterable[_T]]) -> t.Callable[[View], t.Iterable[_T | Problem]]:
-    """The judge over every disk that has a source at all, whatever is below it."""
-
-    def evaluate(view: View) -> t.Iterable[_T | Problem]:
-        disks = [disk for disk in view.domain.items("disks", "target") if _has_source(disk)]
-        return each(disks, lambda disk: judge(view, disk))
-
-    return evaluate
-
-
-def _each_image(judge: t.Callable[[View, Image], t.Iterable[_T]]) -> t.Callable[[View], t.Iterable[_T | Problem]]:
-    """The judge over every disk that has a source at all, and over every image below it."""
-
-    def images(view: View, disk: Facts) -> t.Iterator[_T | Problem]:
-        yield from each([disk], lambda top: judge(view, Image(_what(top), top, _is_media(top))))
-        yield from each(disk.items("backing", "layer"), lambda layer: judge(view, below(disk, layer)))
-
-    def below(disk: Facts, layer: Facts) -> Image:
-        name = f"Backing image {layer.get('layer')} of disk {disk.get('target')} of domain {{domain}}"
-        return Image(name, layer, media=False)
-
-    return _each_disk(images)
-
-
-def _has_source(disk: Facts) -> bool:
-    """An empty drive has a type of a local file and no path; of the other types libvirt demands a source."""
-    return disk.get("type") not in ("file", "block", "dir") or bool(disk.get("path"))
-
-
-def _is_media(disk: Facts) -> bool:
-    """A disk that is read-only is none: the guest goes on with what it has read, and a copy may differ."""
-    return disk.get("device") in _MEDIA
-
-
-def _what(disk: Facts) -> str:
-    return f"Disk {disk.get('target')} of domain {{domain}}"
-
-
-def _there(view: View, path: str) -> Facts:
-    return view.answer(view.destination_name, path_key(path))
-
-
-def _ask_path(_view: View, need: Needed) -> t.Iterator[Question]:
-    yield path_question(need.path)
-
-
-def _needed(view: View, what: str, image: Facts, path: str) -> Needed:
-    return Needed(what, path, image.get("type"), view.source_name or "", json.dumps(image.get("identity")))
 
 
 def _shared_fs(view: View, disk: Facts) -> t.Iterator[Problem]:
@@ -136,14 +43,14 @@ def _shared_fs(view: View, disk: Facts) -> t.Iterator[Problem]:
     if disk.get("readonly") or kind in ("network", "block", "vhostuser", "vhostvdpa", "dir"):
         return
     if kind == "nvme":
-        yield Problem(_what(disk), "an NVMe device of the source, used directly")
+        yield Problem(what_of(disk), "an NVMe device of the source, used directly")
         return
     if kind != "file":
         raise UnknownFact(f"the file system behind disk {disk.get('target')} of type {kind} is not observed")
     here = Facts(f"{disk.get('path')} on {view.source_name}", disk.get("identity"))
     fs_type = here.get("fs_type")
     if not _libvirt_takes_for_shared(view, here, fs_type):
-        yield Problem(_what(disk), f"{disk.get('path')} is on {fs_type} ({here.get('mount_source')})")
+        yield Problem(what_of(disk), f"{disk.get('path')} is on {fs_type} ({here.get('mount_source')})")
 
 
 def _libvirt_takes_for_shared(view: View, here: Facts, fs_type: str) -> bool:
@@ -175,12 +82,8 @@ def _paths(_view: View, image: Image) -> t.Iterator[Path]:
         yield Path(image.what, image.path, image.get("type"))
 
 
-def _ask_plain_path(_view: View, need: Path) -> t.Iterator[Question]:
-    yield path_question(need.path)
-
-
 def _path_exists(view: View, need: Path) -> t.Iterator[Problem]:
-    there = _there(view, need.path)
+    there = there_of(view, need.path)
     if not there.get("exists"):
         yield Problem(need.what, f"there is no {need.path} on {view.there}")
     elif there.get("kind") not in (need.kind, "block"):
@@ -188,12 +91,12 @@ def _path_exists(view: View, need: Path) -> t.Iterator[Problem]:
 
 
 def _media(view: View, disk: Facts) -> t.Iterator[Needed]:
-    if _is_media(disk) and disk.get("type") in ASKED_PATHS and disk.get("startup_policy") not in _MAY_BE_MISSING:
-        yield _needed(view, _what(disk), disk, disk.get("path"))
+    if is_media(disk) and disk.get("type") in ASKED_PATHS and disk.get("startup_policy") not in _MAY_BE_MISSING:
+        yield needed(view, what_of(disk), disk, disk.get("path"))
 
 
 def _media_present(view: View, need: Needed) -> t.Iterator[Problem]:
-    there = _there(view, need.path)
+    there = there_of(view, need.path)
     if not there.get("exists"):
         yield Problem(need.what, f"there is no {need.path} on {view.there}")
         return
@@ -223,11 +126,11 @@ def _objects(view: View, image: Image) -> t.Iterator[Needed | Problem]:
     if kind not in ASKED_PATHS:
         yield unknown(f"disks of type {kind} cannot be compared in this version", image.what)
         return
-    yield _needed(view, image.what, image.facts, image.path)
+    yield needed(view, image.what, image.facts, image.path)
 
 
 def _same_object(view: View, need: Needed) -> t.Iterator[Problem]:
-    there = _there(view, need.path)
+    there = there_of(view, need.path)
     if not there.get("exists"):
         return  # disk_path_exists_dest says so, and disk_readonly_media_present of media
     verdict, why = identity.compare(need.here(), there)
@@ -242,17 +145,17 @@ def _cache_mode(view: View, disk: Facts) -> t.Iterator[Problem]:
     if disk.get("readonly") or cache in _DIRECT:
         return
     if cache == "unsafe":
-        yield Problem(_what(disk), "cache=unsafe, so that QEMU ignores the guest's flushes")
+        yield Problem(what_of(disk), "cache=unsafe, so that QEMU ignores the guest's flushes")
         return
     kind = disk.get("type")
     if disk.get("shareable") or kind == "network" or (kind == "file" and disk.get("identity.fs_type") in _CLUSTER_FS):
         return
-    yield Problem(_what(disk), f"cache={cache}, which uses the host's page cache", severity="warning")
+    yield Problem(what_of(disk), f"cache={cache}, which uses the host's page cache", severity="warning")
 
 
 def _transient(view: View, disk: Facts) -> t.Iterator[Problem]:
     if disk.get("transient"):
-        yield Problem(_what(disk), "it is transient")
+        yield Problem(what_of(disk), "it is transient")
 
 
 _SAME_REMEDY = (
@@ -272,7 +175,7 @@ CHECKS: tuple[Check, ...] = (
         "or a folder in shared_filesystems of qemu.conf (libvirt 11.1)",
         remedy="move the disk to shared storage; if it is on shared storage that libvirt does not know, list its "
         "folder in shared_filesystems of qemu.conf on all hosts",
-        evaluate=_each_disk(_shared_fs),
+        evaluate=each_disk(_shared_fs),
         evidence="recorded",
         volatile=True,
     ),
@@ -284,7 +187,7 @@ CHECKS: tuple[Check, ...] = (
         title="The destination has the paths of the disk and of the images below it",
         expected="the same path on both hosts",
         remedy="mount the storage there, activate the volume or log in to the target",
-        requires=Requirement(_each_image(_paths), _path_exists, _ask_plain_path),
+        requires=Requirement(each_image(_paths), _path_exists, ask_path),
         evidence="recorded",
     ),
     Check(
@@ -295,7 +198,7 @@ CHECKS: tuple[Check, ...] = (
         title="Both hosts see the same disk, and the same images below it",
         expected="proof that both hosts see the same file",
         remedy="mount the storage of the source there; the file that is there now would be taken for the guest's disk",
-        requires=Requirement(_each_image(_objects), _same_object, _ask_path),
+        requires=Requirement(each_image(_objects), _same_object, ask_path),
         on_unknown="stop",
         evidence="recorded",
     ),
@@ -307,7 +210,7 @@ CHECKS: tuple[Check, ...] = (
         title="The destination has the domain's media",
         expected="the same path on both hosts, or startupPolicy='optional'",
         remedy="eject it (virsh change-media --eject), or copy it there",
-        requires=Requirement(_each_disk(_media), _media_present, _ask_path),
+        requires=Requirement(each_disk(_media), _media_present, ask_path),
         evidence="recorded",
     ),
     Check(
@@ -320,7 +223,7 @@ CHECKS: tuple[Check, ...] = (
         # its rule never fires (qemuMigrationSrcIsSafe), and dropping is best effort: mapped and locked pages stay.
         expected="cache=none or directsync",
         remedy="set it in the domain's definition and power-cycle the guest",
-        evaluate=_each_disk(_cache_mode),
+        evaluate=each_disk(_cache_mode),
         evidence="recorded",
         volatile=True,
     ),
@@ -332,7 +235,7 @@ CHECKS: tuple[Check, ...] = (
         title="No disk is transient",
         expected="disks whose changes are kept: libvirt does not migrate others",
         remedy="power-cycle the guest without <transient/>, or leave it here",
-        evaluate=_each_disk(_transient),
+        evaluate=each_disk(_transient),
         volatile=True,
     ),
 )

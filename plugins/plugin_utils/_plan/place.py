@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import (
     DomainSnapshot,
+    Edit,
     Facts,
     Finding,
     HostSnapshot,
@@ -26,6 +27,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api imp
     Policy,
     Problem,
     judge,
+    matching_controls,
     required_memory_mib,
 )
 
@@ -86,7 +88,8 @@ def place(
             stays.append(_stay(domain, reasons))
         else:
             room.take(domain["name"], required_memory_mib(domain))
-            moves.append(_move(domain, room.name, policy))
+            edits = _edits(domain, room.name, findings)
+            moves.append(_move(domain, room.name, edits, policy))
     return moves, sorted(stays, key=lambda stay: (stay["source"], stay["domain"]))
 
 
@@ -190,7 +193,18 @@ def _namesake(domain: DomainSnapshot, room: Room) -> list[Finding]:
     return [judge("dst_domain_name_conflict", domain, room.name, problem)]
 
 
-def _move(domain: DomainSnapshot, destination: str, policy: Policy) -> Move:
+def _edits(domain: DomainSnapshot, destination: str, findings: t.Sequence[Finding]) -> list[Edit]:
+    """What is changed in the definition on its way there, each change once."""
+    found: list[Edit] = []
+    for finding in findings:
+        edit = finding["edit"] if finding["status"] == "edited" and finding["domain"] == domain["name"] else None
+        here = _speaks_of(finding, domain, destination) or _speaks_of(finding, domain, None)
+        if edit is not None and here and edit not in found:
+            found.append(edit)
+    return found
+
+
+def _move(domain: DomainSnapshot, destination: str, edits: list[Edit], policy: Policy) -> Move:
     return {
         "domain": domain["name"],
         "uuid": domain["uuid"],
@@ -202,6 +216,8 @@ def _move(domain: DomainSnapshot, destination: str, policy: Policy) -> Move:
         "autostart": domain["autostart"],
         "memory_mib": domain["memory_mib"],
         "requires": {"available_mib": required_memory_mib(domain)},
+        "edits": edits,
+        "controls": matching_controls(policy.get("controls", ()), domain["uuid"], (domain["host"], destination)),
     }
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Move, Plan
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import edit_text
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._text.api import WIDTH, wrap
 
 from .stays import stay_lines
 
@@ -22,10 +24,34 @@ _HEADINGS = ("domain", "from", "to", "memory MiB")
 def table(plan: Plan) -> str:
     """What moves where, and who stays and why. No line is longer than 110 characters, unless a name is."""
     head = f"Plan {short_digest(plan['digest'])}: {len(plan['moves'])} to move, {len(plan['stays'])} to stay"
-    lines = [head, *_moves(plan["moves"])]
+    lines = [head, *_moves(plan["moves"]), *_edits(plan["moves"])]
     if plan["stays"]:
         lines += ["", *stay_lines(plan["stays"], plan["destinations"])]
     return "\n".join(lines)
+
+
+def diff(plan: Plan) -> list[dict[str, str]]:
+    """What is changed in definitions, as Ansible shows differences: one entry for each domain that is changed."""
+    return [
+        {
+            "before_header": f"{move['domain']} on {move['source']}",
+            "after_header": f"{move['domain']} on {move['destination']}",
+            "before": "".join(f"{edit['kind']} {edit['old']}\n" for edit in move["edits"]),
+            "after": "".join(f"{edit['kind']} {edit['new']}\n" for edit in move["edits"] if edit["new"] is not None),
+        }
+        for move in plan["moves"]
+        if move["edits"]
+    ]
+
+
+def _edits(moves: t.Sequence[Move]) -> list[str]:
+    """The changes of definitions, said below the moves."""
+    lines = []
+    for move in moves:
+        if move["edits"]:
+            what = "; ".join(edit_text(edit) for edit in move["edits"])
+            lines += wrap(f"{move['domain']} is changed on its way: {what}.", WIDTH, "  ", "    ")
+    return ["", *lines] if lines else []
 
 
 def short_digest(digest: str) -> str:

@@ -61,6 +61,8 @@ def move(**changes: t.Any) -> Move:
         "autostart": True,
         "memory_mib": 256,
         "requires": {},
+        "edits": [],
+        "controls": [],
     }
     return t.cast(Move, {**made, **changes})
 

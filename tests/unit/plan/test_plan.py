@@ -38,6 +38,8 @@ def test_a_move_carries_all_that_migrate_needs() -> None:
             "autostart": True,
             "memory_mib": 1024,
             "requires": {"available_mib": 1293},
+            "edits": [],
+            "controls": [],
         }
     ]
 

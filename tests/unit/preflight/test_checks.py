@@ -105,7 +105,6 @@ OWNERS: dict[str, t.Any] = {
     "certificate": model.Certificate,
     "path": model.PathIdentity,
 }
-WORDS = ("metadata", "qemu_arguments", "qemu_environment", "roms")
 
 
 def _part(who: str, scene: Scene) -> str | None:
@@ -134,7 +133,7 @@ def _is_a_fact(owner: str, path: str) -> bool:
     tables: dict[str, t.Any] = {
         **AREAS,
         "devices": definition.DEVICES,
-        "lists": {**definition.LISTS, **dict.fromkeys(WORDS)},
+        "lists": {**definition.LISTS, **dict.fromkeys(definition.WORDS)},
         "settings": definition.SETTINGS,
         "more": definition.MORE[owner].columns if owner in definition.MORE else {},
     }

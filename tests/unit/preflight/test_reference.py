@@ -1,21 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""docs/checks.md is what the registry says."""
+"""docs/checks.md and docs/facts.md are what the tables say, and every fact is read by a check or by something named."""
 
 from __future__ import annotations
 
+import typing as t
+
+import pytest
+
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import CHECKS
-from tests.tools import checks_reference
+from tests.tools import checks_reference, facts_reference
 
 
-def test_the_page_is_up_to_date() -> None:
-    assert checks_reference.main(["--check"]) == 0
+@pytest.mark.parametrize("tool", [checks_reference, facts_reference])
+def test_the_page_is_up_to_date(tool: t.Any) -> None:
+    assert tool.main(["--check"]) == 0
 
 
 def test_a_check_more_or_less_makes_it_out_of_date() -> None:
-    assert checks_reference.page(CHECKS[1:]) != checks_reference.PAGE.read_text(encoding="utf-8")
+    without = checks_reference.left_out()
+    assert checks_reference.page(CHECKS[1:], without) != checks_reference.PAGE.read_text(encoding="utf-8")
 
 
-def test_every_check_has_a_section() -> None:
-    text = checks_reference.page(CHECKS)
+def test_every_check_has_a_section_and_what_is_left_out_a_reason() -> None:
+    without = checks_reference.left_out()
+    text = checks_reference.page(CHECKS, without)
     assert [check.id for check in CHECKS if f"\n### {check.id}\n" not in text] == []
+    assert set(without) & {check.id for check in CHECKS} == set()
+    assert all(len(reason.split()) > 3 for reason in without.values())

@@ -26,7 +26,7 @@ TYPES: dict[str, t.Any] = {
 HINTS: dict[str, dict[str, t.Any]] = {name: t.get_type_hints(value) for name, value in TYPES.items()}
 SECTIONS = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^#|\Z)", PAGE, re.DOTALL | re.MULTILINE))
 ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
-TEXT = {str: "text", int: "integer", bool: "boolean", types.NoneType: "null"}
+TEXT = {str: "text", int: "integer", bool: "boolean", types.NoneType: "null", t.Any: "any"}
 
 
 def shown(hint: t.Any) -> str:
@@ -45,6 +45,8 @@ def shown(hint: t.Any) -> str:
 
 def misfits(value: t.Any, hint: t.Any, where: str) -> list[str]:
     """Where ``value`` is not of the type ``hint``."""
+    if hint is t.Any:
+        return []
     origin, inner = t.get_origin(hint), t.get_args(hint)
     if origin in (t.Union, types.UnionType):
         return min((misfits(value, option, where) for option in inner), key=len)
@@ -52,7 +54,9 @@ def misfits(value: t.Any, hint: t.Any, where: str) -> list[str]:
         return [fault for i, entry in enumerate(value) for fault in misfits(entry, inner[0], f"{where}[{i}]")]
     if origin is dict and isinstance(value, dict):
         return [fault for key, entry in value.items() for fault in misfits(entry, inner[1], f"{where}.{key}")]
-    if t.is_typeddict(hint) and isinstance(value, dict):
+    if t.is_typeddict(hint):
+        if not isinstance(value, dict):
+            return [f"{where}: {value!r} is no {hint.__name__}"]
         hints = HINTS[hint.__name__]
         wrong = [f"{where}: {key}" for key in (set(value) - set(hints)) | (hint.__required_keys__ - set(value))]
         return wrong + [
