@@ -19,9 +19,9 @@ export PYTHONDONTWRITEBYTECODE := 1
 export GIT_CONFIG_COUNT := 1
 export GIT_CONFIG_KEY_0 := safe.directory
 export GIT_CONFIG_VALUE_0 := $(CURDIR)
-$(GATES) test demo lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+$(GATES) test demo firing bench lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup test $(GATES) docs demo lab-up lab-down lab-status lab-exec clean
+.PHONY: help setup test $(GATES) docs firing fired bench demo lab-up lab-down lab-status lab-exec clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,9 +55,10 @@ docs-lint: setup ## documentation of plugins and roles, links in Markdown
 	HOME=$(CURDIR)/.cache antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all --skip-rstcheck .
 	$(PY) -m tests.tools.links
 
-docs: setup ## make docs/checks.md and docs/facts.md anew from the tables
+docs: setup ## make docs/checks.md, facts.md and firing.md anew from the tables
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.checks_reference
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.facts_reference
+	PYTHONPATH=$(TREE) $(PY) -m tests.tools.firing_reference
 
 sanity: setup ## all of ansible-test sanity, nothing ignored
 	$(PY) -m tests.tools.sanity
@@ -71,6 +72,16 @@ molecule: setup ## scenarios on real hypervisors in the lab
 
 integration: setup ## bad input, ansible-runner and more against the lab; KEEP=1 leaves it up
 	PYTHONPATH=$(TREE) pytest tests/integration
+
+firing: setup ## every check that the lab can show, under its real condition; keeps what was seen
+	PYTHONPATH=$(TREE) $(PY) -m tests.firing --record
+	PYTHONPATH=$(TREE) $(PY) -m tests.tools.firing_reference
+
+fired: setup ## list the checks that were seen firing in the lab
+	@PYTHONPATH=$(TREE) $(PY) -m tests.firing --list
+
+bench: setup ## measure side by side, into docs/benchmarks
+	PYTHONPATH=$(TREE) $(PY) -m tests.bench
 
 demo: setup ## one evacuation in the lab, from start to report
 	$(PY) -m tests.demo

@@ -30,6 +30,24 @@ options:
       - A name that is not there is an error.
     type: list
     elements: str
+  agent:
+    description:
+      - Whether to ask the agents in the guests (C(qemu-guest-agent)) whether they answer and whether file systems are
+        frozen.
+      - Nothing is done in the guests, and nothing of it stays behind.
+    type: bool
+    default: false
+  agent_timeout_s:
+    description:
+      - Seconds that one agent may take. One that is not connected is not waited for.
+    type: int
+    default: 3
+  agent_budget_s:
+    description:
+      - Seconds that all agents of the host may take together. When they are used up, what the others would have said
+        is listed as unknown.
+    type: int
+    default: 30
 seealso:
   - module: livemig.libvirt.host_info
   - module: livemig.libvirt.preflight
@@ -63,18 +81,23 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._libvirt import connect
 from ansible_collections.livemig.libvirt.plugins.module_utils._module import run_module
-from ansible_collections.livemig.libvirt.plugins.module_utils._observe.api import domain_snapshots
+from ansible_collections.livemig.libvirt.plugins.module_utils._observe.api import Agents, domain_snapshots
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "host": {"type": "str", "required": True},
     "names": {"type": "list", "elements": "str"},
+    "agent": {"type": "bool", "default": False},
+    "agent_timeout_s": {"type": "int", "default": 3},
+    "agent_budget_s": {"type": "int", "default": 30},
 }
 
 
 def observe(module: AnsibleModule) -> dict[str, t.Any]:
-    connection = connect(module.params["uri"])
+    params = module.params
+    agents = Agents(params["agent_timeout_s"], params["agent_budget_s"]) if params["agent"] else None
+    connection = connect(params["uri"])
     try:
-        snapshots = domain_snapshots(connection, module.params["host"], module.params["names"])
+        snapshots = domain_snapshots(connection, params["host"], params["names"], agents)
         return {"changed": False, "domains": snapshots}
     finally:
         connection.close()

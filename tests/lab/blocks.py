@@ -55,8 +55,11 @@ def validate(name: str, size_mib: int, hosts: Iterable[Host]) -> None:
 
 
 def wwn(name: str, owner: str) -> str:
-    """A world-wide name as a disk array would give it: 16 hexadecimal digits, of the type "locally assigned" (3)."""
-    return "3" + uuid.uuid5(NAMESPACE, f"{places.LAB}/{name}/{owner}").hex[:15]
+    """A world-wide name as a disk array gives it: 32 hexadecimal digits, of the type "IEEE registered extended" (6).
+
+    The company id is that of Linux' own target, whose names are random behind it as well.
+    """
+    return "6001405" + uuid.uuid5(NAMESPACE, f"{places.LAB}/{name}/{owner}").hex[:25]
 
 
 def image(where: Places, name: str, owner: str) -> Path:

@@ -32,11 +32,67 @@ class Unknown(t.TypedDict):
     reason: str
 
 
+class BlockLeaf(t.TypedDict):
+    """A device at the bottom of a block device; the paths of a multipath device are one.
+
+    ``ids``: its names as ``naa.``, ``eui.``, ``uuid.`` and others; ``transport``: how it is attached, None where sysfs
+    does not show it; ``part``: first sector and number of sectors as ``2048+1024``, "" for all of it; ``backing``: the
+    file of a loop device, as the kernel names it.
+    """
+
+    kernel: str
+    kind: str
+    transport: str | None
+    ids: list[str]
+    part: str
+    backing: str | None
+
+
+class DrbdState(t.TypedDict):
+    """A DRBD device as the host ``node`` has it; ``peers``: name, connection, role and disk of each, as DRBD writes
+    them.
+
+    ``resource`` and ``two_primaries`` (whether it may be opened for writing on both) are None where DRBD 8 runs.
+    """
+
+    node: str
+    resource: str | None
+    volume: int
+    role: str
+    disk: str
+    peers: list[dict[str, str]]
+    two_primaries: bool | None
+
+
+class BlockDevice(t.TypedDict):
+    """``kind``: lvm, multipath, crypt, dm, md, loop, drbd, rbd, nbd, zvol, ram, cdrom, floppy or disk.
+
+    ``own``: a name of its own, beside those of what it lies on: LVM's UUID, a LUKS UUID, an array's, a Ceph image;
+    ``layer``: thin, snapshot, cache or vdo, what an LVM volume goes through; ``paths``: running and total, None where
+    it has none; ``sector``: logical size in bytes.
+    """
+
+    kernel: str
+    kind: str
+    own: str | None
+    bytes: int
+    sector: int
+    readonly: bool
+    layer: str | None
+    leaves: list[BlockLeaf]
+    paths: dict[str, int] | None
+    drbd: DrbdState | None
+
+
 class PathIdentity(t.TypedDict, total=False):
     """What one host knows of one path. ``mount_*`` come from ``/proc/self/mountinfo``; sizes are bytes.
 
     ``relative`` is the path below the root of the mounted file system, so that two hosts which mount the same export
-    at different places can still be compared. ``unknown`` is there only where one of the facts could not be read.
+    at different places can still be compared. ``mount_options``: of network file systems, the rest is left empty.
+    ``fs_size``, ``fs_free``: of the file system, for those without privileges; ``allocated``: what the file takes of
+    it. ``block``: of block devices; ``label``: the identities in its first sectors (see blockdev.label);
+    ``read_error``: why these cannot be read, None where they can; ``loop_file``: of a loop device.
+    ``unknown`` is there only where one of the facts could not be read.
     """
 
     path: str
@@ -48,6 +104,14 @@ class PathIdentity(t.TypedDict, total=False):
     mount_source: str
     relative: str
     declared_shared: bool
+    mount_options: list[str]
+    fs_size: int
+    fs_free: int
+    allocated: int
+    block: BlockDevice
+    label: str
+    read_error: str | None
+    loop_file: PathIdentity | None
     unknown: list[Unknown]
 
 
@@ -79,6 +143,8 @@ class Disk(t.TypedDict, total=False):
     transient: bool
     startup_policy: str
     block_job: bool | None
+    capacity: int | None
+    allocation: int | None
     backing: list[Layer]
     identity: PathIdentity
     more: dict[str, t.Any]
@@ -118,7 +184,11 @@ class DomainSnapshot(t.TypedDict, total=False):
     managed_save: bool
     snapshots: int
     checkpoints: int
+    control: dict[str, t.Any] | None
+    messages: list[str] | None
+    agent: dict[str, t.Any]
     job: str
+    job_operation: str | None
     memory_mib: int
     vcpus: int
     hugepages: bool
@@ -133,6 +203,7 @@ class DomainSnapshot(t.TypedDict, total=False):
     devices: dict[str, list[dict[str, t.Any]]]
     lists: dict[str, list[t.Any]]
     settings: dict[str, dict[str, t.Any]]
+    boot_files: list[dict[str, t.Any]]
     label: str | None
     unknown: list[Unknown]
 
@@ -199,6 +270,7 @@ class HostSnapshot(t.TypedDict, total=False):
     migration_ports: MigrationPorts
     shared_filesystems: list[str]
     tls: dict[str, Certificate]
+    config: dict[str, t.Any]
     cpu: dict[str, t.Any]
     daemon: dict[str, t.Any]
     firmware: dict[str, t.Any]

@@ -13,7 +13,7 @@ import typing as t
 
 from .._libvirt import Connect, Connection, error_text, libvirt
 from .._model.api import Answer, LivemigError, Question
-from . import answers_host, answers_net, answers_qemu, answers_security, answers_storage, files
+from . import answers_copy, answers_host, answers_net, answers_qemu, answers_security, answers_storage, files
 from .area import Ask, Host
 from .collector import UNREADABLE
 from .xml import parse
@@ -72,6 +72,7 @@ ASKS: t.Mapping[str, Ask] = {
     "cpu": compare_cpu,
     "path": _path,
     "peer": peer,
+    **answers_copy.ASKS,
     **answers_host.ASKS,
     **answers_net.ASKS,
     **answers_qemu.ASKS,

@@ -11,6 +11,25 @@ from __future__ import annotations
 
 import typing as t
 
-from . import area
+from .._libvirt import libvirt
+from .._model.api import Answer, Question
+from . import area, virtual_networks
+from .xml import parse
 
-ASKS: t.Mapping[str, area.Ask] = {}
+
+def nwfilter(host: area.Host, question: Question) -> Answer:
+    """The digest of the rules of the network filter named ``value``; None where there is no such filter."""
+    return {"digest": virtual_networks.filter_digest(host, question["value"])}
+
+
+def vsock_cids(host: area.Host, question: Question) -> Answer:
+    """The vsock context ids of the guests that run here: id -> name of the domain."""
+    del question
+    found = {}
+    for domain in host.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        for cid in parse(domain.XMLDesc(0)).findall("devices/vsock/cid[@address]"):
+            found[cid.get("address", "")] = domain.name()
+    return {"cids": found}
+
+
+ASKS: t.Mapping[str, area.Ask] = {"nwfilter": nwfilter, "vsock_cids": vsock_cids}

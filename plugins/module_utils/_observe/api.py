@@ -9,6 +9,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+from .agent import Agents
 from .answers import answers
 from .domain import domain_snapshot, domain_snapshots
 from .domain_xml import parse as parse_domain
@@ -16,6 +17,7 @@ from .host import host_snapshot, remote_snapshot
 from .xml import parse as parse_xml
 
 __all__ = [
+    "Agents",
     "answers",
     "domain_snapshot",
     "domain_snapshots",

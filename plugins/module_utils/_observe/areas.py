@@ -13,6 +13,7 @@ import typing as t
 
 from . import (
     area,
+    host_config,
     host_cpu,
     host_daemon,
     host_firmware,
@@ -27,6 +28,7 @@ from . import (
 )
 
 AREAS: t.Mapping[str, area.Facts] = {
+    "config": host_config.FACTS,
     "cpu": host_cpu.FACTS,
     "daemon": host_daemon.FACTS,
     "firmware": host_firmware.FACTS,

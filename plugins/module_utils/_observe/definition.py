@@ -36,6 +36,8 @@ def _char(path: str, about: str) -> Family:
         "mode": "source/@mode",
         "host": "source/@host",
         "service": "source/@service",
+        "bind_host": "source[@mode='bind']/@host",
+        "bind_service": "source[@mode='bind']/@service",
         "channel": "source/@channel",
         "tls": "source/@tls",
         "log": "log/@file",
@@ -47,7 +49,9 @@ def _char(path: str, about: str) -> Family:
 
 
 DEVICES: t.Mapping[str, Family] = {
-    "audios": Family("devices/audio", "Audio backends", {"type": "@type", "id": "@id"}),
+    "audios": Family(
+        "devices/audio", "Audio backends", {"type": "@type", "id": "@id", "path": "@path", "server": "@serverName"}
+    ),
     "balloons": Family("devices/memballoon", "Balloon", {"model": "@model", "period": "stats/@period"}),
     "channels": _char("devices/channel", "Channels between guest and host"),
     "consoles": _char("devices/console", "Consoles"),
@@ -136,7 +140,11 @@ DEVICES: t.Mapping[str, Family] = {
         "Shared memory between guests",
         {"shm": "@name", "role": "@role", "model": "model/@type", "size": "size", "server": "server/@path"},
     ),
-    "smartcards": _char("devices/smartcard", "Smart cards"),
+    "smartcards": Family(
+        "devices/smartcard",
+        "Smart cards",
+        {**_char("", "").columns, "backend": "@mode"},
+    ),
     "sounds": Family("devices/sound", "Sound cards", {"model": "@model", "audio": "audio/@id"}),
     "tpms": Family(
         "devices/tpm",
@@ -172,6 +180,7 @@ LISTS: t.Mapping[str, Family] = {
     "cachetunes": Family("cputune/cachetune", "Cache allocation", {"vcpus": "@vcpus"}),
     "cpu_features": Family("cpu/feature", "CPU features", {"feature": "@name", "policy": "@policy"}),
     "emulatorscheds": Family("cputune/emulatorsched", "Scheduler of the emulator", {"scheduler": "@scheduler"}),
+    "fwcfg_entries": Family("sysinfo/entry", "Blobs for the guest's firmware", {"entry": "@name", "file": "@file"}),
     "hugepages": Family(
         "memoryBacking/hugepages/page", "Huge pages", {"size": "@size", "unit": "@unit", "nodeset": "@nodeset"}
     ),
@@ -198,6 +207,11 @@ LISTS: t.Mapping[str, Family] = {
         "seclabel",
         "Security labels",
         {"type": "@type", "model": "@model", "relabel": "@relabel", "label": "label", "imagelabel": "imagelabel"},
+    ),
+    "secrets": Family(
+        "devices//secret",
+        "Secrets that devices refer to, never their values",
+        {"type": "@type", "uuid": "@uuid", "usage": "@usage"},
     ),
     "timers": Family(
         "clock/timer",
@@ -502,6 +516,8 @@ _INTERFACE = Family(
         "teaming_persistent": "teaming/@persistent",
         "alias": "alias/@name",
         "rom": "rom/@file",
+        "rom_bar": "rom/@bar",
+        "rom_enabled": "rom/@enabled",
     },
 )
 

@@ -15,21 +15,44 @@ import typing as t
 from .._libvirt import Connection, error_code, error_text, libvirt
 from .._model.api import SCHEMA, Disk, DomainSnapshot, LivemigError
 from .._model.types import Layer
-from . import domain_xml, files
+from . import boot_files, control, domain_xml, files
+from .agent import NOT_ASKED, Agents
 from .collector import UNREADABLE, Collector
 
 # virDomainState and virDomainJobType, in the order of libvirt's numbers
 STATES = ("nostate", "running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended")
 JOBS = ("none", "bounded", "unbounded", "completed", "failed", "cancelled")
+# virDomainJobOperation
+OPERATIONS = (
+    "unknown",
+    "start",
+    "save",
+    "restore",
+    "migration_in",
+    "migration_out",
+    "snapshot",
+    "snapshot_revert",
+    "dump",
+    "backup",
+    "snapshot_delete",
+)
 _NO_CHAIN = "libvirt does not say which images are below it (the domain's XML has no complete <backingStore>)"
 
 Reads = t.Mapping[str, t.Callable[[], t.Any]]
+Sizes = t.Mapping[str, tuple[int, int]]
+"""Target of a disk -> bytes that the guest sees, and bytes that the image uses up to its highest write."""
 
 
-def domain_snapshots(connection: Connection, host: str, names: t.Sequence[str] | None = None) -> list[DomainSnapshot]:
+def domain_snapshots(
+    connection: Connection,
+    host: str,
+    names: t.Sequence[str] | None = None,
+    agents: Agents | None = None,
+) -> list[DomainSnapshot]:
     """Snapshots of all domains of the host, or of those named; sorted by name.
 
-    A domain that is gone when it is looked at is left out. Raises LivemigError when a named domain is not there.
+    ``agents``: ask the agents in the guests too. A domain that is gone when it is looked at is left out.
+    Raises LivemigError when a named domain is not there.
     """
     domains = {domain.name(): domain for domain in connection.listAllDomains()}
     shared = files.declared()
@@ -37,7 +60,7 @@ def domain_snapshots(connection: Connection, host: str, names: t.Sequence[str] |
     found: list[DomainSnapshot] = []
     for name in sorted(set(names or domains) & set(domains)):
         try:
-            found.append(_snapshot(domains[name], host, shared, bulk.of(domains[name])))
+            found.append(_snapshot(domains[name], host, shared, bulk.of(domains[name]), agents))
         except libvirt.libvirtError as error:
             if error_code(error) != libvirt.VIR_ERR_NO_DOMAIN:
                 raise
@@ -64,11 +87,13 @@ def domain_snapshot(domain: t.Any, host: str, shared: files.Declared | None = No
 def _single(domain: t.Any) -> Reads:
     return {
         "state": lambda: tuple(domain.state()[:2]),
+        "control": lambda: control.of(domain),
         "persistent": lambda: bool(domain.isPersistent()),
         "autostart": lambda: bool(domain.isPersistent() and domain.autostart()),
         "managed_save": lambda: bool(domain.hasManagedSaveImage()),
         "snapshots": lambda: domain.snapshotNum(0),
         "checkpoints": lambda: len(domain.listAllCheckpoints(0)),
+        "sizes": lambda: _sizes(domain.connect().domainListGetStats([domain], libvirt.VIR_DOMAIN_STATS_BLOCK, 0)),
     }
 
 
@@ -78,6 +103,7 @@ class _Bulk:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._known: dict[str, t.Any] = {}
+        self._monitors = control.Monitors(connection)
 
     def of(self, domain: t.Any) -> Reads:
         uuid = domain.UUIDString()
@@ -90,11 +116,13 @@ class _Bulk:
 
         return {
             "state": lambda: self._once("states", self._states).get(uuid) or tuple(domain.state()[:2]),
+            "control": lambda: self._monitors.of(domain),
             "persistent": lambda: has("PERSISTENT"),
             "autostart": lambda: has("AUTOSTART"),
             "managed_save": lambda: has("MANAGEDSAVE"),
             "snapshots": lambda: count("HAS_SNAPSHOT", lambda: domain.snapshotNum(0)),
             "checkpoints": lambda: count("HAS_CHECKPOINT", lambda: len(domain.listAllCheckpoints(0))),
+            "sizes": lambda: self._once("sizes", self._all_sizes).get(uuid, {}),
         }
 
     def _once(self, name: str, ask: t.Callable[[], t.Any]) -> t.Any:
@@ -119,8 +147,30 @@ class _Bulk:
             if "state.state" in facts
         }
 
+    def _all_sizes(self) -> dict[str, Sizes]:
+        """Does not wait for a domain whose monitor is busy; such a one is left out."""
+        if not self._monitors.all_answer():
+            raise OSError("several QEMUs on this host do not answer libvirt")
+        flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+        stats = self._connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_BLOCK, flags)
+        return {entry[0].UUIDString(): _sizes([entry]) for entry in stats}
 
-def _snapshot(domain: t.Any, host: str, shared: files.Declared, reads: Reads) -> DomainSnapshot:
+
+def _sizes(stats: t.Sequence[tuple[t.Any, t.Mapping[str, t.Any]]]) -> Sizes:
+    """The sizes of the disks of the only domain in what libvirt returned."""
+    found = {}
+    for _domain, facts in stats:
+        for number in range(facts.get("block.count", 0)):
+            start = f"block.{number}."
+            sizes = facts.get(f"{start}capacity"), facts.get(f"{start}allocation")
+            if None not in sizes:
+                found[facts[f"{start}name"]] = sizes
+    return found
+
+
+def _snapshot(
+    domain: t.Any, host: str, shared: files.Declared, reads: Reads, agents: Agents | None = None
+) -> DomainSnapshot:
     collector = Collector()
     collector.merge(
         {"schema": SCHEMA, "kind": "domain", "host": host, "name": domain.name(), "uuid": domain.UUIDString()}
@@ -130,13 +180,46 @@ def _snapshot(domain: t.Any, host: str, shared: files.Declared, reads: Reads) ->
     _definition(collector, domain.XMLDesc(0))
     active = collector.facts["state"] not in ("shutoff", "crashed")
     for fact, read in reads.items():
-        if fact != "state":
+        if fact not in ("state", "sizes"):
             collector.add(fact, read)
     collector.add("job", lambda: JOBS[domain.jobInfo()[0]] if active else "none")
-    for disk in collector.facts.get("disks", []):
+    collector.add("job_operation", lambda: _operation(domain, collector.facts["job"]))
+    collector.add("messages", lambda: control.messages(domain) if active else [])
+    collector.add("agent", lambda: _agent(domain, collector.facts, agents if active else None))
+    disks = collector.facts.get("disks", [])
+    for disk in disks:
         _complete_disk(collector, domain, active, disk, shared)
+    if active and disks:
+        _add_sizes(collector, disks, reads["sizes"])
+    boot_files.add(collector)
     collector.merge({"unknown": collector.unknown})
     return t.cast(DomainSnapshot, collector.facts)
+
+
+def _agent(domain: t.Any, facts: t.Mapping[str, t.Any], agents: Agents | None) -> dict[str, t.Any]:
+    """Raises KeyError where it is not known whether the guest has a channel for one."""
+    return dict(NOT_ASKED) if agents is None else agents.of(domain, facts["devices"]["channels"])
+
+
+def _operation(domain: t.Any, job: str) -> str | None:
+    """What the job does; None where there is none. Raises KeyError where it is not known whether there is one."""
+    if job in ("none", "completed", "failed", "cancelled"):
+        return None
+    operation = domain.jobStats().get("operation", 0)
+    return OPERATIONS[operation] if operation < len(OPERATIONS) else str(operation)
+
+
+def _add_sizes(collector: Collector, disks: t.Sequence[Disk], read: t.Callable[[], Sizes]) -> None:
+    """Adds ``capacity`` and ``allocation``; they are None where libvirt says nothing, as of an empty drive."""
+    try:
+        sizes = read()
+    except UNREADABLE as error:
+        for disk in disks:
+            for fact in ("capacity", "allocation"):
+                collector.unknown.append({"fact": f"disks.{disk['target']}.{fact}", "reason": error_text(error)})
+        return
+    for disk in disks:
+        disk["capacity"], disk["allocation"] = sizes.get(disk["target"], (None, None))
 
 
 def _definition(collector: Collector, xml: str) -> None:
@@ -153,6 +236,8 @@ def _complete_disk(collector: Collector, domain: t.Any, active: bool, disk: Disk
     """Adds what the XML does not say. Unknowns carry the disk's target: ``disks.vda.identity``."""
     fact = f"disks.{disk['target']}"
     try:
+        if control.hangs(collector.facts.get("control")):
+            raise OSError("QEMU does not answer libvirt")
         disk["block_job"] = bool(active and domain.blockJobInfo(disk["target"], 0))
     except UNREADABLE as error:
         disk["block_job"] = None

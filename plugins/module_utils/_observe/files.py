@@ -16,7 +16,8 @@ import stat
 import typing as t
 from dataclasses import dataclass
 
-from .._model.api import Certificate, PathIdentity
+from .._model.api import Certificate, PathIdentity, Unknown
+from . import blockdev
 
 QEMU_CONF = "/etc/libvirt/qemu.conf"
 CERTIFICATES = {
@@ -101,6 +102,7 @@ def mount_of(path: str, mounts: list[tuple[str, str, str, str]]) -> tuple[str, s
     return found
 
 
+_WITH_OPTIONS = frozenset(("cifs", "nfs", "nfs4", "smb3"))
 _KINDS = ((stat.S_ISREG, "file"), (stat.S_ISBLK, "block"), (stat.S_ISDIR, "dir"), (stat.S_ISCHR, "char"))
 
 
@@ -121,18 +123,86 @@ def path_identity(path: str, shared: Declared) -> PathIdentity:
         "inode": info.st_ino,
         "size": info.st_size,
     }
+    unknown: list[Unknown] = []
     if shared.unreadable is None:
         folders = [folder.rstrip("/") + "/" for folder in shared.folders]
         identity["declared_shared"] = any((real + "/").startswith(folder) for folder in folders)
     else:
-        identity["unknown"] = [{"fact": "declared_shared", "reason": shared.unreadable}]
-    mount = mount_of(real, parse_mountinfo(read("/proc/self/mountinfo")))
+        unknown.append({"fact": "declared_shared", "reason": shared.unreadable})
+    _add_mount(identity, real)
+    if identity["kind"] == "file":
+        _add_space(identity, real, info.st_blocks)
+    elif identity["kind"] == "block":
+        unknown += _add_block(identity, real, info.st_rdev, shared)
+    if unknown:
+        identity["unknown"] = unknown
+    return identity
+
+
+def _add_mount(identity: PathIdentity, real: str) -> None:
+    mountinfo = read("/proc/self/mountinfo")
+    mount = mount_of(real, parse_mountinfo(mountinfo))
     if mount is not None:
         point, root, fs_type, source = mount
         identity["fs_type"] = fs_type
         identity["mount_source"] = source
         identity["relative"] = os.path.normpath(os.path.join(root, os.path.relpath(real, point)))
-    return identity
+        identity["mount_options"] = mount_options(mountinfo, point) if fs_type in _WITH_OPTIONS else []
+
+
+def _add_space(identity: PathIdentity, real: str, blocks: int) -> None:
+    free = os.statvfs(real)
+    identity["fs_size"] = free.f_blocks * free.f_frsize
+    identity["fs_free"] = free.f_bavail * free.f_frsize
+    identity["allocated"] = blocks * blockdev.SECTOR
+
+
+def _add_block(identity: PathIdentity, real: str, number: int, shared: Declared) -> list[Unknown]:
+    """Adds what is known of a block device; returns what could not be read."""
+    unknown: list[Unknown] = []
+
+    def add(fact: str, look: t.Callable[[], t.Any]) -> None:
+        try:
+            t.cast("dict[str, t.Any]", identity)[fact] = look()
+        except (OSError, ValueError) as error:
+            unknown.append({"fact": fact, "reason": str(error)})
+
+    add("block", lambda: blockdev.describe(f"{os.major(number)}:{os.minor(number)}"))
+    try:
+        identity["label"], identity["read_error"] = blockdev.read_label(real), None
+    except PermissionError as error:
+        unknown += [{"fact": fact, "reason": str(error)} for fact in ("label", "read_error")]
+    except OSError as error:
+        identity["read_error"] = str(error)
+        unknown.append({"fact": "label", "reason": str(error)})
+    add("loop_file", lambda: _loop_file(identity, real, shared))
+    return unknown
+
+
+def _loop_file(identity: PathIdentity, real: str, shared: Declared) -> PathIdentity | None:
+    """The file of a loop device. Raises OSError where the path that the kernel names is not that file here."""
+    block = identity.get("block")
+    if block is None or block["kind"] != "loop":
+        return None
+    status = blockdev.loop_status(real)
+    path = block["leaves"][0]["backing"] or ""
+    info = os.stat(path)
+    if (info.st_dev, info.st_ino) != (status.device, status.inode):
+        raise OSError(f"{path} is not the file of {real}, which was removed or is in another mount namespace")
+    if status.offset or status.limit:
+        raise OSError(f"{real} is a part of {path}, which this version does not compare")
+    return path_identity(path, shared)
+
+
+def mount_options(mountinfo: str, point: str) -> list[str]:
+    """Options of the mount and of its file system at this mount point; of several the last one counts."""
+    found: list[str] = []
+    for line in mountinfo.splitlines():
+        left, _separator, right = line.partition(" - ")
+        fields, tail = left.split(), right.split()
+        if len(fields) > 5 and len(tail) > 2 and _unescape(fields[4]) == point:
+            found = sorted({*fields[5].split(","), *tail[2].split(",")})
+    return found
 
 
 def listening_ports(*tables: str) -> set[int]:

@@ -18,7 +18,7 @@ import xml.etree.ElementTree as ET
 from .._libvirt import Connection, error_code, libvirt
 from .._model.api import SCHEMA, Certificate, Emulator, HostSnapshot, Network
 from .._model.types import HostMemory, KnownDomain, MigrationPorts
-from . import files
+from . import cgroups, files, host_ram
 from .area import Fact, Host
 from .areas import AREAS
 from .collector import Collector
@@ -121,8 +121,13 @@ def memory(connection: Connection) -> HostMemory:
 
 
 def memory_here(connection: Connection) -> HostMemory:
-    """The same for this host, with the kernel's own estimate: MemAvailable counts no tmpfs and no shared memory."""
-    return {**memory(connection), "available_mib": files.available_mib(files.read("/proc/meminfo"))}
+    """The same for this host, with the kernel's own estimate: MemAvailable counts no tmpfs and no shared memory.
+
+    A limit on a control group that the guests would be in, such as a container's, may leave less.
+    """
+    available = files.available_mib(files.read("/proc/meminfo"))
+    left = cgroups.left_mib(host_ram.daemon_pid())
+    return {**memory(connection), "available_mib": available if left is None else min(available, left)}
 
 
 def networks(connection: Connection) -> list[Network]:
@@ -171,7 +176,7 @@ def certificates() -> dict[str, Certificate]:
 
 
 _FILE_FACTS: dict[str, t.Callable[[], t.Any]] = {
-    "kernel": lambda: os.uname().release,
+    "kernel": lambda: files.read("/proc/sys/kernel/osrelease").strip(),
     "bridges": files.bridges,
     "migration_ports": migration_ports,
     "shared_filesystems": lambda: list(files.qemu_conf().get("shared_filesystems", [])),

@@ -156,7 +156,8 @@ def _guests_service(_host: area.Host) -> dict[str, t.Any]:
     conf: dict[str, str] = {}
     for path in _GUESTS_CONFS:
         if os.path.exists(path):
-            conf.update((entry["key"], entry["value"].strip().strip("'\"")) for entry in _SHELL.finditer(files.read(path)))
+            found = _SHELL.finditer(files.read(path))
+            conf.update((entry["key"], entry["value"].strip().strip("'\"")) for entry in found)
     return {"enabled": _guests_enabled(), "on_shutdown": conf.get("ON_SHUTDOWN") or "suspend"}
 
 

@@ -9,6 +9,72 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
-from . import area
+import os
+import typing as t
 
-FACTS: area.Facts = {}
+from . import area, netdevs, virtual_networks
+
+_CONSOLE_SETTINGS = (
+    "vnc_listen",
+    "vnc_tls",
+    "vnc_tls_x509_verify",
+    "vnc_tls_x509_cert_dir",
+    "vnc_sasl",
+    "spice_listen",
+    "spice_tls",
+    "spice_tls_x509_cert_dir",
+    "spice_sasl",
+    "default_tls_x509_cert_dir",
+)
+_PASSWORDS = ("vnc_password", "spice_password")
+_PKI = {"vnc": "/etc/pki/libvirt-vnc", "spice": "/etc/pki/libvirt-spice"}
+_NODES = ("/dev/net/tun", "/dev/vhost-net", "/dev/vhost-vsock")
+
+
+def console_settings(host: area.Host) -> dict[str, t.Any]:
+    """Of passwords only whether there is one."""
+    conf = host.qemu_conf()
+    found = {name: conf[name] for name in _CONSOLE_SETTINGS if name in conf}
+    found.update({name: bool(conf[name]) for name in _PASSWORDS if name in conf})
+    for kind, usual in _PKI.items():
+        if conf.get(f"{kind}_tls"):
+            folder = conf.get(f"{kind}_tls_x509_cert_dir") or conf.get("default_tls_x509_cert_dir") or usual
+            found[f"{kind}_certificate"] = os.path.exists(os.path.join(folder, "server-cert.pem"))
+    return found
+
+
+FACTS: area.Facts = {
+    "addresses": area.Fact(lambda _host: netdevs.addresses(), "IP addresses of the host, as texts"),
+    "bridges": area.Fact(
+        lambda _host: netdevs.bridges(), "Linux bridges by name: stp, forward_delay_s, vlan_filtering (None: none)"
+    ),
+    "consoles": area.Fact(
+        console_settings,
+        "qemu.conf on VNC and SPICE, what is set there; of passwords whether there is one, of certificates "
+        "(vnc_certificate, spice_certificate) whether they are there",
+    ),
+    "filters": area.Fact(
+        virtual_networks.filters,
+        "Network filters by name, with the digest of their rules where a guest here uses them, else None",
+        by="libvirt",
+    ),
+    "links": area.Fact(
+        lambda _host: netdevs.links(),
+        "Network devices by name: kind, mac, mtu, up, carrier (None while down), master, lower (names; of bridges empty)",
+    ),
+    "networks": area.Fact(
+        virtual_networks.networks,
+        "libvirt's networks by name: forward (mode or isolated), devs, bridge, mtu, vlans, virtualport, portgroups, "
+        "addresses, reservations (MAC to IP), inbound_kib and floor_used_kib (KiB/s)",
+        by="libvirt",
+    ),
+    "nodes": area.Fact(
+        lambda _host: {path: os.path.exists(path) for path in _NODES}, "Device nodes of tun and vhost: whether there"
+    ),
+    "openvswitch": area.Fact(
+        lambda _host: netdevs.openvswitch(), "Open vSwitch: installed (has ovs-vsctl), bridges (names)"
+    ),
+    "sockets": area.Fact(
+        lambda _host: netdevs.sockets(), "What is bound: protocol, address and port, as in 'tcp 127.0.0.1 5900'"
+    ),
+}

@@ -4,11 +4,143 @@
 
 """Facts of a host: devices that can be passed through.
 
+Virtual functions are read from sysfs, where libvirt reads them too: every user may, and it takes no call per device.
+
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
 
 from __future__ import annotations
 
-from . import area
+import contextlib
+import os
+import re
+import typing as t
 
-FACTS: area.Facts = {}
+from .._libvirt import libvirt
+from . import files
+from .area import Fact, Facts, Host
+from .xml import parse
+
+PCI = "/sys/bus/pci/devices"
+USB = "/sys/bus/usb/devices"
+_ADDRESS = ("domain", "bus", "slot", "function")
+# Drivers beside which vfio-pci works in one group (vfio_dev_driver_allowed in drivers/vfio/vfio_main.c of Linux).
+_HARMLESS = frozenset(("vfio-pci", "pci-stub", "pcieport"))
+_DAEMONS = ("/run/virtqemud.pid", "/run/libvirtd.pid")
+_RAISES_LIMITS = 1 << 24  # CAP_SYS_RESOURCE of linux/capability.h
+
+
+def virtual_functions(root: str = PCI) -> list[dict[str, t.Any]]:
+    """Every VF: its address, what it is, the driver that has it, its PF, and who else is in its IOMMU group."""
+    if not os.path.isdir(root):
+        return []
+    names = (name for name in sorted(os.listdir(root)) if os.path.exists(os.path.join(root, name, "physfn")))
+    return [_virtual_function(root, name) for name in names]
+
+
+def _virtual_function(root: str, name: str) -> dict[str, t.Any]:
+    folder = os.path.join(root, name)
+    physical = _linked(folder, "physfn")
+    return {**pci_device(name, root), "pf": physical, "pf_link": _link(os.path.join(root, physical or ""))}
+
+
+def pci_device(address: str, root: str = PCI) -> dict[str, t.Any]:
+    """``others``: devices of its IOMMU group that a driver of the host has. Raises OSError where there is none."""
+    folder = os.path.join(root, address)
+    group = os.path.join(folder, "iommu_group", "devices")
+    members = sorted(os.listdir(group)) if os.path.isdir(group) else []
+    drivers = {other: _linked(os.path.join(root, other), "driver") for other in members if other != address}
+    return {
+        "address": address,
+        "kind": f"{_hex(folder, 'vendor')}:{_hex(folder, 'device')}",
+        "driver": _linked(folder, "driver"),
+        "others": [f"{other} ({driver})" for other, driver in drivers.items() if driver and driver not in _HARMLESS],
+    }
+
+
+def _hex(folder: str, name: str) -> str:
+    return files.read(os.path.join(folder, name)).strip().replace("0x", "")
+
+
+def _linked(folder: str, name: str) -> str | None:
+    path = os.path.join(folder, name)
+    return os.path.basename(os.path.realpath(path)) if os.path.exists(path) else None
+
+
+def _link(physical: str) -> str | None:
+    """Whether the port of a PF has a link: up, down...; None where it has no network device."""
+    nets = os.path.join(physical, "net")
+    for name in sorted(os.listdir(nets)) if os.path.isdir(nets) else []:
+        return files.read(os.path.join(nets, name, "operstate")).strip()
+    return None
+
+
+def address_of(source: t.Mapping[str, str | None]) -> str | None:
+    """A PCI address as sysfs writes it, from the attributes of libvirt's <address>; None where it is none."""
+    if any(source.get(part) is None for part in _ADDRESS[1:]):
+        return None
+    domain, bus, slot, function = (int(source.get(part) or "0", 0) for part in _ADDRESS)
+    return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
+
+
+def held(host: Host) -> list[str]:
+    """PCI addresses that active domains hold. Looked for only where there are VFs: it takes each domain's XML."""
+    if not _virtual_functions(host):
+        return []
+    found = set()
+    for domain in host.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        with contextlib.suppress(libvirt.libvirtError):  # it has ended meanwhile
+            root = parse(domain.XMLDesc(0))
+            devices = [*root.findall("devices/hostdev"), *root.findall("devices/interface")]
+            for address in (device.find("source/address") for device in devices):
+                found.add(None if address is None else address_of(address.attrib))
+    return sorted(found - {None})  # type: ignore[type-var]
+
+
+def _virtual_functions(host: Host) -> list[dict[str, t.Any]]:
+    return host.once("virtual functions", virtual_functions)
+
+
+def iommu(host: Host) -> bool | None:
+    """Whether libvirt finds an IOMMU in use. None: it does not tell (older than 4.7)."""
+    element = host.capabilities().find("host/iommu")
+    return None if element is None else element.get("support") == "yes"
+
+
+def usb_devices(root: str = USB) -> list[dict[str, t.Any]]:
+    """Kind (vendor:product), bus and device of what is plugged in."""
+    found = []
+    for name in sorted(os.listdir(root)) if os.path.isdir(root) else []:
+        folder = os.path.join(root, name)
+        if os.path.exists(os.path.join(folder, "idVendor")):
+            numbers = {"bus": int(_hex(folder, "busnum")), "device": int(_hex(folder, "devnum"))}
+            found.append({"kind": f"{_hex(folder, 'idVendor')}:{_hex(folder, 'idProduct')}", **numbers})
+    return found
+
+
+def locked_memory(_host: Host) -> dict[str, t.Any]:
+    """The daemon's own limit in bytes (None: none), and whether it may give its QEMU processes more."""
+    for path in _DAEMONS:
+        with contextlib.suppress(FileNotFoundError):
+            process = os.path.join("/proc", files.read(path).strip())
+            return limit_of(files.read(f"{process}/limits"), files.read(f"{process}/status"))
+    raise OSError("no daemon of libvirt is found at " + " or ".join(_DAEMONS))
+
+
+def limit_of(limits: str, status: str) -> dict[str, t.Any]:
+    """From the texts of /proc/PID/limits and status. Raises ValueError."""
+    limit = re.search(r"^Max locked memory\s+\S+\s+(\S+)", limits, re.MULTILINE)
+    capabilities = re.search(r"^CapEff:\s+([0-9a-f]+)", status, re.MULTILINE)
+    if limit is None or capabilities is None:
+        raise ValueError("/proc does not tell the daemon's limits")
+    bytes_ = None if limit[1] == "unlimited" else int(limit[1])
+    return {"limit": bytes_, "may_raise": bool(int(capabilities[1], 16) & _RAISES_LIMITS)}
+
+
+FACTS: Facts = {
+    "held": Fact(held, "PCI addresses that active domains hold; empty where the host has no VF"),
+    "iommu": Fact(iommu, "Whether an IOMMU is in use; None where libvirt does not tell", by="libvirt"),
+    "locked_memory": Fact(locked_memory, "The daemon's limit of locked memory in bytes, and whether it may raise it"),
+    "usb": Fact(lambda _host: usb_devices(), "USB devices: kind (vendor:product), bus, device"),
+    "vfs": Fact(_virtual_functions, "VFs: address, kind, driver, PF, link of the PF, others in the IOMMU group"),
+}

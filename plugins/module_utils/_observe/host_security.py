@@ -35,6 +35,8 @@ _KEYS = {
 }
 _TPM_STATE = "/var/lib/libvirt/swtpm"
 _SECRETS = "/etc/libvirt/secrets"
+# virSecretUsageType, in the order of libvirt's numbers
+_USAGE_TYPES = ("none", "volume", "ceph", "iscsi", "tls", "vtpm")
 # libvirt looks for all of them before it starts one (virTPMEmulatorInit in src/util/virtpm.c).
 _TPM_PROGRAMS = ("swtpm", "swtpm_setup", "swtpm_ioctl")
 _TPM_LIBRARIES = ("/usr/lib/*/libtpms.so.0", "/usr/lib64/libtpms.so.0", "/usr/lib/libtpms.so.0", "/lib*/libtpms.so.0")
@@ -73,19 +75,19 @@ def secrets(host: Host) -> list[dict[str, t.Any]]:
     ephemeral = {
         secret.UUIDString() for secret in host.connection.listAllSecrets(libvirt.VIR_CONNECT_LIST_SECRETS_EPHEMERAL)
     }
-    types = {
-        getattr(libvirt, f"VIR_SECRET_USAGE_TYPE_{name}", None): name.lower()
-        for name in ("NONE", "VOLUME", "CEPH", "ISCSI", "TLS", "VTPM")
-    }
     return [
         {
             "uuid": secret.UUIDString(),
-            "type": types.get(secret.usageType(), str(secret.usageType())),
+            "type": _usage_type(secret.usageType()),
             "usage": secret.usageID(),
             "ephemeral": secret.UUIDString() in ephemeral,
         }
         for secret in host.connection.listAllSecrets()
     ]
+
+
+def _usage_type(number: int) -> str:
+    return _USAGE_TYPES[number] if number < len(_USAGE_TYPES) else str(number)
 
 
 def stored_secrets(_host: Host) -> list[str]:
@@ -158,14 +160,20 @@ def _certificate(host: Host, path: str, key: str | None) -> dict[str, t.Any]:
 
 
 def _key(certificate: str, path: str, user: t.Mapping[str, int] | None) -> dict[str, t.Any]:
-    """``readable``: by QEMU's user; ``fits``: belongs to the certificate. None: not known, or nothing to be known."""
-    if not os.path.exists(path):
-        return {"path": path, "exists": False, "readable": None, "fits": None}
-    readable = None if user is None or _has_acl(path) else _may_read(path, user)
+    """``readable``: by QEMU's user; ``fits``: belongs to the certificate. None: this observer may not know."""
+    unknown = {"path": path, "exists": None, "readable": None, "fits": None}
+    try:
+        os.stat(path)
+        readable = None if user is None or _has_acl(path) else _may_read(path, user)
+    except FileNotFoundError:
+        return {**unknown, "exists": False}
+    except PermissionError:
+        return unknown
     return {"path": path, "exists": True, "readable": readable, "fits": _fits(certificate, path)}
 
 
 def _has_acl(path: str) -> bool:
+    """With one the mode does not tell who may read."""
     try:
         return _ACL in os.listxattr(path)
     except OSError:
@@ -225,7 +233,7 @@ def selinux(_host: Host) -> dict[str, t.Any] | None:
 
 
 def apparmor(_host: Host) -> dict[str, str]:
-    """Files in which an administrator adds to libvirt's profiles -> digest of their rules; without those that have none."""
+    """Files in which an administrator adds rules to libvirt's profiles -> digest of these rules."""
     found = {}
     for pattern in _APPARMOR:
         for path in sorted(glob.glob(pattern)):

@@ -188,14 +188,14 @@ FACTS: area.Facts = {
     "synchronised": area.Fact(_synchronised, "Whether the kernel says that a time service keeps its clock right"),
     "spaces": area.Fact(
         _spaces,
-        "Of each folder that a starting domain is written to: `free_mib` and `free_inodes_percent` (null where the file "
-        "system counts none)",
+        "Of each folder that a starting domain is written to: `free_mib` and `free_inodes_percent` (null where the "
+        "file system counts none)",
     ),
     "threads": area.Fact(_threads, "Threads: `in_use`, and the `limit` by pid_max and threads-max"),
     "health": area.Fact(
         _health,
-        "`memory_errors`: uncorrectable ones since the start, by EDAC; `degraded_raids`: names of md arrays that lack a "
-        "disk",
+        "`memory_errors`: uncorrectable ones since the start, by EDAC; `degraded_raids`: names of md arrays that lack "
+        "a disk",
     ),
     "timezone": area.Fact(_timezone, "The time zone, by what /etc/localtime links to"),
     "cgroup": area.Fact(_cgroup, "v1, v2 or null: which control groups libvirt finds"),
@@ -212,6 +212,6 @@ FACTS: area.Facts = {
     "managers": area.Fact(_managers, "Other programs that manage guests and have their configuration here"),
     "pacemaker": area.Fact(
         cluster.pacemaker,
-        "Pacemaker's VirtualDomain resources: `resource`, `domain` and whether it is `managed`; empty without Pacemaker",
+        "Pacemaker's VirtualDomain resources: `resource`, `domain` and whether it is `managed`; empty without",
     ),
 }

@@ -29,12 +29,19 @@ MIGRATION: t.Mapping[str, t.Any] = {
     "compression": [],
     "copy_disks": [],
     "copy_storage": "none",
+    "disks_port": 0,
+    "disks_uri": "",
+    "listen_address": "",
+    "live": True,
     "max_downtime_ms": 0,
+    "offline": False,
     "parallel": 0,
+    "paused": False,
     "peer2peer": True,
     "persist": True,
     "postcopy": False,
     "timeout_s": 0,
+    "tls_destination": "",
     "transport": "tcp",
     "tunnelled": False,
     "undefine_source": True,
@@ -43,7 +50,9 @@ MIGRATION: t.Mapping[str, t.Any] = {
 }
 """What a migration may use, and what holds where the policy says nothing. ``copy_storage``: none, all or inc;
 ``copy_disks``: targets, empty for libvirt's own choice; ``compression``: libvirt's names of methods; ``parallel``:
-connections, 0 for one that is not called parallel; ``transport``: tcp, unix or rdma; 0 is no limit."""
+connections, 0 for one that is not called parallel; ``transport``: tcp, unix or rdma; ``disks_port``, ``disks_uri``:
+where copies of disks go, 0 and empty for libvirt's own choice; ``paused``: the guest is not resumed at the
+destination; ``tls_destination``: the name in the destination's certificate; 0 is no limit."""
 
 Need = t.Hashable
 """What a domain needs of a destination, in a form that is equal for domains with the same need."""

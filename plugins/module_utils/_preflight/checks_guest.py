@@ -16,15 +16,30 @@ from .check import Check, Problem, Requirement, View, each, fact_in
 from .jobs import NO_JOB
 from .memory import needed_mib
 
+# virDomainPausedReason: why, and what to do about it. Where nothing stands here the check's remedy holds.
+_PAUSED: t.Mapping[int, tuple[str, str | None]] = {
+    1: ("by its user", None),
+    2: ("for a migration", "wait for its end (virsh domjobinfo); resume it only when it is active nowhere else"),
+    3: ("for a save", "wait until it is saved"),
+    4: ("for a dump", "wait until the dump has ended"),
+    5: ("by an I/O error", "see virsh domblkerror, repair its storage, then virsh resume"),
+    6: ("by its watchdog", None),
+    8: ("while it shuts down", "wait until it is off"),
+    10: ("since it crashed", "look at its console; virsh reset starts it anew"),
+    11: ("while it starts", "wait until it has started"),
+    12: ("in a post-copy migration", "touch neither of its two sides: wait for the end of the migration"),
+    13: ("in a post-copy migration that failed", "do not resume or destroy it: see guest_postcopy_failed_state"),
+}
+
 
 def _state(view: View) -> t.Iterator[Problem]:
     state = view.domain.get("state")
     if state == "running":
         return
-    remedy = None
+    why, remedy = _PAUSED.get(view.domain.get("state_reason"), ("", None)) if state == "paused" else ("", None)
     if view.silent is not None:
         remedy = "nothing is wrong with it: start it to have it moved, or define it on another host by hand"
-    yield Problem(f"Domain {view.domain_name}", f"it is {state}", remedy=remedy)
+    yield Problem(f"Domain {view.domain_name}", f"it is {state} {why}".strip(), remedy=remedy)
 
 
 def _job(view: View) -> t.Iterator[Problem]:

@@ -15,18 +15,10 @@ import typing as t
 from .._model.api import Facts, UnknownFact
 from . import identity
 from .check import Check, Problem, Requirement, View, unknown
-from .disks import Image, Needed, ask_path, each_disk, each_image, is_media, needed, there_of, what_of
+from .disks import Image, Needed, ask_path, each_disk, each_image, is_copied, is_media, needed, there_of, what_of
 from .questions import ASKED_PATHS
+from .shared_fs import takes_for_shared
 
-# From virFileIsSharedFSType() in libvirt's src/util/virfile.c; the same in 9.0.0 and 11.3.0 but for BeeGFS (NEWS 9.6).
-_LIBVIRT_SHARED = frozenset(
-    ("acfs", "afs", "ceph", "fuse.glusterfs", "fuse.quobyte", "gfs2", "gpfs", "nfs", "nfs4", "ocfs2")
-)
-_BEEGFS_SINCE = 9006000
-# libvirt knows SMB by the magic number of protocol 1 only; mountinfo does not tell the protocol.
-_SMB = frozenset(("cifs", "smb3"))
-# shared_filesystems of qemu.conf is not in 9.0.0; NEWS of 11.5 speaks of it for 11.1.
-_DECLARED_NOT_IN, _DECLARED_SINCE = 9000000, 11001000
 # From virFileIsClusterFS(): libvirt and the file system itself keep the caches of the hosts coherent.
 _CLUSTER_FS = frozenset(("ceph", "fuse.glusterfs", "gfs2", "ocfs2"))
 _DIRECT = frozenset(("none", "directsync"))
@@ -40,35 +32,15 @@ _MAY_BE_MISSING = frozenset(("optional", "requisite"))
 
 def _shared_fs(view: View, disk: Facts) -> t.Iterator[Problem]:
     kind = disk.get("type")
-    if disk.get("readonly") or kind in ("network", "block", "vhostuser", "vhostvdpa", "dir"):
+    if disk.get("readonly") or kind in ("network", "block", "nvme", "vhostuser", "vhostvdpa", "dir"):
         return
-    if kind == "nvme":
-        yield Problem(what_of(disk), "an NVMe device of the source, used directly")
+    if is_copied(view, disk):
         return
     if kind != "file":
         raise UnknownFact(f"the file system behind disk {disk.get('target')} of type {kind} is not observed")
     here = Facts(f"{disk.get('path')} on {view.source_name}", disk.get("identity"))
-    fs_type = here.get("fs_type")
-    if not _libvirt_takes_for_shared(view, here, fs_type):
-        yield Problem(what_of(disk), f"{disk.get('path')} is on {fs_type} ({here.get('mount_source')})")
-
-
-def _libvirt_takes_for_shared(view: View, here: Facts, fs_type: str) -> bool:
-    if fs_type in _LIBVIRT_SHARED:
-        return True
-    version = view.source.get("libvirt_version")
-    if fs_type == "beegfs" and version >= _BEEGFS_SINCE:
-        return True
-    # What this libvirt does not read need not be known.
-    if version > _DECLARED_NOT_IN and here.get("declared_shared"):
-        if version >= _DECLARED_SINCE:
-            return True
-        raise UnknownFact(
-            "whether this libvirt has shared_filesystems in qemu.conf is not known of versions below 11.1"
-        )
-    if fs_type in _SMB:
-        raise UnknownFact(f"libvirt takes {fs_type} for shared or not, depending on the protocol version of the mount")
-    return False
+    if not takes_for_shared(view.source, here):
+        yield Problem(what_of(disk), f"{disk.get('path')} is on {here.get('fs_type')} ({here.get('mount_source')})")
 
 
 class Path(t.NamedTuple):
@@ -77,7 +49,9 @@ class Path(t.NamedTuple):
     kind: str
 
 
-def _paths(_view: View, image: Image) -> t.Iterator[Path]:
+def _paths(view: View, image: Image) -> t.Iterator[Path]:
+    if is_copied(view, image.disk) and (image.top or view.option("copy_storage") == "all"):
+        return
     if not image.media and image.get("type") in ASKED_PATHS:
         yield Path(image.what, image.path, image.get("type"))
 
@@ -115,7 +89,7 @@ def _media_present(view: View, need: Needed) -> t.Iterator[Problem]:
 
 
 def _objects(view: View, image: Image) -> t.Iterator[Needed | Problem]:
-    if image.media and image.get("readonly"):
+    if (image.media and image.get("readonly")) or is_copied(view, image.disk):
         return
     kind = image.get("type")
     if kind == "network":
@@ -135,14 +109,14 @@ def _same_object(view: View, need: Needed) -> t.Iterator[Problem]:
         return  # disk_path_exists_dest says so, and disk_readonly_media_present of media
     verdict, why = identity.compare(need.here(), there)
     if verdict == "different":
-        yield Problem(need.what, f"{need.source} and {view.there} have different files: {why}")
+        yield Problem(need.what, f"{need.source} and {view.there} have different objects there: {why}")
     elif verdict == "unknown":
         yield unknown(f"{need.path}: {why}", need.what, _SAME_REMEDY)
 
 
 def _cache_mode(view: View, disk: Facts) -> t.Iterator[Problem]:
     cache = disk.get("cache")
-    if disk.get("readonly") or cache in _DIRECT:
+    if disk.get("readonly") or cache in _DIRECT or is_copied(view, disk):
         return
     if cache == "unsafe":
         yield Problem(what_of(disk), "cache=unsafe, so that QEMU ignores the guest's flushes")
@@ -159,9 +133,10 @@ def _transient(view: View, disk: Facts) -> t.Iterator[Problem]:
 
 
 _SAME_REMEDY = (
-    "mount the same export under the same server name on both hosts; where the file system has no such name, and both "
+    "of files: mount the same export under the same server name on both hosts; where the file system has no such name, and both "
     "hosts really share it, list its folder in shared_filesystems of qemu.conf on both (libvirt 11.1 or newer). "
-    "Local disks cannot move in this version"
+    "Of block devices: give both hosts the same LUN, with a name that is unique in the world (multipath -ll, lsblk -o "
+    "NAME,WWN). A local disk moves with the migration when copy_storage is set"
 )
 
 CHECKS: tuple[Check, ...] = (
@@ -196,7 +171,7 @@ CHECKS: tuple[Check, ...] = (
         severity="error",
         scope="pair",
         title="Both hosts see the same disk, and the same images below it",
-        expected="proof that both hosts see the same file",
+        expected="proof that both hosts see the same object",
         remedy="mount the storage of the source there; the file that is there now would be taken for the guest's disk",
         requires=Requirement(each_image(_objects), _same_object, ask_path),
         on_unknown="stop",

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether two hosts see the same file under a path. Both "same" and "different" need positive proof.
+"""Whether two hosts see the same file or device under a path. Both "same" and "different" need positive proof.
 
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 
 from .._model.api import Facts
+from . import identity_block
 
 NETWORK_FS = frozenset(("ceph", "cifs", "fuse.glusterfs", "lustre", "nfs", "nfs4", "smb3"))
 """File systems whose mount source names a server or a cluster, the same one for every host that writes it so.
@@ -35,8 +36,10 @@ def compare(source: Facts, destination: Facts) -> tuple[str, str]:
     if not source.get("exists"):
         return "unknown", "the source does not find the path itself: the guest may hold a deleted file"
     kinds = {source.get("kind"), destination.get("kind")}
+    if kinds == {"block"}:
+        return identity_block.compare(source, destination, compare)
     if kinds != {"file"}:
-        return "unknown", "only files can be compared in this version, and this is " + " and ".join(sorted(kinds))
+        return "unknown", "only two files or two block devices can be compared, and this is " + _and(kinds)
     inodes = source.get("inode"), destination.get("inode")
     if _same_export(source, destination):
         if inodes[0] != inodes[1]:
@@ -50,6 +53,10 @@ def compare(source: Facts, destination: Facts) -> tuple[str, str]:
     return "unknown", (
         f"it is on {_place(source)} here and on {_place(destination)} there, and nothing proves that they are one"
     )
+
+
+def _and(kinds: set[str]) -> str:
+    return " and ".join(sorted(kinds))
 
 
 def _same_export(source: Facts, destination: Facts) -> bool:

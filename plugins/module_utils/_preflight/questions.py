@@ -49,6 +49,13 @@ def cpu_question(domain: Facts) -> Question | None:
     return t.cast(Question, {"key": key_of("cpu", list(asked.values())), "ask": "cpu", **asked})
 
 
+def capabilities_question(emulator: str, arch: str, machine: str, virt_type: str) -> Question:
+    """What the hypervisor offers to such guests; see ``capabilities`` of the answers for the shape."""
+    asked = [emulator, arch, machine, virt_type]
+    key = key_of("capabilities", asked)
+    return {**t.cast(Question, dict(zip(CPU_FACTS, asked))), "key": key, "ask": "capabilities"}
+
+
 def key_of(ask: str, asked: t.Any) -> str:
     """A key that is equal for equal questions of one kind, however long they are."""
     text = json.dumps(asked)

@@ -27,8 +27,11 @@ from . import (
     checks_machine,
     checks_memory,
     checks_network,
+    checks_reach,
     checks_security,
+    checks_state,
     checks_storage,
+    checks_system,
 )
 from .check import Check
 
@@ -36,9 +39,12 @@ CHECKS: tuple[Check, ...] = (
     *checks_config.CHECKS,
     *checks_host.CHECKS,
     *checks_daemon.CHECKS,
+    *checks_system.CHECKS,
+    *checks_reach.CHECKS,
     *checks_machine.CHECKS,
     *checks_cpu.CHECKS,
     *checks_guest.CHECKS,
+    *checks_state.CHECKS,
     *checks_memory.CHECKS,
     *checks_firmware.CHECKS,
     *checks_storage.CHECKS,

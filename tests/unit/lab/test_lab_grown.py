@@ -155,7 +155,7 @@ def test_a_disk_needs_a_host() -> None:
 def test_one_device_has_one_identity_and_look_alikes_have_their_own() -> None:
     names = [blocks.wwn("san", owner) for owner in (blocks.SAME, "hv1", "hv2")]
     assert len(set(names)) == 3
-    assert all(len(name) == 16 and name.startswith("3") and int(name, 16) for name in names)
+    assert all(len(name) == 32 and name.startswith("6") and int(name, 16) for name in names)
     assert blocks.wwn("san", "hv1") == names[1]
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""docs/checks.md and docs/facts.md are what the tables say, and every fact is read by a check or by something named."""
+"""docs/checks.md, facts.md and firing.md are what the tables say, and every fact is read by a check or by something named."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import typing as t
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import CHECKS
-from tests.tools import checks_reference, facts_reference
+from tests.tools import checks_reference, facts_reference, firing_reference
 
 
-@pytest.mark.parametrize("tool", [checks_reference, facts_reference])
+@pytest.mark.parametrize("tool", [checks_reference, facts_reference, firing_reference])
 def test_the_page_is_up_to_date(tool: t.Any) -> None:
     assert tool.main(["--check"]) == 0
 

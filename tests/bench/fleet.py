@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fleet of any size made of the recorded hosts and guests: what differs between real ones differs here too."""
+
+from __future__ import annotations
+
+import copy
+import json
+import uuid
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api
+
+RECORDED = Path(__file__).resolve().parents[1] / "unit" / "preflight" / "data" / "recorded.json"
+SPACE = uuid.UUID("6c1d0000-5a1b-4a6e-8b1e-2f0d00000000")
+CPU_DEFINITIONS = 7
+EVERY_HOST_WITHOUT_BRIDGE = 20
+EVERY_GUEST_ON_HOST_STORAGE = 25
+
+
+class Fleet(NamedTuple):
+    """Arguments of the preflight room. ``answers`` is empty until asked_and_answered() fills it."""
+
+    hosts: list[Any]
+    domains: list[Any]
+    destinations: list[str]
+    policy: dict[str, Any]
+
+
+def make(domains: int, hosts: int) -> Fleet:
+    """Guests spread evenly over hosts; one host in twenty lacks the bridge, one guest in 25 has a local disk."""
+    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
+    names = [f"hv{number:03d}" for number in range(hosts)]
+    template = {entry["name"]: entry for entry in recorded["domains"]}
+    guests = [_guest(template, number, names[number % hosts]) for number in range(domains)]
+    made = [_host(recorded["hosts"][number % 2], name, number, guests) for number, name in enumerate(names)]
+    uris = {name: f"qemu+tls://{name}.example.com/system" for name in names}
+    return Fleet(made, guests, names, {"tls": "required", "uris": uris})
+
+
+def _host(recorded: Any, name: str, number: int, guests: list[Any]) -> Any:
+    host = copy.deepcopy(recorded)
+    host.update(name=name, hostname=f"{name}.example.com", uuid=str(uuid.uuid5(SPACE, name)))
+    host["memory"] = {"total_mib": 262144, "available_mib": 65536 + 97 * number}
+    host["domains"] = [
+        {"name": guest["name"], "uuid": guest["uuid"], "active": True} for guest in guests if guest["host"] == name
+    ]
+    if number % EVERY_HOST_WITHOUT_BRIDGE == EVERY_HOST_WITHOUT_BRIDGE - 1:
+        host["bridges"] = []
+    return host
+
+
+def _guest(template: dict[str, Any], number: int, host: str) -> Any:
+    kind = "media1" if number % 2 else "web1"
+    if number % EVERY_GUEST_ON_HOST_STORAGE == EVERY_GUEST_ON_HOST_STORAGE - 1:
+        kind = "scratch"
+    guest = copy.deepcopy(template[kind])
+    name = f"guest{number:05d}"
+    guest.update(name=name, host=host, uuid=str(uuid.uuid5(SPACE, name)), memory_mib=256 * (1 + number % 16))
+    guest["cpu_xml"] = guest["cpu_xml"].replace("qemu64", f"model{number % CPU_DEFINITIONS}")
+    guest["interfaces"][0]["mac"] = f"52:54:00:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
+    for disk in guest["disks"]:
+        if disk["device"] == "disk":
+            path = disk["path"].replace(kind, name)
+            disk["path"] = path
+            disk["identity"].update(path=path, inode=1000 + number)
+    return guest
+
+
+def answered(fleet: Fleet, asked: dict[str, list[Any]]) -> dict[str, dict[str, Any]]:
+    """Answers as healthy hosts give them, of the recorded form; local disks are nowhere else."""
+    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
+    samples = {key.split(":")[0]: answer for of_host in recorded["answers"].values() for key, answer in of_host.items()}
+    identities = {
+        disk["path"]: disk["identity"] for guest in fleet.domains for disk in guest["disks"] if disk.get("path")
+    }
+    peers = {fleet.policy["uris"][host["name"]]: host["uuid"] for host in fleet.hosts}
+
+    def answer(question: Any) -> Any:
+        if question["ask"] == "path":
+            identity = identities.get(question["path"])
+            if identity is None or "/libvirt/images/" in question["path"]:
+                return {"path": question["path"], "exists": identity is None and "/libvirt/" not in question["path"]}
+            return identity
+        if question["ask"] == "peer":
+            return {"ok": True, "uuid": peers[question["uri"]]}
+        return samples[question["key"].split(":")[0]]
+
+    return {host: {question["key"]: answer(question) for question in questions} for host, questions in asked.items()}
+
+
+def judged(fleet: Fleet) -> tuple[int, int]:
+    """What a run does: questions, answers, findings. Returns how many questions and findings there were."""
+    asked: Any = api.questions(fleet.hosts, fleet.domains, fleet.destinations, fleet.policy)
+    answers = answered(fleet, asked)
+    found = api.findings(fleet.hosts, fleet.domains, fleet.destinations, answers, fleet.policy)
+    return sum(map(len, asked.values())), len(found)
