@@ -10,6 +10,7 @@ import typing as t
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._action import ControllerAction
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy import api as policies
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy.migration import MIGRATION_OPTION, migration
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "hosts": {"type": "list", "elements": "dict", "required": True},
@@ -23,6 +24,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "checks": policies.CHECKS_OPTION,
     "edits": policies.EDITS_OPTION,
     "probe": {"type": "bool", "default": False},
+    "migration": MIGRATION_OPTION,
 }
 
 
@@ -41,6 +43,7 @@ class ActionModule(ControllerAction):
         hosts, domains, destinations, answers = (args[name] for name in ("hosts", "domains", "destinations", "answers"))
         policy = {name: args[name] for name in ("tls", "uris", "unreachable", "addresses", "probe")}
         policy["controls"] = policies.controls(args["checks"], domains, task_vars.get("groups", {}))
+        policy["migration"] = migration(args["migration"])
         policy["edits"] = policies.edits(args["edits"], destinations)
         found = api.findings(hosts, domains, destinations, answers, policy)
         return {

@@ -24,6 +24,9 @@ except ImportError:
     libvirt = None
 HAS_LIBVIRT = libvirt is not None
 
+OPEN_S = 30.0
+"""A daemon that hangs takes the connection and never answers; libvirt itself would wait for ever."""
+
 KEEPALIVE_INTERVAL_S = 5
 KEEPALIVE_COUNT = 5
 
@@ -55,12 +58,13 @@ def silence_stderr() -> None:
 def connect(uri: str) -> Connection:
     """Opens ``uri`` without ever asking for a password.
 
-    Raises LivemigError with libvirt's own words when the daemon cannot be reached or refuses.
+    Raises LivemigError with libvirt's own words when the daemon cannot be reached or refuses, and when it does not
+    answer within OPEN_S.
     """
     require_libvirt()
     silence_stderr()
     try:
-        connection = libvirt.open(without_questions(uri))
+        connection = _open(without_questions(uri))
     except libvirt.libvirtError as error:
         raise LivemigError(
             f"libvirt connection {uri}",
@@ -72,6 +76,32 @@ def connect(uri: str) -> Connection:
     with contextlib.suppress(libvirt.libvirtError):
         connection.setKeepAlive(KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT)
     return connection
+
+
+def _open(uri: str) -> Connection:
+    """In a thread, which is left behind where nothing comes of it. Raises what libvirt raises, and LivemigError."""
+    found: list[t.Any] = []
+
+    def run() -> None:
+        try:
+            found.append(libvirt.open(uri))
+        except Exception as error:  # raised again by the caller
+            found.append(error)
+
+    worker = threading.Thread(target=run, name="libvirt-open", daemon=True)
+    worker.start()
+    worker.join(OPEN_S)
+    if not found:
+        raise LivemigError(
+            f"libvirt connection {uri}",
+            value=f"no answer within {OPEN_S:.0f} s",
+            expected="a libvirt daemon that answers and accepts this host",
+            remedy="see what the daemon there waits for (often storage that is gone) and restart it; its guests run on "
+            "meanwhile",
+        )
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return found[0]
 
 
 def without_questions(uri: str) -> str:

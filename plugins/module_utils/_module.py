@@ -15,8 +15,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ._libvirt import LIBVIRT_ERRORS, error_text, start_event_loop
-from ._model.api import LivemigError
-from ._preflight.api import EDITS, LEVELS
+from ._model.api import EDITS, LEVELS, LivemigError
 
 CONNECTION_OPTIONS: dict[str, dict[str, t.Any]] = {"uri": {"type": "str", "default": "qemu:///system"}}
 

@@ -79,7 +79,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._libvirt import connect
+from ansible_collections.livemig.libvirt.plugins.module_utils._libvirt import connect, start_event_loop
 from ansible_collections.livemig.libvirt.plugins.module_utils._module import run_module
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe.api import Agents, domain_snapshots
 
@@ -95,6 +95,8 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 def observe(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     agents = Agents(params["agent_timeout_s"], params["agent_budget_s"]) if params["agent"] else None
+    # Without the loop there is no keepalive, and a daemon that stops answering would be waited for.
+    start_event_loop()
     connection = connect(params["uri"])
     try:
         snapshots = domain_snapshots(connection, params["host"], params["names"], agents)

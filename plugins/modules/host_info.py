@@ -61,7 +61,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._libvirt import connect
+from ansible_collections.livemig.libvirt.plugins.module_utils._libvirt import connect, start_event_loop
 from ansible_collections.livemig.libvirt.plugins.module_utils._module import run_module
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe.api import answers, host_snapshot
 
@@ -72,6 +72,8 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 
 
 def observe(module: AnsibleModule) -> dict[str, t.Any]:
+    # Without the loop there is no keepalive, and a daemon that stops answering would be waited for.
+    start_event_loop()
     connection = connect(module.params["uri"])
     try:
         return {

@@ -77,6 +77,115 @@ options:
         to anybody but the hosts' own daemons, and what only a connection could tell is not judged.
     type: bool
     default: false
+  migration:
+    description:
+      - How the domains are to be migrated. The checks judge whether that fits the domains, the hosts and itself.
+      - M(livemig.libvirt.migrate) of this version uses none of these options. They serve to judge migrations that are
+        made by other means, with C(virsh migrate) for example.
+    type: dict
+    default: {}
+    suboptions:
+      abort_on_error:
+        description: End the migration when the guest gets an I/O error (C(--abort-on-error)).
+        type: bool
+        default: false
+      auto_converge:
+        description: Slow the guest down until its memory can be followed (C(--auto-converge)).
+        type: bool
+        default: false
+      bandwidth_mib_s:
+        description: The limit of each stream, in MiB/s (C(--bandwidth)). V(0) is none.
+        type: int
+        default: 0
+      compression:
+        description: libvirt's names of methods (C(--comp-methods)), for example V(zstd).
+        type: list
+        elements: str
+        default: []
+      copy_disks:
+        description: The targets of the disks that are copied (C(--migrate-disks)). Empty is libvirt's own choice.
+        type: list
+        elements: str
+        default: []
+      copy_storage:
+        description: Whether disks are copied, whole (C(--copy-storage-all)) or as what is above their backing images
+          (C(--copy-storage-inc)).
+        type: str
+        choices: [none, all, inc]
+        default: none
+      disks_port:
+        description: The port that takes copies of disks (C(--disks-port)). V(0) is libvirt's own choice.
+        type: int
+        default: 0
+      disks_uri:
+        description: Where copies of disks go (C(--disks-uri)). Empty is libvirt's own choice.
+        type: str
+        default: ""
+      listen_address:
+        description: The address at which the destination listens (C(--listen-address)).
+        type: str
+        default: ""
+      live:
+        description: The guest runs meanwhile (C(--live)).
+        type: bool
+        default: true
+      max_downtime_ms:
+        description: The longest pause that is tried for, in milliseconds. V(0) is libvirt's own choice.
+        type: int
+        default: 0
+      offline:
+        description: Move the definition of a domain that does not run (C(--offline)).
+        type: bool
+        default: false
+      parallel:
+        description: Connections of a parallel migration (C(--parallel-connections)). V(0) is one that is not parallel.
+        type: int
+        default: 0
+      paused:
+        description: Leave the guest paused at the destination (C(--suspend)).
+        type: bool
+        default: false
+      peer2peer:
+        description: The source drives the migration (C(--p2p)).
+        type: bool
+        default: true
+      persist:
+        description: Define the domain at the destination (C(--persistent)).
+        type: bool
+        default: true
+      postcopy:
+        description: Post-copy may be used (C(--postcopy)).
+        type: bool
+        default: false
+      timeout_s:
+        description: After how many seconds something else is done (C(--timeout)). V(0) is never.
+        type: int
+        default: 0
+      tls_destination:
+        description: The name in the destination's certificate (C(--tls-destination)). Empty is that of the URI.
+        type: str
+        default: ""
+      transport:
+        description: What carries the stream.
+        type: str
+        choices: [tcp, unix, rdma]
+        default: tcp
+      tunnelled:
+        description: The stream goes through libvirt's connection (C(--tunnelled)).
+        type: bool
+        default: false
+      undefine_source:
+        description: Delete the definition at the source (C(--undefinesource)).
+        type: bool
+        default: true
+      unsafe:
+        description: Skip libvirt's own checks of disks (C(--unsafe)).
+        type: bool
+        default: false
+      zerocopy:
+        description: Send memory without copying it (C(--zerocopy)).
+        type: bool
+        default: false
   checks:
     description:
       - What you have decided about checks. Of several decisions that speak of a finding, the last one holds.

@@ -35,7 +35,7 @@ def main(words: Sequence[str]) -> int:
     chosen = rows.choose(given.only, given.area, given.sample, given.seed)
     if given.sample:
         random.Random(given.seed).shuffle(chosen)
-    needed = dict.fromkeys([*HOSTS.split(","), *(row.destination for row in chosen)])
+    needed = dict.fromkeys([*HOSTS.split(","), *(name for row in chosen for name in (row.source, row.destination))])
     lab.up(",".join(needed))
     try:
         return _run(chosen, list(needed), given.record)
@@ -91,10 +91,13 @@ def _alone(row: Provocation, hosts: Sequence[str], quiet: stage.Seen, record: bo
         if row.act is not None:
             row.act()
         if row.guest is not None:
-            error = stage.start({row.guest_name: row.guest(stage.plain_xml(row.guest_name))}).get(row.guest_name)
-        seen = stage.look(hosts, row.policy, row.user)
+            guests = {row.guest_name: row.guest(stage.plain_xml(row.guest_name))}
+            error = stage.start(guests, row.source).get(row.guest_name)
+        for host, command in row.then.items():
+            lab.exec_on(host, ["sh", "-ec", command], check=True)
+        seen = stage.look(hosts, row.policy, row.user, row.source)
     finally:
-        stage.stop([row.guest_name])
+        stage.stop([row.guest_name], row.source)
         for host, command in row.after.items():
             lab.exec_on(host, ["sh", "-c", command])
         if row.undo is not None:
@@ -123,7 +126,9 @@ def _judge(row: Provocation, seen: stage.Seen, quiet: stage.Seen, error: str | N
 
 
 def _versions(seen: stage.Seen) -> dict[str, str]:
-    found = {host["name"]: f"libvirt {host['libvirt_version']}, QEMU {host['qemu_version']}" for host in seen.hosts}
+    found = {
+        host["name"]: f"libvirt {host.get('libvirt_version')}, QEMU {host.get('qemu_version')}" for host in seen.hosts
+    }
     return {**found, "date": time.strftime("%Y-%m-%d", time.gmtime())}
 
 

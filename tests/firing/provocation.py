@@ -10,6 +10,8 @@ from typing import Any
 XmlEdit = Callable[[str], str]
 Act = Callable[[], object]
 
+SOURCE = "hv1"
+
 
 @dataclass(frozen=True)
 class Provocation:
@@ -18,9 +20,11 @@ class Provocation:
     check: the id that must fire. text: stands in the finding's message. how: what was done, for people.
     guest: edit of the XML of the plain guest on the source; the guest is started paused under a name of its own. None:
     the plain guest itself. running: it must have booted (slow; only where a paused one does not show it).
+    then: host -> shell commands run there as root once the guest is there, before anything is looked at.
     before, after: host -> shell commands run there as root, after and before the guest is there; after always runs.
     act, undo: the same for what only the lab can do, on the machine.
     policy: put over the policy of the run (tls off, uris of all hosts). destination: for which the check must fire.
+    source: where the guest is started; another one than hv1 needs a guest of its own.
     status: fail or unknown. faked: a bind-mounted fact, not a real condition. standing: the lab is always so, and
     nothing needs to be done. user: observe as this unprivileged user.
     """
@@ -31,10 +35,12 @@ class Provocation:
     guest: XmlEdit | None = None
     running: bool = False
     before: Mapping[str, str] = field(default_factory=dict)
+    then: Mapping[str, str] = field(default_factory=dict)
     after: Mapping[str, str] = field(default_factory=dict)
     act: Act | None = None
     undo: Act | None = None
     policy: Mapping[str, Any] = field(default_factory=dict)
+    source: str = SOURCE
     destination: str = "hv2"
     status: str = "fail"
     faked: bool = False
@@ -49,7 +55,8 @@ class Provocation:
     @property
     def alone(self) -> bool:
         """Whether it changes more than its own guest, so that nothing else may be provoked meanwhile."""
-        return bool(self.before or self.after or self.act or self.undo or self.user or self.running)
+        changes = self.before or self.then or self.after or self.act or self.undo or self.user or self.running
+        return bool(changes) or self.source != SOURCE
 
 
 def replaced(old: str, new: str) -> XmlEdit:

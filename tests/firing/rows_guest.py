@@ -1,6 +1,68 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from tests.firing.provocation import Provocation
+from tests.firing.provocation import Provocation, device, element
 
-ROWS: tuple[Provocation, ...] = ()
+PLAIN_PID = "/run/libvirt/qemu/plain.pid"
+BACKUP = "<domainbackup mode='pull'><server transport='unix' socket='/run/p-backup.sock'/></domainbackup>"
+CIB = """\
+<cib><configuration><crm_config/><resources>
+<primitive id="vm-plain" class="ocf" provider="heartbeat" type="VirtualDomain">
+<instance_attributes id="a"><nvpair id="b" name="config" value="/etc/libvirt/qemu/plain.xml"/></instance_attributes>
+</primitive></resources></configuration></cib>
+"""
+AGENT = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+
+ROWS: tuple[Provocation, ...] = (
+    Provocation("guest_state", "every guest of this suite is started paused", "it is paused", standing=True),
+    Provocation(
+        "guest_job_active",
+        "a backup of the plain guest is under way",
+        "unbounded",
+        before={"hv1": f'echo "{BACKUP}" >/run/p-backup.xml; virsh -q backup-begin plain /run/p-backup.xml'},
+        after={"hv1": "virsh -q domjobabort plain; rm -f /run/p-backup.*"},
+    ),
+    Provocation(
+        "guest_monitor_responsive",
+        "the plain guest's QEMU is stopped (SIGSTOP)",
+        "it has not answered libvirt for",
+        before={"hv1": f"kill -STOP $(cat {PLAIN_PID})"},
+        after={"hv1": f"kill -CONT $(cat {PLAIN_PID})"},
+    ),
+    Provocation(
+        "guest_tainted",
+        "a command of one's own to the plain guest's monitor",
+        "custom monitor control commands",
+        before={"hv1": "virsh qemu-monitor-command plain --hmp info version"},
+        after={"hv1": "true"},
+    ),
+    Provocation(
+        "guest_foreign_owner",
+        "a guest with nova's metadata",
+        "it belongs to OpenStack nova",
+        guest=element(
+            "<metadata><n:instance xmlns:n='http://openstack.org/xmlns/libvirt/nova/1.1'><n:name>web</n:name></n:instance>"
+            "</metadata>"
+        ),
+    ),
+    Provocation(
+        "guest_cluster_resource",
+        "the plain guest stands in the configuration of a Pacemaker cluster on the source",
+        "Pacemaker's resource vm-plain starts and stops it",
+        before={"hv1": f"mkdir -p /var/lib/pacemaker/cib; cat >/var/lib/pacemaker/cib/cib.xml <<'END'\n{CIB}END\n"},
+        after={"hv1": "rm -r /var/lib/pacemaker"},
+        faked=True,
+    ),
+    Provocation(
+        "guest_migration_policy_tag",
+        "a guest with a label that forbids it",
+        "never, which says that it is never to be migrated",
+        guest=element("<metadata><p:policy xmlns:p='urn:livemig:policy:1'>gold never</p:policy></metadata>"),
+    ),
+    Provocation(
+        "guest_agent_alive",
+        "a guest with a channel for the agent, and none in it",
+        "none is connected to its channel",
+        guest=device(AGENT),
+    ),
+)

@@ -13,12 +13,12 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api, engine
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.check import View
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.world import World
+from tests.firing.provocation import SOURCE
 from tests.lab import domain, observe
 from tests.lab.errors import LabError
 from tests.lab.hosts import BY_NAME
 from tests.lab.places import DISKS_INSIDE
 
-SOURCE = "hv1"
 PLAIN = "plain"
 
 # Runs inside the source: {"guests": {name: xml}, "disks": [path]} -> {name: error}
@@ -71,18 +71,18 @@ def plain_xml(name: str) -> str:
     return xml.replace(f"<memory unit='MiB'>{domain.MINIMUM_MEMORY_MIB}<", "<memory unit='MiB'>32<")
 
 
-def start(guests: Mapping[str, str]) -> dict[str, str]:
+def start(guests: Mapping[str, str], source: str = SOURCE) -> dict[str, str]:
     """Defines the guests on the source and starts them paused; name -> libvirt's error of those that did not start."""
     disks = [f"{DISKS_INSIDE}/{name}.qcow2" for name in guests]
     errors: dict[str, str] = observe.observe_inside(
-        SOURCE, START, {"guests": dict(guests), "disks": disks}, timeout_s=300
+        source, START, {"guests": dict(guests), "disks": disks}, timeout_s=300
     )
     return errors
 
 
-def stop(names: Sequence[str]) -> None:
+def stop(names: Sequence[str], source: str = SOURCE) -> None:
     disks = [f"{DISKS_INSIDE}/{name}.qcow2" for name in names]
-    observe.observe_inside(SOURCE, STOP, {"names": list(names), "disks": disks}, timeout_s=300)
+    observe.observe_inside(source, STOP, {"names": list(names), "disks": disks}, timeout_s=300)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def policy(hosts: Sequence[str]) -> dict[str, Any]:
     return {"tls": "off", "uris": uris}
 
 
-def look(hosts: Sequence[str], over: Mapping[str, Any], user: str | None = None) -> Seen:
+def look(hosts: Sequence[str], over: Mapping[str, Any], user: str | None = None, source: str = SOURCE) -> Seen:
     """Observes the hosts and the source's domains, asks what preflight asks, and keeps it all."""
     wanted = {**policy(hosts), **over}
     snapshots: list[Any] = []
@@ -119,7 +119,7 @@ def look(hosts: Sequence[str], over: Mapping[str, Any], user: str | None = None)
             snapshots.append(observe.host_snapshot(name, user=user))
         except LabError as error:
             wanted["unreachable"] = {**wanted.get("unreachable", {}), name: str(error).strip().splitlines()[-1]}
-    domains: list[Any] = observe.domain_snapshots(SOURCE, user=user)
+    domains: list[Any] = observe.domain_snapshots(source, user=user)
     asked = api.questions(snapshots, domains, list(hosts), wanted)
     answers = {host: observe.answers(host, questions, user=user) for host, questions in asked.items()}
     return Seen(snapshots, domains, answers, wanted)

@@ -18,7 +18,6 @@ import xml.etree.ElementTree as ET
 from .._libvirt import libvirt
 from .._model.api import Edit, LivemigError
 from .._observe.api import parse_xml
-from .._preflight.api import EDITS as KINDS
 
 # kind -> (path of elements, attribute; "" is their text). The console's address stands in <graphics> and in <listen>.
 _PLACES: t.Mapping[str, t.Sequence[tuple[str, str]]] = {
@@ -34,7 +33,6 @@ _PLACES: t.Mapping[str, t.Sequence[tuple[str, str]]] = {
         ("vcpu", "cpuset"),
     ),
 }
-__all__ = ["KINDS", "definitions", "edited"]
 _MEDIA = ("cdrom", "floppy")
 # What describes the medium that goes, and libvirt's record of the port on the old bridge or network.
 _OF_MEDIUM = ("source", "backingStore")

@@ -12,6 +12,8 @@ from __future__ import annotations
 from .errors import LivemigError
 from .facts import Facts, UnknownFact
 from .types import (
+    EDITS,
+    LEVELS,
     POLICY_URI,
     SCHEMA,
     Answer,
@@ -41,6 +43,8 @@ from .types import (
 )
 
 __all__ = [
+    "EDITS",
+    "LEVELS",
     "POLICY_URI",
     "SCHEMA",
     "Answer",

@@ -20,6 +20,13 @@ SCHEMA = 1
 POLICY_URI = "urn:livemig:policy:1"
 """XML namespace of the user's own label in a domain's metadata. We read it and never write it."""
 
+EDITS = ("bridge", "cpuset", "emulator", "listen", "medium", "network", "parent")
+"""Kinds of Edit. bridge, network, parent: what a NIC is attached to (parent: of a macvtap); listen: an address of a
+graphical console; cpuset: CPUs that vCPUs, emulator or I/O threads are pinned to; medium: what is in a drive."""
+
+LEVELS = ("silence", "info", "warning", "error")
+"""What a user can set a check to. Only ``error`` rules a move out, and then an unknown does too."""
+
 Severity = t.Literal["error", "warning", "info"]
 Status = t.Literal["fail", "unknown", "edited", "silenced"]
 Scope = t.Literal["domain", "host", "link", "pair"]
@@ -311,7 +318,7 @@ Answers = dict[str, dict[str, Answer]]
 class Edit(t.TypedDict):
     """One change of the host side of a definition, applied when the domain goes to the destination: never XML.
 
-    ``kind``: bridge, network, parent, emulator, listen, cpuset or medium. Wherever the definition has ``old`` there,
+    ``kind``: one of EDITS. Wherever the definition has ``old`` there,
     it gets ``new``; None takes it away. ``item``: the device that is meant, None for every one with ``old``.
     """
 
@@ -324,7 +331,7 @@ class Edit(t.TypedDict):
 class Control(t.TypedDict):
     """What a user has decided about a check: for which hosts and domains (by UUID; None: all of them), and why.
 
-    ``set``: silence, info, warning or error.
+    ``set``: one of LEVELS.
     """
 
     check: str

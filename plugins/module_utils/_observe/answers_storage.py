@@ -18,8 +18,9 @@ import typing as t
 from .._model.api import Answer, Question
 from . import area
 from .child import User, bounded
+from .collector import Collector
 
-_OWNER_KEEPS = 1  # dynamic_ownership's default in qemu.conf
+_DYNAMIC_OWNERSHIP = 1  # dynamic_ownership's default in qemu.conf
 
 
 def qemu_user(host: area.Host, label: str | None = None) -> User:
@@ -40,22 +41,30 @@ def openable(host: area.Host, question: Question) -> Answer:
     """Whether QEMU's user can read and write the path, and whether it can be opened past the page cache.
 
     ``value``: a label that the domain's definition fixes, or None. Answered are:
-    folder: the first folder above it that this user cannot enter, or None; dynamic: whether libvirt changes the file's
-    owner first; direct: whether O_DIRECT works; open_by: processes of this host that have it open.
+    access: user, read, write, and folder, the first one above it that this user cannot enter, or None;
+    dynamic: whether libvirt changes the file's owner first; direct: whether O_DIRECT works; open_by: processes of this
+    host that have it open. What cannot be told is listed as ``unknown``.
     """
     real = os.path.realpath(question["path"])
-    user = qemu_user(host, question["value"])
-    found = bounded(lambda: _access(real), f"opening {real} as {user.name}", user)
-    return t.cast(
-        Answer,
-        {
-            **found,
-            "user": user.name,
-            "dynamic": bool(int(host.qemu_conf().get("dynamic_ownership", _OWNER_KEEPS))),
-            "direct": bounded(lambda: _direct(real), f"opening {real}"),
-            "open_by": host.once("open files", _open_files).get(_key(os.stat(real)), []),
-        },
-    )
+    try:
+        info = os.stat(real)
+    except (FileNotFoundError, NotADirectoryError):
+        return {"exists": False}
+    collector = Collector()
+    collector.merge({"exists": True})
+    collector.add("access", lambda: _access_as(qemu_user(host, question["value"]), real))
+    collector.add("dynamic", lambda: bool(int(host.qemu_conf().get("dynamic_ownership", _DYNAMIC_OWNERSHIP))))
+    collector.add("direct", lambda: _direct(real, info))
+    collector.add("open_by", lambda: host.once("open files", _open_files).get(real, []))
+    return {**collector.facts, "unknown": collector.unknown}
+
+
+def _access_as(user: User, path: str) -> dict[str, t.Any]:
+    if user.uid == os.getuid():
+        found = _access(path)
+    else:
+        found = bounded(lambda: _access(path), f"opening {path} as {user.name}", user)
+    return {**found, "user": user.name}
 
 
 def _access(path: str) -> dict[str, t.Any]:
@@ -68,8 +77,10 @@ def _folders(path: str) -> list[str]:
     return ["/" + "/".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
-def _direct(path: str) -> bool:
-    """Whether the file system knows O_DIRECT; nothing is read."""
+def _direct(path: str, info: os.stat_result) -> bool:
+    """Whether the file system knows O_DIRECT; nothing is read. Every block device does."""
+    if stat.S_ISBLK(info.st_mode):
+        return True
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC))
     except OSError as error:
@@ -79,27 +90,24 @@ def _direct(path: str) -> bool:
     return True
 
 
-def _key(info: os.stat_result) -> tuple[int, int]:
-    return (0, info.st_rdev) if stat.S_ISBLK(info.st_mode) else (info.st_dev, info.st_ino)
+def _open_files(proc: str = "/proc") -> dict[str, list[str]]:
+    """Path -> who has it open. Raises PermissionError where a process may not be looked at.
 
-
-def _open_files(proc: str = "/proc") -> dict[tuple[int, int], list[str]]:
-    """(device, inode) -> who has it open. Raises PermissionError where a process may not be looked at."""
-    found: dict[tuple[int, int], list[str]] = {}
+    The links below /proc are read and not followed: a file on a dead server would let nobody go.
+    """
+    found: dict[str, list[str]] = {}
     for pid in os.listdir(proc):
         if pid.isdigit():
-            for key in _held(os.path.join(proc, pid, "fd")):
-                found.setdefault(key, []).append(f"{_command(os.path.join(proc, pid, 'comm'))} ({pid})")
-    return {key: sorted(set(names)) for key, names in found.items()}
+            for path in _held(os.path.join(proc, pid, "fd")):
+                found.setdefault(path, []).append(f"{_command(os.path.join(proc, pid, 'comm'))} ({pid})")
+    return {path: sorted(names) for path, names in found.items()}
 
 
-def _held(folder: str) -> set[tuple[int, int]]:
+def _held(folder: str) -> set[str]:
     held = set()
     try:
         for name in os.listdir(folder):
-            info = os.stat(os.path.join(folder, name))
-            if stat.S_ISREG(info.st_mode) or stat.S_ISBLK(info.st_mode):
-                held.add(_key(info))
+            held.add(os.readlink(os.path.join(folder, name)))
     except (FileNotFoundError, ProcessLookupError):
         pass  # it ended, or closed the file, meanwhile
     return held

@@ -89,7 +89,7 @@ def limit_of(version: int, path: str) -> Group | None:
     if not limit.isdigit() or int(limit) >= _NO_LIMIT:
         return None
     stat = dict(re.findall(r"^(\w+) (\d+)$", files.read(os.path.join(path, "memory.stat")), re.MULTILINE))
-    cache = int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
+    cache = int(stat.get("total_inactive_file") or stat.get("inactive_file") or 0)
     return Group(int(limit), max(int(files.read(names[1])) - cache, 0))
 
 

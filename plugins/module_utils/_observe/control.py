@@ -19,6 +19,8 @@ from .._libvirt import LIBVIRT_ERRORS, Connection, error_code, libvirt
 STATES = ("ok", "job", "occupied", "error")
 HANGS_S = 5.0
 _ROUNDS = 3
+_OCCUPIED_S = 4
+"""So long the first guest that hangs has been waited for when the first call is given up, and a bit less."""
 
 Control = dict[str, t.Any]
 
@@ -38,7 +40,8 @@ def hangs(control: Control | None) -> bool:
     """Whether anything that asks QEMU would wait."""
     if control is None:
         return False
-    return control["state"] == "error" or (control["state"] == "occupied" and control["seconds"] >= int(HANGS_S) - 1)
+    waited = bool(control["state"] == "occupied" and control["seconds"] >= _OCCUPIED_S)
+    return waited or control["state"] == "error"
 
 
 class Monitors:
@@ -51,27 +54,34 @@ class Monitors:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._answered: bool | None = None
+        self._stats: list[tuple[t.Any, t.Mapping[str, t.Any]]] = []
 
     def of(self, domain: t.Any) -> Control | None:
-        self.all_answer()
+        self._all_answer()
         return of(domain)
 
-    def all_answer(self) -> bool:
-        """False where more guests hang than were waited for. After it returned True nothing with NOWAIT waits."""
+    def block_stats(self) -> list[tuple[t.Any, t.Mapping[str, t.Any]]]:
+        """What libvirt tells of the disks of all domains that answer. Raises OSError where too many do not."""
+        self._all_answer()
+        if not self._answered:
+            raise OSError("several QEMUs on this host do not answer libvirt")
+        return self._stats
+
+    def _all_answer(self) -> None:
         if self._answered is None:
             self._answered = any(self._ask() for _number in range(_ROUNDS))
-        return self._answered
 
     def _ask(self) -> bool:
-        worker = threading.Thread(target=self._balloons, daemon=True)
+        """Whether it came to an end: not where a guest hangs that did not hang when the last call came by."""
+        worker = threading.Thread(target=self._blocks, daemon=True)
         worker.start()
         worker.join(HANGS_S)
         return not worker.is_alive()
 
-    def _balloons(self) -> None:
+    def _blocks(self) -> None:
         flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
         with contextlib.suppress(*LIBVIRT_ERRORS):  # an error is an answer too
-            self._connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_BALLOON, flags)
+            self._stats = self._connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_BLOCK, flags)
 
 
 def messages(domain: t.Any) -> list[str] | None:

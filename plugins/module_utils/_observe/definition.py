@@ -220,11 +220,6 @@ LISTS: t.Mapping[str, Family] = {
     ),
     "vcpupins": Family("cputune/vcpupin", "Pinning of vCPUs", {"vcpu": "@vcpu", "cpuset": "@cpuset"}),
     "vcpuscheds": Family("cputune/vcpusched", "Scheduler of vCPUs", {"scheduler": "@scheduler", "vcpus": "@vcpus"}),
-    "vcpu_states": Family(
-        "vcpus/vcpu",
-        "Each vCPU",
-        {"id": "@id", "enabled": "@enabled", "hotpluggable": "@hotpluggable", "order": "@order"},
-    ),
 }
 """Fact below ``lists`` -> elements that are no devices. Each entry has ``name`` too: tag and number."""
 
@@ -248,6 +243,7 @@ SETTINGS: t.Mapping[str, Family] = {
             "cache_mode": "cache/@mode",
             "maxphysaddr_mode": "maxphysaddr/@mode",
             "maxphysaddr_bits": "maxphysaddr/@bits",
+            "maxphysaddr_limit": "maxphysaddr/@limit",
         },
     ),
     "cputune": Family(
@@ -538,6 +534,7 @@ _HOSTDEV = Family(
         "vendor": "source/vendor/@id",
         "product": "source/product/@id",
         "startup_policy": "source/@startupPolicy",
+        "missing": "source/@missing",
         "guest_reset": "source/@guestReset",
         "protocol": "source/@protocol",
         "wwpn": "source/@wwpn",

@@ -38,6 +38,8 @@ OPERATIONS = (
 )
 _NO_CHAIN = "libvirt does not say which images are below it (the domain's XML has no complete <backingStore>)"
 
+_HANGS = "QEMU does not answer libvirt, which would wait for it"
+
 Reads = t.Mapping[str, t.Callable[[], t.Any]]
 Sizes = t.Mapping[str, tuple[int, int]]
 """Target of a disk -> bytes that the guest sees, and bytes that the image uses up to its highest write."""
@@ -148,23 +150,20 @@ class _Bulk:
         }
 
     def _all_sizes(self) -> dict[str, Sizes]:
-        """Does not wait for a domain whose monitor is busy; such a one is left out."""
-        if not self._monitors.all_answer():
-            raise OSError("several QEMUs on this host do not answer libvirt")
-        flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-        stats = self._connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_BLOCK, flags)
+        """A domain that does not answer is left out."""
+        stats = self._monitors.block_stats()
         return {entry[0].UUIDString(): _sizes([entry]) for entry in stats}
 
 
 def _sizes(stats: t.Sequence[tuple[t.Any, t.Mapping[str, t.Any]]]) -> Sizes:
     """The sizes of the disks of the only domain in what libvirt returned."""
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
     for _domain, facts in stats:
         for number in range(facts.get("block.count", 0)):
             start = f"block.{number}."
-            sizes = facts.get(f"{start}capacity"), facts.get(f"{start}allocation")
-            if None not in sizes:
-                found[facts[f"{start}name"]] = sizes
+            capacity, allocation = facts.get(f"{start}capacity"), facts.get(f"{start}allocation")
+            if capacity is not None and allocation is not None:
+                found[facts[f"{start}name"]] = capacity, allocation
     return found
 
 
@@ -177,12 +176,19 @@ def _snapshot(
     )
     state, reason = reads["state"]()
     collector.merge({"state": STATES[state] if state < len(STATES) else str(state), "state_reason": reason})
-    _definition(collector, domain.XMLDesc(0))
+    collector.add("control", reads["control"])
+    # While one call waits for QEMU, libvirt lets neither virsh dumpxml nor domjobinfo through (seen with 11.3).
+    hangs = control.hangs(collector.facts.get("control"))
+    if hangs:
+        collector.unknown += [{"fact": fact, "reason": _HANGS} for fact in (*domain_xml.FACTS, "job")]
+    else:
+        _definition(collector, domain.XMLDesc(0))
     active = collector.facts["state"] not in ("shutoff", "crashed")
     for fact, read in reads.items():
-        if fact not in ("state", "sizes"):
+        if fact not in ("state", "control", "sizes"):
             collector.add(fact, read)
-    collector.add("job", lambda: JOBS[domain.jobInfo()[0]] if active else "none")
+    if not hangs:
+        collector.add("job", lambda: JOBS[domain.jobInfo()[0]] if active else "none")
     collector.add("job_operation", lambda: _operation(domain, collector.facts["job"]))
     collector.add("messages", lambda: control.messages(domain) if active else [])
     collector.add("agent", lambda: _agent(domain, collector.facts, agents if active else None))
@@ -236,8 +242,6 @@ def _complete_disk(collector: Collector, domain: t.Any, active: bool, disk: Disk
     """Adds what the XML does not say. Unknowns carry the disk's target: ``disks.vda.identity``."""
     fact = f"disks.{disk['target']}"
     try:
-        if control.hangs(collector.facts.get("control")):
-            raise OSError("QEMU does not answer libvirt")
         disk["block_job"] = bool(active and domain.blockJobInfo(disk["target"], 0))
     except UNREADABLE as error:
         disk["block_job"] = None

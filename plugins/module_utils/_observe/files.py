@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from .._model.api import Certificate, PathIdentity, Unknown
 from . import blockdev
+from .child import bounded
 
 QEMU_CONF = "/etc/libvirt/qemu.conf"
 CERTIFICATES = {
@@ -37,9 +38,13 @@ def read(path: str) -> str:
 
 
 def parse_conf(text: str) -> dict[str, t.Any]:
-    """libvirt's ``key = value`` files: strings, whole numbers and lists of strings. The last setting counts."""
+    """libvirt's ``key = value`` files: strings, whole numbers and lists of strings.
+
+    Of several settings with one name the first counts (virConfGetValue; tried with libvirt 11.3).
+    """
     text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return {match["key"]: _conf_value(match["value"]) for match in _SETTING.finditer(text)}
+    found = reversed(list(_SETTING.finditer(text)))
+    return {match["key"]: _conf_value(match["value"]) for match in found}
 
 
 def _conf_value(text: str) -> t.Any:
@@ -102,15 +107,35 @@ def mount_of(path: str, mounts: list[tuple[str, str, str, str]]) -> tuple[str, s
     return found
 
 
+_REMOTE = frozenset(("9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "lustre", "nfs", "nfs4", "smb3"))
 _WITH_OPTIONS = frozenset(("cifs", "nfs", "nfs4", "smb3"))
 _KINDS = ((stat.S_ISREG, "file"), (stat.S_ISBLK, "block"), (stat.S_ISDIR, "dir"), (stat.S_ISCHR, "char"))
+
+
+_SILENT: dict[str, str] = {}
 
 
 def path_identity(path: str, shared: Declared) -> PathIdentity:
     """What this host knows of ``path``, links resolved.
 
-    Raises OSError where the path may be there but cannot be looked at.
+    Raises OSError where the path may be there but cannot be looked at. What lies on a network file system is looked at
+    in a child process, since a server that is gone lets nobody go; once such a mount has not answered, it is not asked
+    again by this process.
     """
+    mount = mount_of(os.path.normpath(path), parse_mountinfo(read("/proc/self/mountinfo")))
+    if mount is None or mount[2] not in _REMOTE:
+        return _path_identity(path, shared)
+    point = mount[0]
+    if point in _SILENT:
+        raise TimeoutError(_SILENT[point])
+    try:
+        return t.cast(PathIdentity, bounded(lambda: _path_identity(path, shared), f"looking at {path}"))
+    except TimeoutError as error:
+        _SILENT[point] = f"the mount {point} does not answer: {error}"
+        raise
+
+
+def _path_identity(path: str, shared: Declared) -> PathIdentity:
     real = os.path.realpath(path)
     try:
         info = os.stat(real)

@@ -126,7 +126,7 @@ def memory_here(connection: Connection) -> HostMemory:
     A limit on a control group that the guests would be in, such as a container's, may leave less.
     """
     available = files.available_mib(files.read("/proc/meminfo"))
-    left = cgroups.left_mib(host_ram.daemon_pid())
+    left = cgroups.left_mib(host_ram.daemon())
     return {**memory(connection), "available_mib": available if left is None else min(available, left)}
 
 

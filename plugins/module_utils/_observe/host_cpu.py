@@ -13,6 +13,7 @@ import os
 import re
 import typing as t
 
+from .._model import cpuset
 from . import area, files
 
 CPUINFO = "/proc/cpuinfo"
@@ -60,50 +61,29 @@ def parse_cpuinfo(text: str) -> dict[str, str]:
     return found
 
 
-def cpu_set(text: str) -> list[int]:
-    """The numbers of a list as the kernel and libvirt write them: ``0-3,^2,8``. Raises ValueError."""
-    chosen: set[int] = set()
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        first, _dash, last = part.lstrip("^").partition("-")
-        numbers = range(int(first), int(last or first) + 1)
-        chosen = chosen.difference(numbers) if part.startswith("^") else chosen.union(numbers)
-    return sorted(chosen)
-
-
-def cpu_text(numbers: t.Iterable[int]) -> str:
-    """The same numbers as text, in ranges."""
-    ranges: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if ranges and ranges[-1][1] == number - 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
-
-
 def _cpuinfo(host: area.Host) -> dict[str, str]:
     return host.once("cpuinfo", lambda: parse_cpuinfo(files.read(CPUINFO)))
 
 
 def _online(host: area.Host) -> str:
     _count, online, _number = host.connection.getCPUMap()
-    return cpu_text(number for number, is_online in enumerate(online) if is_online)
+    return cpuset.text(number for number, is_online in enumerate(online) if is_online)
 
 
 def _allowed(_host: area.Host) -> str:
     """The daemon's own limit holds for its guests; where they have a slice of their own, its limit does too."""
-    allowed = set(cpu_set(_daemon_cpus()))
+    allowed = set(cpuset.numbers(_daemon_cpus()))
     for path in GUEST_SLICES:
         if os.path.exists(path):
-            allowed &= set(cpu_set(files.read(path)))
-    return cpu_text(allowed)
+            allowed &= cpuset.numbers(files.read(path))
+    return cpuset.text(allowed)
 
 
 def _daemon_cpus() -> str:
     for path in DAEMON_PIDS:
         if os.path.exists(path):
             status = files.read(f"/proc/{files.read(path).strip()}/status")
-            return re.findall(r"^Cpus_allowed_list:\s*(\S+)", status, re.MULTILINE)[0]
+            return dict(re.findall(r"^(\w+):\s*(\S+)", status, re.MULTILINE))["Cpus_allowed_list"]
     raise FileNotFoundError(f"no libvirt daemon has left its process number in {' or '.join(DAEMON_PIDS)}")
 
 

@@ -87,14 +87,15 @@ def held(host: Host) -> list[str]:
     """PCI addresses that active domains hold. Looked for only where there are VFs: it takes each domain's XML."""
     if not _virtual_functions(host):
         return []
-    found = set()
+    found: set[str] = set()
     for domain in host.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
         with contextlib.suppress(libvirt.libvirtError):  # it has ended meanwhile
             root = parse(domain.XMLDesc(0))
             devices = [*root.findall("devices/hostdev"), *root.findall("devices/interface")]
-            for address in (device.find("source/address") for device in devices):
-                found.add(None if address is None else address_of(address.attrib))
-    return sorted(found - {None})  # type: ignore[type-var]
+            sources = (device.find("source/address") for device in devices)
+            addresses = (address_of(source.attrib) for source in sources if source is not None)
+            found |= {address for address in addresses if address is not None}
+    return sorted(found)
 
 
 def _virtual_functions(host: Host) -> list[dict[str, t.Any]]:

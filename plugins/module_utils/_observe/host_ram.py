@@ -33,6 +33,14 @@ def daemon_pid() -> int:
     raise OSError(f"none of {', '.join(_DAEMON_PIDS)} is there, so the daemon's process is not known")
 
 
+def daemon() -> int | str:
+    """The daemon's process; our own where it is not known, which is in the same container."""
+    try:
+        return daemon_pid()
+    except OSError:
+        return "self"
+
+
 def cells(host: area.Host) -> list[dict[str, t.Any]]:
     """``id``, ``free_mib`` and ``pages`` of each NUMA cell; a page size and the free pages of it in each entry."""
     return [_cell(host, int(cell.get("id", "0"))) for cell in host.capabilities().findall("host/topology/cells/cell")]
@@ -73,7 +81,7 @@ def meminfo_kib(name: str) -> int | None:
 
 
 def hugetlbfs(host: area.Host) -> list[dict[str, t.Any]]:
-    """Mounts of huge pages that libvirt may use, with their page size; ``hugetlbfs_mount`` of qemu.conf narrows them."""
+    """Mounts of huge pages and their page size; with ``hugetlbfs_mount`` in qemu.conf libvirt uses only those."""
     wanted = host.qemu_conf().get("hugetlbfs_mount")
     found = parse_hugetlbfs(files.read("/proc/self/mounts"), meminfo_kib("Hugepagesize"))
     if wanted is None:
@@ -143,7 +151,10 @@ def status_kib(status: str, name: str) -> int:
 def memlock(_host: area.Host) -> dict[str, t.Any]:
     """``limit_mib`` that the daemon may lock (None: no limit), and ``raises``: whether it may give QEMU more."""
     folder = f"/proc/{daemon_pid()}"
-    return {"limit_mib": lock_limit_mib(files.read(f"{folder}/limits")), "raises": may_raise(files.read(f"{folder}/status"))}
+    return {
+        "limit_mib": lock_limit_mib(files.read(f"{folder}/limits")),
+        "raises": may_raise(files.read(f"{folder}/status")),
+    }
 
 
 def lock_limit_mib(limits: str) -> int | None:
@@ -161,10 +172,24 @@ def may_raise(status: str) -> bool:
 
 
 def userfaultfd(_host: area.Host) -> dict[str, t.Any]:
-    """``unprivileged``: the kernel's setting, None where it has none; ``device``: whether /dev/userfaultfd is there."""
-    path = "/proc/sys/vm/unprivileged_userfaultfd"
-    setting = int(files.read(path)) if os.path.exists(path) else None
-    return {"unprivileged": setting, "device": os.path.exists("/dev/userfaultfd")}
+    """``unprivileged``: the kernel's setting, None where it has none; ``device``: whether /dev/userfaultfd is there;
+    ``open``: whether everybody may use it."""
+    path, device = "/proc/sys/vm/unprivileged_userfaultfd", "/dev/userfaultfd"
+    exists = os.path.exists(device)
+    return {
+        "unprivileged": int(files.read(path)) if os.path.exists(path) else None,
+        "device": exists,
+        "open": exists and os.stat(device).st_mode & 0o006 == 0o006,
+    }
+
+
+def hands_over_userfaultfd(host: area.Host) -> bool:
+    """Whether libvirt may give QEMU /dev/userfaultfd: only in a mount namespace of its own, and if the list of devices
+    names it where there is one (qemuProcessAllowPostCopyMigration)."""
+    conf = host.qemu_conf()
+    return "mount" in conf.get("namespaces", ["mount"]) and "/dev/userfaultfd" in conf.get(
+        "cgroup_device_acl", ["/dev/userfaultfd"]
+    )
 
 
 def qemu_user(host: area.Host) -> int | None:
@@ -174,10 +199,6 @@ def qemu_user(host: area.Host) -> int | None:
             found = re.match(r"\+?(\d+):", model.findtext("baselabel") or "")
             return int(found[1]) if found else None
     return None
-
-
-def keeps_capabilities(host: area.Host) -> bool:
-    return host.qemu_conf().get("clear_emulator_capabilities", 1) == 0
 
 
 def pressure(_host: area.Host) -> float | None:
@@ -206,8 +227,8 @@ FACTS: area.Facts = {
     ),
     "hugepage_kib": area.Fact(lambda _host: meminfo_kib("Hugepagesize"), "Default size of huge pages, KiB"),
     "hugetlbfs": area.Fact(hugetlbfs, "Mounts of huge pages that libvirt may use: `path`, `size_kib`"),
-    "keeps_capabilities": area.Fact(
-        keeps_capabilities, "Whether a QEMU that runs as root keeps its capabilities (`clear_emulator_capabilities = 0`)"
+    "hands_over_userfaultfd": area.Fact(
+        hands_over_userfaultfd, "Whether qemu.conf (`namespaces`, `cgroup_device_acl`) lets QEMU have /dev/userfaultfd"
     ),
     "memlock": area.Fact(
         memlock, "Memory that the daemon may lock: `limit_mib` (null: no limit), `raises`: whether it may raise it"
@@ -225,6 +246,7 @@ FACTS: area.Facts = {
     "thp": area.Fact(huge_pages_of_kernel, "Transparent huge pages: always, madvise, never, or null without them"),
     "userfaultfd": area.Fact(
         userfaultfd,
-        "`unprivileged`: vm.unprivileged_userfaultfd or null; `device`: whether /dev/userfaultfd is there",
+        "`unprivileged`: vm.unprivileged_userfaultfd or null; `device`: whether /dev/userfaultfd is there; `open`: "
+        "whether everybody may use it",
     ),
 }

@@ -49,6 +49,8 @@ _APPARMOR = (
     "/etc/apparmor.d/local/usr.sbin.libvirtd",
     "/etc/apparmor.d/abstractions/libvirt-qemu.d/*",
 )
+# The last is what OpenSSL says where the key is of another kind than the certificate's (seen with 3.5).
+_MISMATCHES = frozenset(("KEY_TYPE_MISMATCH", "KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"))
 _ACL = "system.posix_acl_access"
 
 
@@ -210,7 +212,7 @@ def _fits(certificate: str, key: str) -> bool | None:
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
     except ssl.SSLError as error:
-        return False if error.reason == "KEY_VALUES_MISMATCH" else None
+        return False if error.reason in _MISMATCHES else None
     except (OSError, ValueError):
         return None
     return True

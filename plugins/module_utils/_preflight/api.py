@@ -15,17 +15,14 @@ from .._model.api import SCHEMA, Answers, DomainSnapshot, Finding, HostSnapshot,
 from . import controls, edits, engine
 from . import questions as asking
 from .check import MIGRATION, Check, Policy, Problem, View
-from .controls import LEVELS, label_words
-from .edits import KINDS as EDITS
+from .controls import label_words
 from .memory import required_memory_mib
 from .registry import CHECKS, registry
 from .world import INACTIVE, World
 
 __all__ = [
     "CHECKS",
-    "EDITS",
     "INACTIVE",
-    "LEVELS",
     "MIGRATION",
     "Check",
     "Policy",

@@ -86,10 +86,12 @@ def _differs(view: View, need: Device) -> t.Iterator[Problem]:
     there = _device_there(there_of(view, need.path))
     if there is None:
         return
-    for fact, unit in (("bytes", "bytes"), ("sector", "bytes per sector")):
-        here = getattr(need, fact)
-        if here != there[fact]:  # type: ignore[literal-required]
-            yield Problem(need.what, f"{need.path} has {here} {unit} on {need.source} and {there[fact]} on {view.there}")  # type: ignore[literal-required]
+    for here, other, unit in (
+        (need.bytes, there["bytes"], "bytes"),
+        (need.sector, there["sector"], "bytes per sector"),
+    ):
+        if here != other:
+            yield Problem(need.what, f"{need.path} has {here} {unit} on {need.source} and {other} on {view.there}")
     if need.written and there["readonly"]:
         yield Problem(
             need.what,
@@ -202,6 +204,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="make the host look again (echo 1 >/sys/block/NAME/device/rescan, multipathd resize map NAME, lvchange "
         "--refresh), or correct the device's name",
         requires=Requirement(each_image(_devices), _differs, ask_path),
+        evidence="lab",
     ),
     Check(
         id="disk_zfs_zvol_local",
@@ -214,6 +217,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a device that other hosts reach, or one that is copied (copy_storage)",
         remedy="migrate with copy_storage, or move the disk to shared storage",
         evaluate=each_image(_local),
+        evidence="lab",
     ),
     Check(
         id="disk_lvm_activation",

@@ -2,13 +2,159 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Checks of character devices and graphics.
+"""Checks of what is behind serial ports, consoles and channels: devices, ports, sockets and files of the host.
 
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
 
 from __future__ import annotations
 
-from .check import Check
+import typing as t
 
-CHECKS: tuple[Check, ...] = ()
+from .._model.api import Facts, Question
+from .check import Check, Problem, Requirement, View, each
+from .local import address_is_there, in_use
+from .questions import path_key, path_question
+
+_FAMILIES = ("serials", "parallels", "consoles", "channels", "redirdevs", "smartcards")
+_LIBVIRTS_OWN = ("/var/lib/libvirt/qemu/", "/run/libvirt/", "/var/run/libvirt/", "/var/log/libvirt/")
+_T = t.TypeVar("_T")
+
+
+def _each_chardev(view: View, judge: t.Callable[[Facts], t.Iterable[_T]]) -> t.Iterator[_T | Problem]:
+    """What the judge says of every character device, once for what a console and its serial port have in common."""
+    said: set[t.Any] = set()
+    for family in _FAMILIES:
+        for found in each(view.domain.items(f"devices.{family}", "name"), judge):
+            if isinstance(found, Problem):
+                yield found
+            elif found not in said:
+                said.add(found)
+                yield found
+
+
+class HostDevice(t.NamedTuple):
+    path: str
+
+
+def _host_devices(view: View) -> t.Iterator[HostDevice | Problem]:
+    def judge(chardev: Facts) -> t.Iterator[HostDevice]:
+        if chardev.get("type") == "dev" and chardev.get("path"):
+            yield HostDevice(chardev.get("path"))
+
+    return _each_chardev(view, judge)
+
+
+def _ask_device(_view: View, need: HostDevice) -> t.Iterator[Question]:
+    yield path_question(need.path)
+
+
+def _host_device(view: View, need: HostDevice) -> t.Iterator[Problem]:
+    if not view.answer(view.destination_name, path_key(need.path)).get("exists"):
+        yield Problem("Serial or parallel port of domain {domain}", f"there is no {need.path} on {view.there}")
+
+
+class Bound(t.NamedTuple):
+    """What QEMU itself listens on."""
+
+    protocol: str
+    address: str
+    port: str
+
+
+def _bound(view: View) -> t.Iterator[Bound | Problem]:
+    def judge(chardev: Facts) -> t.Iterator[Bound]:
+        kind, port = chardev.get("type"), chardev.get("bind_service")
+        if kind in ("tcp", "udp") and port:
+            yield Bound(kind, chardev.get("bind_host") or "0.0.0.0", port)
+
+    return _each_chardev(view, judge)
+
+
+def _port_free(view: View, need: Bound) -> t.Iterator[Problem]:
+    what, where = "Character device of domain {domain}", f"{need.protocol} {need.address} port {need.port}"
+    if not address_is_there(view, need.address):
+        yield Problem(what, f"it is to be bound to {where}, and {view.there} has no such address")
+        return
+    taken = in_use(view, need.protocol, need.address, need.port)
+    if taken is not None:
+        yield Problem(what, f"it is to be bound to {where}, and on {view.there} something is at {taken}")
+
+
+class Place(t.NamedTuple):
+    """A path that must be there; ``use``: what for. Any one of the paths will do."""
+
+    use: str
+    paths: tuple[str, ...]
+
+
+def _places(view: View) -> t.Iterator[Place | Problem]:
+    return _each_chardev(view, _of_chardev)
+
+
+def _of_chardev(chardev: Facts) -> t.Iterator[Place]:
+    path, log = chardev.get("path"), chardev.get("log")
+    if path and not path.startswith(_LIBVIRTS_OWN):
+        kind = chardev.get("type")
+        if kind == "file" or (kind == "unix" and chardev.get("mode") != "connect"):
+            yield _folder_of(path)
+        elif kind == "unix":
+            yield Place("the socket it connects to", (path,))
+        elif kind == "pipe":
+            yield Place("its pipe", (f"{path}.in", path))
+    if log and not log.startswith(_LIBVIRTS_OWN):
+        yield _folder_of(log)
+
+
+def _folder_of(path: str) -> Place:
+    return Place("the folder for its file or socket", (path.rpartition("/")[0] or "/",))
+
+
+def _ask_place(_view: View, need: Place) -> t.Iterator[Question]:
+    yield from map(path_question, need.paths)
+
+
+def _place(view: View, need: Place) -> t.Iterator[Problem]:
+    answers = [view.answer(view.destination_name, path_key(path)) for path in need.paths]
+    if not any(answer.get("exists") for answer in answers):
+        yield Problem(
+            "Character device of domain {domain}", f"there is no {need.paths[-1]} on {view.there}, {need.use}"
+        )
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="dev_serial_host_device",
+        category="device",
+        severity="error",
+        scope="pair",
+        title="The destination has the host's serial and parallel ports that the domain uses",
+        expected="the same device on both hosts, with the same thing plugged in",
+        remedy="plug it in there under the same name, or detach it (virsh detach-device)",
+        requires=Requirement(_host_devices, _host_device, _ask_device),
+        evidence="recorded",
+    ),
+    Check(
+        id="dev_chardev_tcp_ports",
+        category="device",
+        severity="error",
+        scope="pair",
+        title="The destination has the addresses and ports that the domain's consoles are bound to",
+        expected="an address of the host and a free port on both hosts",
+        remedy="end what has the port there (ss -lntup), or bind the console to 0.0.0.0 or 127.0.0.1 and a port of its "
+        "own at the next start of the guest",
+        requires=Requirement(_bound, _port_free),
+        evidence="recorded",
+    ),
+    Check(
+        id="dev_chardev_unix_path",
+        category="device",
+        severity="error",
+        scope="pair",
+        title="The destination has the folders of the domain's sockets, pipes and log files",
+        expected="the same folders on both hosts",
+        remedy="make it there, with the same owner and mode",
+        requires=Requirement(_places, _place, _ask_place),
+        evidence="recorded",
+    ),
+)

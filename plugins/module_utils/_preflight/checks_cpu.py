@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Checks of CPUs: what the guest sees of them, and where it may run.
+"""Checks of what the guest sees of the CPU.
 
 QEMU without KVM emulates CPUs, time and enlightenments itself, so that what two hosts differ in does not reach such
 guests; checks of the CPU's features look at KVM guests only.
@@ -14,32 +14,15 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.api import Facts, UnknownFact
-from .check import Check, Problem, Requirement, View
-from .edits import mapped
-from .offers import Kind, ask, cpus, kind_of, kvm_sources, offers, usable_cpus
+from .._model.api import Facts, Question, UnknownFact
+from .check import Check, Problem, Requirement, View, version_text
+from .offers import Kind, ask, has_kvm_guests, kind_of, offers
 
 _PASSTHROUGH = ("host-passthrough", "maximum")
 _WANTED = ("require", "force", None)
 # Named models of QEMU that are no vendor's: target/i386/cpu.c, and x86-64-v1 to v4 of newer versions.
 _NEUTRAL = ("qemu", "kvm", "x86-64-", "486", "max", "base")
 _TOLERANCE_PPM = 250  # of the kernel and of libvirt: virHostCPUGetTscInfo, tsc_tolerance_ppm of the module kvm
-_REAL_TIME = frozenset(("fifo", "rr"))
-# perf events that count in the CPU (enum virPerfEventType); the others count in the kernel, which always can.
-_IN_THE_CPU = frozenset(
-    (
-        "branch_instructions",
-        "branch_misses",
-        "bus_cycles",
-        "cache_misses",
-        "cache_references",
-        "cpu_cycles",
-        "instructions",
-        "ref_cpu_cycles",
-        "stalled_cycles_backend",
-        "stalled_cycles_frontend",
-    )
-)
 
 
 def _kvm(domain: Facts) -> bool:
@@ -48,7 +31,9 @@ def _kvm(domain: Facts) -> bool:
 
 def _wanted_features(domain: Facts) -> frozenset[str]:
     return frozenset(
-        entry["feature"] for entry in domain.get("lists.cpu_features") if entry["policy"] in _WANTED and entry["feature"]
+        entry["feature"]
+        for entry in domain.get("lists.cpu_features")
+        if entry["policy"] in _WANTED and entry["feature"]
     )
 
 
@@ -94,12 +79,8 @@ def _same_cpu(view: View, need: Passthrough) -> t.Iterator[Problem]:
 def _qemu_differs(view: View) -> tuple[list[str], list[str]]:
     """What speaks against the move for certain, and what may."""
     here, there = view.source.get("qemu_version"), view.destination.get("qemu_version")
-    said = [f"QEMU {_version(there)} there and {_version(here)} here"]
+    said = [f"QEMU {version_text(there)} there and {version_text(here)} here"]
     return (said, []) if there // 1000 < here // 1000 else ([], said if there // 1000 != here // 1000 else [])
-
-
-def _version(version: int) -> str:
-    return f"{version // 1000000}.{version // 1000 % 1000}.{version % 1000}"
 
 
 def _cpu(host: Facts) -> str:
@@ -234,7 +215,7 @@ def _host_bits(host: Facts) -> int:
 
 def _flags_gone(view: View) -> t.Iterator[Problem]:
     """Between different CPUs that is no news: there the comparison of each guest's CPU decides."""
-    if view.source_name not in kvm_sources(view):
+    if not has_kvm_guests(view):
         return
     if view.source.get("cpu.identity") != view.destination.get("cpu.identity"):
         return
@@ -247,7 +228,7 @@ def _flags_gone(view: View) -> t.Iterator[Problem]:
 
 
 def _kvm_parameters(view: View) -> t.Iterator[Problem]:
-    if view.source_name not in kvm_sources(view):
+    if not has_kvm_guests(view):
         return
     here, there = view.source.get("cpu.kvm"), view.destination.get("cpu.kvm")
     for name in sorted(set(here) & set(there)):
@@ -313,7 +294,7 @@ def _model_need(view: View) -> t.Iterator[Model]:
 
 
 def _model(view: View, need: Model) -> t.Iterator[Problem]:
-    """Whether the model is usable is not looked at: libvirt means the model without what this guest has switched off."""
+    """Whether libvirt calls the model usable is not looked at: this guest may have switched off what is missing."""
     found = offers(view, need.kind)
     if found is None:
         return
@@ -324,127 +305,155 @@ def _model(view: View, need: Model) -> t.Iterator[Problem]:
         yield Problem("CPU model of domain {domain}", f"{need.model}, which {view.there} does not know")
 
 
-class Vcpus(t.NamedTuple):
-    kind: Kind
-    vcpus: int
+def _ask(view: View, need: Enlightened | Model) -> t.Iterable[Question]:
+    return ask(view, need.kind)
 
 
-def _vcpus_need(view: View) -> t.Iterator[Vcpus]:
-    yield Vcpus(kind_of(view.domain), view.domain.get("vcpus"))
-
-
-def _vcpu_limit(view: View, need: Vcpus) -> t.Iterator[Problem]:
-    found = offers(view, need.kind)
-    if found is not None:
-        most = found.get("vcpu_max")
-        if most is not None and most < need.vcpus:
-            yield Problem(
-                "vCPUs of domain {domain}",
-                f"{need.vcpus}, and {view.there} allows {most} with machine type {need.kind.machine}",
-            )
-
-
-def _running_vcpus(view: View) -> t.Iterator[int]:
-    yield int(view.domain.get("settings.vcpu.current") or view.domain.get("vcpus"))
-
-
-def _enough_cpus(view: View, vcpus: int) -> t.Iterator[Problem]:
-    usable = len(usable_cpus(view))
-    if usable < vcpus:
-        yield Problem("vCPUs of domain {domain}", f"{vcpus}, and {view.there} has {usable} CPUs for guests")
-
-
-class Pin(t.NamedTuple):
-    what: str
-    cpuset: str
-
-
-def _pins(view: View) -> t.Iterator[Pin]:
-    domain = view.domain
-    places: list[tuple[str, str | None]] = [
-        ("vCPUs", domain.get("settings.vcpu.cpuset")),
-        ("emulator", domain.get("settings.cputune.emulatorpin")),
-        *((f"vCPU {entry['vcpu']}", entry["cpuset"]) for entry in domain.get("lists.vcpupins")),
-        *((f"I/O thread {entry['iothread']}", entry["cpuset"]) for entry in domain.get("lists.iothreadpins")),
-    ]
-    named: dict[str, list[str]] = {}
-    for what, cpuset in places:
-        if cpuset:
-            named.setdefault(cpuset, []).append(what)
-    for cpuset, whats in named.items():
-        yield Pin(", ".join(whats), cpuset)
-
-
-def _pinning(view: View, pin: Pin) -> t.Iterator[Problem]:
-    wanted, usable = cpus(pin.cpuset), usable_cpus(view)
-    missing = sorted(wanted - usable)
-    if not missing:
-        return
-    where = f"{view.there} has {view.destination.get('cpu.online')}, of which guests may use {_text(usable)}"
-    what = f"Pinning of domain {{domain}} ({pin.what})"
-    edit = mapped(view, "cpuset", pin.cpuset)
-    if wanted & usable:
-        # The kernel narrows the mask without a word (sched_setaffinity(2)).
-        yield Problem(what, f"CPUs {pin.cpuset}; {where}", severity="warning", edit=edit)
-    else:
-        yield Problem(what, f"CPUs {pin.cpuset}, none of them usable; {where}", edit=edit)
-
-
-def _text(numbers: t.Iterable[int]) -> str:
-    return ",".join(str(number) for number in sorted(numbers)) or "none"
-
-
-def _schedulers(view: View) -> t.Iterator[str | Problem]:
-    used = {
-        str(entry["scheduler"])
-        for family in ("vcpuscheds", "iothreadscheds", "emulatorscheds")
-        for entry in view.domain.get(f"lists.{family}")
-    }
-    real_time = sorted(used & _REAL_TIME)
-    if real_time and view.option("postcopy"):
-        yield Problem(
-            f"Scheduler of domain {view.domain_name}",
-            f"{real_time[0]}, and post-copy lets a vCPU wait for the network whenever it needs a page",
-            expected="no post-copy for a guest that must answer in time",
-            remedy="migrate it without post-copy",
-            severity="warning",
-        )
-    yield from real_time
-
-
-def _real_time(view: View, scheduler: str) -> t.Iterator[Problem]:
-    runtime = view.destination.get("cpu.rt_runtime_us")
-    if runtime is None:
-        raise UnknownFact(f"the kernel of {view.there} does not tell whether it lets real-time tasks run")
-    if runtime == 0:
-        yield Problem("Scheduler of domain {domain}", f"{scheduler}, and {view.there} lets no real-time task run")
-
-
-def _tunes(view: View) -> t.Iterator[int]:
-    count = len(view.domain.get("lists.cachetunes")) + len(view.domain.get("lists.memorytunes"))
-    if count:
-        yield count
-
-
-def _resctrl(view: View, groups: int) -> t.Iterator[Problem]:
-    found = view.destination.get("cpu.resctrl")
-    if not found["mounted"]:
-        yield Problem("Cache or bandwidth allocation of domain {domain}", f"{view.there} has no resctrl mounted")
-    elif found["free_groups"] < groups:
-        yield Problem(
-            "Cache or bandwidth allocation of domain {domain}",
-            f"{groups} groups, and {view.there} can make {found['free_groups']} more",
-            remedy="choose another destination, or end guests there that have such groups",
-        )
-
-
-def _perf_need(view: View) -> t.Iterator[str]:
-    on = {entry["event"] for entry in view.domain.get("lists.perf_events") if entry["enabled"] == "yes"}
-    found = sorted(on & _IN_THE_CPU)
-    if found:
-        yield ", ".join(found)
-
-
-def _perf(view: View, events: str) -> t.Iterator[Problem]:
-    if not any(name.startswith("cpu") for name in view.destination.get("cpu.pmus")):
-        yield Problem("perf events of domain {domain}", f"{events}, and {view.there} has no counters for them")
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="cpu_host_passthrough",
+        category="cpu",
+        severity="error",
+        scope="pair",
+        title="What the guest takes over from the host is the same at the destination",
+        expected="the same CPU, flags, microcode, kernel and QEMU: libvirt compares nothing of such a guest",
+        remedy="choose a destination with the same CPU, firmware and versions, or give the guest host-model or a named "
+        "model and power-cycle it",
+        requires=Requirement(_passthrough, _same_cpu, uses_source=True),
+        evidence="lab",
+    ),
+    Check(
+        id="cpu_vendor_match",
+        category="cpu",
+        severity="error",
+        scope="pair",
+        title="The destination's CPU is of the same vendor",
+        expected="the same vendor, or a guest with a CPU model of no vendor (qemu64, kvm64, x86-64-v2...)",
+        remedy="choose a destination of the same vendor",
+        requires=Requirement(_vendor_need, _vendor, uses_source=True),
+    ),
+    Check(
+        id="cpu_migratable_off",
+        category="cpu",
+        severity="error",
+        scope="domain",
+        title="The guest's CPU may migrate",
+        expected="a CPU without migratable='off', which lets features in that QEMU cannot migrate (invtsc)",
+        remedy="remove the attribute from the definition (virsh edit) and power-cycle the guest",
+        evaluate=_not_migratable,
+    ),
+    Check(
+        id="cpu_invtsc_needs_tsc_frequency",
+        category="cpu",
+        severity="error",
+        scope="domain",
+        title="A guest with invtsc has a TSC frequency",
+        expected="a frequency in the definition, without which libvirt refuses to migrate it",
+        remedy="add <timer name='tsc' frequency='HZ'/> below <clock> (virsh edit) and power-cycle the guest",
+        evaluate=_invtsc,
+    ),
+    Check(
+        id="cpu_tsc_frequency",
+        category="cpu",
+        severity="error",
+        scope="pair",
+        title="The destination provides the guest's TSC frequency",
+        expected=f"a host whose TSC scales, or runs within {_TOLERANCE_PPM} ppm of it",
+        remedy="choose a destination with the same frequency or with TSC scaling (virsh capabilities, <counter>)",
+        requires=Requirement(_tsc_need, _tsc),
+    ),
+    Check(
+        id="cpu_hv_passthrough",
+        category="cpu",
+        severity="error",
+        scope="domain",
+        title="Hyper-V enlightenments are named one by one",
+        expected="mode='custom': QEMU does not migrate a guest that has whatever its host offers",
+        remedy="name the enlightenments in the definition (virsh edit) and power-cycle the guest",
+        evaluate=_hv_passthrough,
+    ),
+    Check(
+        id="cpu_hv_features_supported",
+        category="cpu",
+        severity="error",
+        scope="pair",
+        title="The destination has the guest's Hyper-V enlightenments",
+        expected="all of them (virsh domcapabilities, <hyperv>): QEMU does not start without",
+        remedy="choose a destination with a newer kernel and QEMU",
+        requires=Requirement(_hv_need, _hv, _ask),
+    ),
+    Check(
+        id="cpu_hv_reenlightenment_tsc",
+        category="cpu",
+        severity="warning",
+        scope="domain",
+        title="A guest with re-enlightenment has a TSC frequency",
+        expected="a frequency in the definition: the destination refuses the guest once it uses re-enlightenment, as "
+        "Windows with Hyper-V of its own does",
+        remedy="add <timer name='tsc' frequency='HZ'/> below <clock> (virsh edit) and power-cycle the guest",
+        evaluate=_reenlightenment,
+    ),
+    Check(
+        id="cpu_phys_bits",
+        category="cpu",
+        severity="error",
+        scope="pair",
+        title="The destination has the guest's physical address bits",
+        expected="as many or more where they are emulated, the same where they are passed through",
+        remedy="choose another destination, or set <maxphysaddr mode='emulate' bits='N'/> to what all hosts have and "
+        "power-cycle the guest; memory encryption in the firmware takes bits away",
+        requires=Requirement(_bits_need, _bits, uses_source=True),
+    ),
+    Check(
+        id="cpu_microcode_delta",
+        category="cpu",
+        severity="warning",
+        scope="link",
+        title="Hosts with the same CPU have the same flags",
+        expected="all flags of the source: with other microcode, firmware settings or mitigations some disappear",
+        remedy="bring firmware, microcode and kernel options of both hosts to one state and reboot the one that lags",
+        evaluate=_flags_gone,
+    ),
+    Check(
+        id="cpu_kvm_module_params",
+        category="cpu",
+        severity="warning",
+        scope="link",
+        title="KVM has the same parameters on both hosts",
+        expected="the source's value",
+        remedy="set it in /etc/modprobe.d on one of the hosts and load the module anew when no guest runs there",
+        evaluate=_kvm_parameters,
+    ),
+    Check(
+        id="cpu_nested_guest",
+        category="cpu",
+        severity="error",
+        scope="pair",
+        title="The destination lets the guest run guests of its own",
+        expected="nested=Y, since the guest's CPU has vmx or svm",
+        remedy="set nested=1 for the module in /etc/modprobe.d there and load it anew, or choose another destination",
+        requires=Requirement(_nested_need, _nested),
+    ),
+    Check(
+        id="cpu_pmu_parity",
+        category="cpu",
+        severity="warning",
+        scope="pair",
+        title="The guest's performance counters are the same at the destination",
+        expected="SMT on or off on both hosts: the number of counters depends on it, and QEMU fails to restore those "
+        "that are missing",
+        remedy="choose a destination with the same setting, or set <pmu state='off'/> and power-cycle the guest",
+        requires=Requirement(_pmu_need, _pmu, uses_source=True),
+    ),
+    Check(
+        id="cpu_model_known_to_dest",
+        category="cpu",
+        severity="error",
+        scope="pair",
+        title="The destination knows the guest's CPU model",
+        expected="a model that libvirt lists there (virsh domcapabilities)",
+        remedy="choose a destination with a newer libvirt and QEMU",
+        requires=Requirement(_model_need, _model, _ask),
+        evidence="lab",
+    ),
+)

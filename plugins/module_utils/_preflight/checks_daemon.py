@@ -167,7 +167,7 @@ class Modules(t.NamedTuple):
 
 
 def _modules(view: View) -> t.Iterator[Modules]:
-    wanted = set()
+    wanted: set[str] = set()
     for (family, column, value), names in _DEVICE_MODULES.items():
         if any(device[column] == value for device in view.domain.get(f"devices.{family}")):
             wanted.update(names)

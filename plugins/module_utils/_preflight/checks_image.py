@@ -89,8 +89,13 @@ def _drive(_view: View, disk: Facts) -> t.Iterator[Problem]:
     if disk.get("type") != "block":
         return
     path = disk.get("path")
-    if _HOST_DRIVE.fullmatch(path) or disk.get("identity.block.kind") in ("cdrom", "floppy"):
+    if _HOST_DRIVE.fullmatch(path) or _kind(disk) in ("cdrom", "floppy"):
         yield Problem(what_of(disk), f"the host's drive {path}")
+
+
+def _kind(disk: Facts) -> str | None:
+    here = Facts(f"{disk.get('path')} of the source", disk.get("identity"))
+    return here.get("block")["kind"] if here.get("exists") and here.get("kind") == "block" else None
 
 
 def _errors(view: View) -> t.Iterator[Problem]:
@@ -103,20 +108,20 @@ def _stops(disk: Facts) -> bool:
     return not is_media(disk) and disk.get("more.error_policy") in _STOPPING
 
 
-class Optional(t.NamedTuple):
+class MayMiss(t.NamedTuple):
     what: str
     path: str
     policy: str
     media: bool
 
 
-def _optional(_view: View, disk: Facts) -> t.Iterator[Optional]:
+def _optional(_view: View, disk: Facts) -> t.Iterator[MayMiss]:
     policy = disk.get("startup_policy")
     if policy in ("optional", "requisite") and disk.get("type") in ASKED_PATHS:
-        yield Optional(what_of(disk), disk.get("path"), policy, is_media(disk))
+        yield MayMiss(what_of(disk), disk.get("path"), policy, is_media(disk))
 
 
-def _dropped(view: View, need: Optional) -> t.Iterator[Problem]:
+def _dropped(view: View, need: MayMiss) -> t.Iterator[Problem]:
     if not there_of(view, need.path).get("exists"):
         what = "the medium will be gone" if need.media else "the disk will be gone, and the guest with it"
         yield Problem(
@@ -144,7 +149,9 @@ def _lun(_view: View, disk: Facts) -> t.Iterator[Problem]:
     if disk.get("more.reservations") is not None or disk.get("more.reservations_path") is not None:
         yield Problem(what_of(disk), "the guest makes persistent reservations, which stay with the path of the source")
     elif disk.get("device") == "lun":
-        yield Problem(what_of(disk), "the guest sends SCSI commands to the LUN, and its reservations stay with the source")
+        yield Problem(
+            what_of(disk), "the guest sends SCSI commands to the LUN, and its reservations stay with the source"
+        )
 
 
 class Lease(t.NamedTuple):
@@ -175,6 +182,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="copy the disk into another image while the guest runs (virsh blockcopy --format qcow2 --pivot), or "
         "convert it while it is shut off (qemu-img convert)",
         evaluate=each_image(_format),
+        evidence="lab",
         volatile=True,
     ),
     Check(
@@ -186,6 +194,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a guest whose disks work: QEMU could not hand them over at the switchover",
         remedy="see virsh domblkerror, repair the path to the disk or free space, then virsh resume",
         evaluate=_errors,
+        evidence="lab",
         volatile=True,
     ),
     Check(
@@ -207,6 +216,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same path there, so that nothing is dropped",
         remedy="make the path available there, or accept the loss",
         requires=Requirement(each_disk(_optional), _dropped, ask_path),
+        evidence="lab",
     ),
     Check(
         id="disk_nvme_passthrough",
@@ -239,6 +249,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a backend under the same path that serves the same volume and logs dirty memory",
         remedy="start the backend there on the same volume; nothing copies such a disk",
         requires=Requirement(each_disk(_backends), _backend_there, ask_path),
+        evidence="lab",
     ),
     Check(
         id="disk_fdgroup",
@@ -249,6 +260,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a disk with a path: nobody hands a descriptor to the destination",
         remedy="power-cycle the guest with the disk's path instead of fdgroup",
         evaluate=column_is("fdgroup", Anything(), "it is the file descriptor group {value}"),
+        evidence="lab",
         volatile=True,
     ),
     Check(
@@ -260,6 +272,7 @@ CHECKS: tuple[Check, ...] = (
         expected="cache=none and a cluster file system in all guests that share it; it is never copied",
         remedy="leave it out of copy_disks",
         evaluate=each_disk(_shareable),
+        evidence="lab",
     ),
     Check(
         id="disk_iotune_throttle",
@@ -270,6 +283,7 @@ CHECKS: tuple[Check, ...] = (
         expected="no throttle while the disk is copied",
         remedy="lift it for the migration (virsh blkdeviotune --live)",
         evaluate=each_disk(_throttled),
+        evidence="lab",
     ),
     Check(
         id="disk_lun_and_reservations",
@@ -290,5 +304,6 @@ CHECKS: tuple[Check, ...] = (
         expected="the same lease file on both hosts, in a lockspace that both have joined",
         remedy="mount the folder of the leases there and join the lockspace (sanlock client status)",
         requires=Requirement(_leases, _lease_there, ask_path),
+        evidence="lab",
     ),
 )

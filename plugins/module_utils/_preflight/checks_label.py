@@ -89,7 +89,7 @@ def _tpm_state(view: View, need: Emulated) -> t.Iterator[Problem]:
     if not any(shared.values()):
         return
     if not all(shared.values()):
-        where = " and not ".join(hosts[name] or "" for name in sorted(sides, key=lambda name: not shared[name]))
+        where = " and not on ".join(hosts[name] or "" for name in sorted(sides, key=lambda name: not shared[name]))
         yield Problem(_STATE, f"libvirt takes its folder for shared on {where}")
         return
     verdict, why = _same_folder(facts["source"], facts["destination"])
@@ -294,7 +294,7 @@ CHECKS: tuple[Check, ...] = (
         expected="an emulated TPM, or none: what is in the host's cannot leave it",
         remedy="shut the guest down, and start it elsewhere without it (what it has sealed is lost to it)",
         evaluate=_tpm_passthrough,
-        evidence="recorded",
+        evidence="lab",
         volatile=True,
     ),
     Check(
@@ -306,7 +306,7 @@ CHECKS: tuple[Check, ...] = (
         expected="swtpm and its tools there",
         remedy="install swtpm and swtpm-tools there",
         requires=Requirement(_emulated, _emulator_ready),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="sec_tpm_version_direction",
@@ -331,7 +331,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="mount the same storage for /var/lib/libvirt/swtpm on both, or on neither; look at shared_filesystems "
         "in qemu.conf too",
         requires=Requirement(_emulated, _tpm_state, uses_source=True),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="sec_tpm_encryption_secret",
@@ -342,7 +342,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a secret with this UUID, and the same value",
         remedy="define it there (virsh secret-define) and set its value (virsh secret-set-value)",
         requires=Requirement(_tpm_secrets, _secret_missing),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="sec_tpm_external",
@@ -353,7 +353,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a fresh swtpm that listens on the same path there",
         remedy="start swtpm there, on this path, as at the source",
         requires=Requirement(_sockets, _socket, _ask_socket),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="sec_secrets_present",
@@ -365,7 +365,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="define them there (virsh secret-define) and set their values from where you keep them (virsh "
         "secret-set-value)",
         requires=Requirement(_device_secrets, _secret_missing),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="sec_launch_security",
@@ -397,7 +397,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same security model, with this label, user or profile",
         remedy="create the user or load the profile there, or power-cycle the guest without the fixed label",
         requires=Requirement(_static_labels, _label, _ask_label),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="sec_dac_uid_gid",
@@ -409,7 +409,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="align the ids (user and group in qemu.conf, /etc/passwd, /etc/group) while no guest runs there, and "
         "restart the libvirt daemon",
         evaluate=_same_user,
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="sec_selinux_booleans",

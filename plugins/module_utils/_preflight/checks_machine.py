@@ -2,13 +2,266 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Checks of the machine type and of versions.
+"""Checks of machine types, and of versions that do not go together.
 
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
 
 from __future__ import annotations
 
-from .check import Check
+import re
+import typing as t
+from dataclasses import dataclass
 
-CHECKS: tuple[Check, ...] = ()
+from .._model.api import UnknownFact
+from .check import Check, Problem, Requirement, View, version_text
+
+_TCG_FIXED = 9000000
+_RELEASE = re.compile(r"(\d+)\.(\d+)")
+
+
+class Machine(t.NamedTuple):
+    arch: str
+    machine: str
+
+
+def _machine_need(view: View) -> t.Iterator[Machine]:
+    yield Machine(view.domain.get("arch"), view.domain.get("machine"))
+
+
+def _deprecated(view: View, need: Machine) -> t.Iterator[Problem]:
+    if need.machine in view.destination.get("qemu.deprecated_machines").get(need.arch, ()):
+        yield Problem("Machine type of domain {domain}", f"QEMU on {view.there} calls {need.machine} deprecated")
+
+
+def _arguments(view: View) -> t.Iterator[Problem]:
+    """Of the arguments only the options are known: their values may hold secrets."""
+    options = [word for word in view.domain.get("lists.qemu_arguments") if word.startswith("-")]
+    names = view.domain.get("lists.qemu_environment")
+    if view.domain.get("lists.qemu_arguments") or names:
+        said = [*dict.fromkeys(options), *(f"variable {name}" for name in names)]
+        yield Problem(f"<qemu:commandline> of domain {view.domain_name}", ", ".join(said) or "arguments without a name")
+
+
+def _overrides(view: View) -> t.Iterator[str]:
+    devices = [f"properties of {entry['alias']}" for entry in view.domain.get("lists.qemu_overrides")]
+    capabilities = [f"capability {entry['capability']}" for entry in view.domain.get("lists.qemu_capabilities")]
+    if devices or capabilities:
+        yield ", ".join([*devices, *capabilities])
+
+
+def _same_qemu(view: View, overridden: str) -> t.Iterator[Problem]:
+    here, there = view.source.get("qemu_version"), view.destination.get("qemu_version")
+    if here != there:
+        yield Problem(
+            "<qemu:override> of domain {domain}",
+            f"{overridden}, and {view.there} has QEMU {version_text(there)}, {view.source_name} {version_text(here)}",
+        )
+
+
+def _tcg(view: View) -> t.Iterator[Problem]:
+    if view.domain.get("virt_type") != "qemu":
+        return
+    version = view.source.get("qemu_version")
+    if version < _TCG_FIXED:
+        yield Problem(
+            f"Domain {view.domain_name}",
+            f"it runs without KVM, and QEMU on {view.source_name} is {version_text(version)}",
+        )
+
+
+def _kernel(view: View) -> t.Iterator[Problem]:
+    here, there = _release(view, "source"), _release(view, "destination")
+    if there < here:
+        yield Problem(
+            f"Kernel of {view.there}",
+            view.destination.get("kernel"),
+            expected=f"{view.source.get('kernel')}, as on {view.source_name}, or newer",
+        )
+
+
+def _release(view: View, part: str) -> tuple[int, int]:
+    text = view.facts[part].get("kernel")
+    found = _RELEASE.match(text)
+    if found is None:
+        raise UnknownFact(f"kernel {text} of {view.facts[part].who} has no version number")
+    return int(found[1]), int(found[2])
+
+
+def _replaced(view: View) -> t.Iterator[Problem]:
+    if view.role != "source":
+        return
+    names = view.host.get("qemu.replaced")
+    if names:
+        yield Problem(f"QEMU of {view.source_name}", f"replaced on disk since these were started: {', '.join(names)}")
+
+
+class Traits(t.NamedTuple):
+    """What the known bad pairs of versions are bad for."""
+
+    vmx: bool
+    vmx_off: bool
+    threads: bool
+
+
+def _traits(view: View) -> t.Iterator[Traits]:
+    domain = view.domain
+    if domain.get("virt_type") != "kvm":
+        return
+    policies = {entry["feature"] or "": entry["policy"] for entry in domain.get("lists.cpu_features")}
+    vmx = {name: policy for name, policy in policies.items() if name.startswith("vmx")}
+    on = any(policy in ("require", "force", None) for policy in vmx.values())
+    off = any(policy in ("disable", "forbid") for name, policy in vmx.items() if name.startswith("vmx-"))
+    traits = Traits(on, off, domain.get("vcpus") > 1)
+    if any(traits):
+        yield traits
+
+
+@dataclass(frozen=True)
+class BadPair:
+    """Versions between which a migration is known to fail, for guests of one trait. Versions are libvirt's integers.
+
+    libvirt, qemu: whether the (source, destination) versions are such a pair.
+    """
+
+    trait: str
+    what: str
+    failure: str
+    libvirt: t.Callable[[int, int], bool]
+    qemu: t.Callable[[int, int], bool] = lambda _here, _there: True
+    severity: t.Literal["error", "warning"] = "error"
+
+
+def _names_vmx(version: int) -> bool:
+    return 9010000 <= version < 10002000
+
+
+BAD_PAIRS = (
+    # NEWS of libvirt 10.2.0; 9.10, 10.0 and 10.1 named vmx features that no other version expected.
+    BadPair(
+        "vmx",
+        "its CPU has vmx",
+        "one of them names features of vmx that the other does not expect",
+        lambda here, there: _names_vmx(here) != _names_vmx(there),
+    ),
+    # NEWS of libvirt 10.5.0
+    BadPair(
+        "vmx_off",
+        "its CPU has vmx-* features that are switched off",
+        "the destination takes features that are switched off for missing ones",
+        lambda here, there: there < 10005000 and here >= 10002000,
+        severity="warning",
+    ),
+    # QEMU issue 3153, seen up to libvirt 11.6.0 at the destination: "guest CPU doesn't match specification: extra
+    # features: ht". Not with TCG, from 7.2 to 10.0 (tried in the lab).
+    BadPair(
+        "threads",
+        "it has more than one vCPU",
+        "QEMU 10.0 reports the CPU feature ht, which libvirt there does not expect",
+        lambda _here, there: there <= 11006000,
+        lambda here, there: here < 10000000 <= there,
+        severity="warning",
+    ),
+)
+"""Distributions carry fixes back, so what is not certain of all builds is only a warning."""
+
+
+def _bad_pairs(view: View, traits: Traits) -> t.Iterator[Problem]:
+    libvirt = (view.source.get("libvirt_version"), view.destination.get("libvirt_version"))
+    qemu = (view.source.get("qemu_version"), view.destination.get("qemu_version"))
+    for row in BAD_PAIRS:
+        if getattr(traits, row.trait) and row.libvirt(*libvirt) and row.qemu(*qemu):
+            versions = [f"libvirt {version_text(one)} and QEMU {version_text(two)}" for one, two in zip(libvirt, qemu)]
+            yield Problem(
+                "Domain {domain}",
+                f"{row.what}, and from {versions[0]} to {versions[1]} {row.failure}",
+                severity=row.severity,
+            )
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="machine_type_deprecated",
+        category="machine",
+        severity="info",
+        scope="pair",
+        title="The guest's machine type has a future at the destination",
+        expected="a machine type that the next versions of QEMU will have too",
+        remedy="give the guest a newer one (virsh edit, <type machine=...>) and power-cycle it before the hosts get a "
+        "QEMU without it",
+        requires=Requirement(_machine_need, _deprecated),
+        evidence="lab",
+    ),
+    Check(
+        id="machine_qemu_commandline",
+        category="machine",
+        severity="warning",
+        scope="domain",
+        title="libvirt knows all of the guest's devices",
+        expected="nothing that goes past libvirt to QEMU: nobody can tell whether the destination has it, and devices "
+        "without a fixed address may end up elsewhere",
+        remedy="see that the destination has every file and device that is named there, or put it into the definition "
+        "proper",
+        evaluate=_arguments,
+        evidence="lab",
+    ),
+    Check(
+        id="machine_qemu_override",
+        category="machine",
+        severity="warning",
+        scope="pair",
+        title="Properties that were set past libvirt mean the same at the destination",
+        expected="the same QEMU on both hosts: another one may not know the property and exits",
+        remedy="choose a destination with the same QEMU, or try the definition there with a guest that may fail",
+        requires=Requirement(_overrides, _same_qemu, uses_source=True),
+        evidence="lab",
+    ),
+    Check(
+        id="version_tcg_dirty_bits",
+        category="version",
+        severity="error",
+        scope="domain",
+        title="QEMU does not lose memory of guests without KVM",
+        # cpu_physical_memory_sync_dirty_bitmap() clears dirty bits without telling the translated code about it.
+        expected="QEMU 9.0 or newer on the source: older ones miss writes of such a guest while it migrates, so that "
+        "it arrives with old memory, and report success",
+        remedy="shut the guest down, start it at the destination, or upgrade QEMU on the source and power-cycle it",
+        evaluate=_tcg,
+        on_unknown="stop",
+        evidence="lab",
+    ),
+    Check(
+        id="version_known_bad_pairs",
+        category="version",
+        severity="error",
+        scope="pair",
+        title="The versions of both hosts go together",
+        expected="a pair of versions without a known fault for such a guest",
+        remedy="upgrade libvirt at the destination, or choose another destination; where the packages of your "
+        "distribution have the fix, silence the check",
+        requires=Requirement(_traits, _bad_pairs, uses_source=True),
+    ),
+    Check(
+        id="version_kernel_kvm_delta",
+        category="version",
+        severity="warning",
+        scope="link",
+        title="The kernel at the destination is not older",
+        expected="the source's version or newer",
+        remedy="upgrade the kernel at the destination and reboot it first, or choose another destination: an older KVM "
+        "or vhost may lack what the guest uses, and its state cannot be restored then",
+        evaluate=_kernel,
+        evidence="recorded",
+    ),
+    Check(
+        id="version_running_binary_replaced",
+        category="version",
+        severity="info",
+        scope="host",
+        title="The guests run the QEMU that is installed",
+        expected="the same file: modules of the new one do not fit the old one, so that hot-plug may fail",
+        remedy="none is needed: moving them away is the cure",
+        evaluate=_replaced,
+        evidence="lab",
+    ),
+)

@@ -198,8 +198,10 @@ def _authorities(view: View) -> t.Iterator[Problem]:
         return
     here, there = (view.facts[part].get("security.certificates") for part in ("source", "destination"))
     for authority, client, server in pairs:
-        ways = ((view.source_name, here, view.destination_name, there, server),)
-        ways += ((view.destination_name, there, view.source_name, here, client),)
+        ways = (
+            (view.source_name, here, view.destination_name, there, server),
+            (view.destination_name, there, view.source_name, here, client),
+        )
         for judge, own, owner, others, name in ways:
             if not _signed_by(others.get(name), own.get(authority)):
                 yield Problem(
@@ -252,7 +254,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="run playbooks/tls.yml (the role livemig.libvirt.tls) on all hosts, or set livemig_tls=off for a "
         "trusted network",
         evaluate=_certs,
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="sec_tls_cert_validity",
@@ -263,7 +265,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a certificate that is valid by this host's clock",
         remedy="correct the clock, or run playbooks/tls.yml (the role livemig.libvirt.tls) to renew it",
         evaluate=_validity,
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="sec_tls_hostname",
@@ -274,7 +276,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a certificate with the address that the migration uses",
         remedy="run playbooks/tls.yml (the role livemig.libvirt.tls), or reach the host by a name that it carries",
         evaluate=_hostname,
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="sec_tls_ca_known",
@@ -286,7 +288,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="run playbooks/tls.yml (the role livemig.libvirt.tls) on both hosts in one run, or add the other's CA "
         "certificate to the file on each",
         evaluate=_authorities,
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="sec_libvirt_remote_auth",
@@ -299,6 +301,6 @@ CHECKS: tuple[Check, ...] = (
         "log in there by key",
         evaluate=_peer,
         asks=_ask_peer,
-        evidence="recorded",
+        evidence="lab",
     ),
 )

@@ -21,7 +21,7 @@ from .shared_fs import takes_for_shared
 
 # From virFileIsClusterFS(): libvirt and the file system itself keep the caches of the hosts coherent.
 _CLUSTER_FS = frozenset(("ceph", "fuse.glusterfs", "gfs2", "ocfs2"))
-_DIRECT = frozenset(("none", "directsync"))
+DIRECT = frozenset(("none", "directsync"))
 # Without a name libvirt and QEMU mean the host itself.
 _LOCAL_SERVER = re.compile(
     r"|localhost[\w.]*|ip6-(localhost|loopback)|127(\.\d+)+|0\.0\.0\.0|\[?([0:]+:0*1?|::ffff:127[\d.]+)\]?|/.*",
@@ -116,7 +116,7 @@ def _same_object(view: View, need: Needed) -> t.Iterator[Problem]:
 
 def _cache_mode(view: View, disk: Facts) -> t.Iterator[Problem]:
     cache = disk.get("cache")
-    if disk.get("readonly") or cache in _DIRECT or is_copied(view, disk):
+    if disk.get("readonly") or cache in DIRECT or is_copied(view, disk):
         return
     if cache == "unsafe":
         yield Problem(what_of(disk), "cache=unsafe, so that QEMU ignores the guest's flushes")
@@ -133,8 +133,8 @@ def _transient(view: View, disk: Facts) -> t.Iterator[Problem]:
 
 
 _SAME_REMEDY = (
-    "of files: mount the same export under the same server name on both hosts; where the file system has no such name, and both "
-    "hosts really share it, list its folder in shared_filesystems of qemu.conf on both (libvirt 11.1 or newer). "
+    "of files: mount the same export under the same server name on both hosts; where the file system has no such name, "
+    "and both hosts really share it, list its folder in shared_filesystems of qemu.conf on both (libvirt 11.1). "
     "Of block devices: give both hosts the same LUN, with a name that is unique in the world (multipath -ll, lsblk -o "
     "NAME,WWN). A local disk moves with the migration when copy_storage is set"
 )
@@ -151,7 +151,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="move the disk to shared storage; if it is on shared storage that libvirt does not know, list its "
         "folder in shared_filesystems of qemu.conf on all hosts",
         evaluate=each_disk(_shared_fs),
-        evidence="recorded",
+        evidence="lab",
         volatile=True,
     ),
     Check(
@@ -163,7 +163,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same path on both hosts",
         remedy="mount the storage there, activate the volume or log in to the target",
         requires=Requirement(each_image(_paths), _path_exists, ask_path),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="disk_same_object",
@@ -175,7 +175,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="mount the storage of the source there; the file that is there now would be taken for the guest's disk",
         requires=Requirement(each_image(_objects), _same_object, ask_path),
         on_unknown="stop",
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="disk_readonly_media_present",
@@ -186,7 +186,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same path on both hosts, or startupPolicy='optional'",
         remedy="eject it (virsh change-media --eject), or copy it there",
         requires=Requirement(each_disk(_media), _media_present, ask_path),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="disk_cache_mode",
@@ -199,7 +199,7 @@ CHECKS: tuple[Check, ...] = (
         expected="cache=none or directsync",
         remedy="set it in the domain's definition and power-cycle the guest",
         evaluate=each_disk(_cache_mode),
-        evidence="recorded",
+        evidence="lab",
         volatile=True,
     ),
     Check(
@@ -211,6 +211,7 @@ CHECKS: tuple[Check, ...] = (
         expected="disks whose changes are kept: libvirt does not migrate others",
         remedy="power-cycle the guest without <transient/>, or leave it here",
         evaluate=each_disk(_transient),
+        evidence="lab",
         volatile=True,
     ),
 )

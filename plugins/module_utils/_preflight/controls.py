@@ -18,9 +18,6 @@ from .._model.types import Severity
 from . import edits
 from .check import Check, View
 
-LEVELS = ("silence", "info", "warning", "error")
-"""What a check can be set to. Only ``error`` rules a move out, and then an unknown does too."""
-
 _TAG = re.compile(r"<[^>]*>")
 
 

@@ -20,11 +20,6 @@ from .._model.api import Edit
 if t.TYPE_CHECKING:
     from .check import View
 
-KINDS = ("bridge", "cpuset", "emulator", "listen", "medium", "network", "parent")
-"""bridge, network, parent: what a NIC is attached to (parent: of a macvtap); listen: an address of a graphical console;
-cpuset: CPUs that vCPUs, emulator or I/O threads are pinned to; medium: what is in a CD or floppy drive."""
-
-
 def mapped(view: View, kind: str, old: str) -> Edit | None:
     """The change that the user has mapped for the destination of the view, or None."""
     wanted = view.policy.get("edits", {})

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How much memory a domain needs at its destination: the one place of the formula.
+"""How much memory a domain needs at its destination, and where: the one place of the formulas.
 
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.api import DomainSnapshot
+from .._model.api import DomainSnapshot, Facts, UnknownFact
 
 _QEMU_MIB = 240
 _PER_VCPU_MIB = 8
 _RAM_PERCENT = 2
+_KIB_PER_UNIT = {"k": 1, "kib": 1, "m": 1024, "mib": 1024, "g": 1024**2, "gib": 1024**2, "t": 1024**3, "tib": 1024**3}
 
 
 def required_memory_mib(domain: DomainSnapshot) -> int:
@@ -33,3 +34,81 @@ def required_memory_mib(domain: DomainSnapshot) -> int:
 def needed_mib(memory_mib: int, vcpus: int, hugepages: t.Any) -> int:
     overhead = _QEMU_MIB + _PER_VCPU_MIB * vcpus - (-memory_mib * _RAM_PERCENT // 100)
     return overhead if hugepages else memory_mib + overhead
+
+
+class Share(t.NamedTuple):
+    """A part of a guest's memory: MiB, the page size in KiB (0: plain pages, None: the default size of huge pages),
+    and the host nodes that it is strictly bound to (None: to none)."""
+
+    mib: int
+    page_kib: int | None
+    nodes: tuple[int, ...] | None
+
+
+def required_pages(domain: DomainSnapshot) -> list[Share]:
+    """The shares of a domain that come out of pools of huge pages. Raises UnknownFact."""
+    facts = Facts(f"domain {domain['name']}", t.cast("dict[str, t.Any]", domain))
+    return [share for share in shares(facts) if share.page_kib != 0]
+
+
+def shares(domain: Facts) -> list[Share]:
+    """The guest's memory by page size and binding, equal ones added up; what may be plugged in later is left out."""
+    numatune, cells = domain.get("settings.numatune"), domain.get("lists.numa_cells")
+    pages, bound = domain.get("lists.hugepages"), _bound(domain.get("lists.memnodes"), numatune)
+    huge = domain.get("settings.memory_backing.hugepages")
+    if not cells:
+        memory = domain.get("settings.memory")
+        cells = [{"id": None, "memory": memory["memory"], "unit": memory["unit"]}]
+    found: dict[tuple[int | None, tuple[int, ...] | None], int] = {}
+    for cell in cells:
+        number = None if cell["id"] is None else int(cell["id"])
+        key = (_page_kib(pages, number) if huge else 0, bound.get(number, bound.get(None)))
+        found[key] = found.get(key, 0) + size_mib(cell["memory"], cell["unit"])
+    return [Share(mib, page, nodes) for (page, nodes), mib in found.items()]
+
+
+def _bound(memnodes: t.Iterable[t.Mapping[str, t.Any]], numatune: t.Mapping[str, t.Any]) -> dict[int | None, t.Any]:
+    """The guest's cell, None for all others -> host nodes that its memory must come from, None where it need not."""
+    every = [(None, numatune), *((int(entry["cellid"]), entry) for entry in memnodes)]
+    return {cell: _strict(entry["mode"], entry["nodeset"]) for cell, entry in every}
+
+
+def _strict(mode: str | None, nodeset: str | None) -> tuple[int, ...] | None:
+    """libvirt's default mode is strict; ``restrictive`` binds by cgroup alone, and as hard."""
+    return numbers(nodeset) if nodeset and mode in (None, "strict", "restrictive") else None
+
+
+def _page_kib(pages: t.Sequence[t.Mapping[str, t.Any]], cell: int | None) -> int | None:
+    """0: the cell has plain pages, since all entries name other cells."""
+    if not pages:
+        return None
+    for entry in sorted(pages, key=lambda entry: entry["nodeset"] is None):
+        if entry["nodeset"] is None or (cell or 0) in numbers(entry["nodeset"]):
+            return size_kib(entry["size"], entry["unit"])
+    return 0
+
+
+def size_kib(size: str | None, unit: str | None) -> int:
+    """libvirt's number with its unit, KiB where it names none. Raises UnknownFact."""
+    factor = _KIB_PER_UNIT.get((unit or "KiB").lower())
+    if size is None or factor is None:
+        raise UnknownFact(f"a size of {size} {unit} cannot be read")
+    return int(size) * factor
+
+
+def size_mib(size: str | None, unit: str | None) -> int:
+    return -(-size_kib(size, unit) // 1024)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """libvirt's sets: ``0-3,^2,8`` is 0, 1, 3, 8."""
+    found: set[int] = set()
+    for part in text.replace(" ", "").split(","):
+        first, _dash, last = part.lstrip("^").partition("-")
+        members = set(range(int(first), int(last or first) + 1))
+        found = found - members if part.startswith("^") else found | members
+    return tuple(sorted(found))
+
+
+def ranges(members: t.Iterable[int]) -> str:
+    return ", ".join(map(str, members))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._model.api import Edit, Facts
+from .._model.api import Facts
 from .check import Problem, View, each
 from .edits import mapped
 
@@ -21,12 +21,19 @@ _T = t.TypeVar("_T")
 TAPS = ("bridge", "network", "ethernet", "direct")
 """Types of NICs behind which is a tap or a macvtap."""
 
-PHYSICAL = ("physical", "bond", "vlan", "virtual", "veth", "team")
-"""Kinds of links that can lead out of the host."""
+_GUESTS = ("tap", "tun", "macvtap", "bridge")
+"""Kinds of links that lead to guests, or nowhere."""
 
 
 def each_nic(view: View, judge: t.Callable[[Facts], t.Iterable[_T]]) -> t.Iterator[_T | Problem]:
-    return each(view.domain.items("interfaces", "mac"), judge)
+    """What the judge says of every NIC, equal needs once."""
+    said: set[t.Any] = set()
+    for found in each(view.domain.items("interfaces", "mac"), judge):
+        if isinstance(found, Problem):
+            yield found
+        elif found not in said:
+            said.add(found)
+            yield found
 
 
 def network_of(nic: Facts) -> str | None:
@@ -48,7 +55,8 @@ def bridge_here(nic: Facts) -> str | None:
     """The kernel's bridge that the NIC is on at its source, whoever named it."""
     if nic.get("virtualport") is not None or nic.get("type") not in ("bridge", "network"):
         return None
-    return nic.get("more.bridge")
+    bridge: str | None = nic.get("more.bridge")
+    return bridge
 
 
 class Port(t.NamedTuple):
@@ -95,7 +103,7 @@ def on_bridge(links: t.Mapping[str, t.Mapping[str, t.Any]], bridge: str) -> dict
 
 def uplinks(links: t.Mapping[str, t.Mapping[str, t.Any]], bridge: str) -> dict[str, t.Mapping[str, t.Any]]:
     """The ports of the bridge that lead out of the host."""
-    return {name: link for name, link in on_bridge(links, bridge).items() if link["kind"] in PHYSICAL}
+    return {name: link for name, link in on_bridge(links, bridge).items() if link["kind"] not in _GUESTS}
 
 
 def with_edit(view: View, kind: str, old: str, problem: Problem, there: t.Callable[[str], bool]) -> Problem:
@@ -104,10 +112,6 @@ def with_edit(view: View, kind: str, old: str, problem: Problem, there: t.Callab
     if edit is None or edit["new"] is None:
         return problem
     if there(edit["new"]):
-        return dataclasses.replace(problem, edit=_exact(edit, old))
+        return dataclasses.replace(problem, edit=edit)
     value = f"{problem.value}, and {edit['new']}, which is mapped for it, is not usable there either"
     return dataclasses.replace(problem, value=value)
-
-
-def _exact(edit: Edit, old: str) -> Edit:
-    return {**edit, "old": old}

@@ -9,12 +9,14 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
-import functools
 import typing as t
 
-from .._model.api import Facts, Question
+from .._model.api import Facts, Question, UnknownFact
+from .._model.cpuset import numbers
 from .check import View
+from .fleet import Fleet
 from .questions import capabilities_question
+from .world import INACTIVE
 
 
 class Kind(t.NamedTuple):
@@ -28,6 +30,10 @@ class Kind(t.NamedTuple):
 
 def kind_of(domain: Facts) -> Kind:
     return Kind(*(domain.get(fact) for fact in Kind._fields))
+
+
+def asked_kind(question: Question) -> Kind:
+    return Kind(question["emulator"], question["arch"], question["machine"], question["virt_type"])
 
 
 def runs(view: View, kind: Kind) -> bool:
@@ -52,27 +58,43 @@ def offers(view: View, kind: Kind) -> Facts | None:
     return view.answer(view.destination_name, capabilities_question(*kind)["key"])
 
 
-@functools.lru_cache(maxsize=4096)
-def cpus(text: str) -> frozenset[int]:
-    """The CPUs of a list as libvirt and the kernel write it: ``0-3,^2,8``."""
-    chosen: set[int] = set()
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        first, _dash, last = part.lstrip("^").partition("-")
-        numbers = range(int(first), int(last or first) + 1)
-        chosen = chosen.difference(numbers) if part.startswith("^") else chosen.union(numbers)
-    return frozenset(chosen)
-
-
 def usable_cpus(view: View) -> frozenset[int]:
     """The destination's CPUs on which a guest can run."""
-    return cpus(view.destination.get("cpu.online")) & cpus(view.destination.get("cpu.allowed"))
+    return numbers(view.destination.get("cpu.online")) & numbers(view.destination.get("cpu.allowed"))
 
 
-def kvm_sources(view: View) -> frozenset[str]:
-    """The hosts of those guests that KVM runs; differences of the hosts' CPUs matter to no others."""
+def running_on(view: View, host: str | None) -> list[Facts]:
+    """The domains to be judged that run on this host."""
 
-    def make(fleet: t.Any) -> frozenset[str]:
-        return frozenset(entry["host"] for entry in fleet.domains if entry.get("virt_type") == "kvm")
+    def make(fleet: Fleet) -> dict[str, list[Facts]]:
+        found: dict[str, list[Facts]] = {}
+        for entry in fleet.domains:
+            if entry.get("state") not in INACTIVE:
+                facts = Facts(f"domain {entry['name']}", t.cast("dict[str, t.Any]", entry))
+                found.setdefault(entry["host"], []).append(facts)
+        return found
 
-    found: frozenset[str] = view.fleet.index("hosts with KVM guests", make)
+    index: dict[str, list[Facts]] = view.fleet.index("running domains by host", make)
+    return index.get(host or "", [])
+
+
+def has_kvm_guests(view: View) -> bool:
+    """Whether KVM runs guests of the source: to no others it matters what the CPUs of the hosts differ in.
+
+    Raises UnknownFact where that is not known.
+    """
+
+    def make(_fleet: Fleet) -> bool:
+        unread: list[UnknownFact] = []
+        for domain in running_on(view, view.source_name):
+            try:
+                if domain.get("virt_type") == "kvm":
+                    return True
+            except UnknownFact as reason:
+                unread.append(reason)
+        if unread:
+            raise unread[0]
+        return False
+
+    found: bool = view.fleet.index(f"KVM guests on {view.source_name}", make)
     return found

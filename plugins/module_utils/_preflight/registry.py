@@ -23,19 +23,25 @@ from . import (
     checks_guest,
     checks_host,
     checks_hostdev,
+    checks_image,
     checks_label,
     checks_machine,
     checks_memory,
+    checks_models,
     checks_network,
+    checks_nic,
     checks_reach,
+    checks_return,
     checks_security,
     checks_state,
     checks_storage,
+    checks_store,
     checks_system,
+    checks_vcpu,
 )
 from .check import Check
 
-CHECKS: tuple[Check, ...] = (
+_FORWARD: tuple[Check, ...] = (
     *checks_config.CHECKS,
     *checks_host.CHECKS,
     *checks_daemon.CHECKS,
@@ -43,22 +49,29 @@ CHECKS: tuple[Check, ...] = (
     *checks_reach.CHECKS,
     *checks_machine.CHECKS,
     *checks_cpu.CHECKS,
+    *checks_vcpu.CHECKS,
     *checks_guest.CHECKS,
     *checks_state.CHECKS,
     *checks_memory.CHECKS,
     *checks_firmware.CHECKS,
     *checks_storage.CHECKS,
     *checks_disk.CHECKS,
+    *checks_image.CHECKS,
     *checks_block.CHECKS,
     *checks_copy.CHECKS,
+    *checks_store.CHECKS,
     *checks_network.CHECKS,
+    *checks_nic.CHECKS,
     *checks_device.CHECKS,
     *checks_chardev.CHECKS,
+    *checks_models.CHECKS,
     *checks_hostdev.CHECKS,
     *checks_security.CHECKS,
     *checks_label.CHECKS,
     *checks_convergence.CHECKS,
 )
+
+CHECKS: tuple[Check, ...] = (*_FORWARD, checks_return.one_way_move(_FORWARD))
 
 
 def registry() -> dict[str, Check]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from .._model.api import Facts, UnknownFact
 
 # From virFileIsSharedFSType() in libvirt's src/util/virfile.c; the same in 9.0.0 and 11.3.0 but for BeeGFS (NEWS 9.6).
-_SHARED = frozenset(("acfs", "afs", "ceph", "fuse.glusterfs", "fuse.quobyte", "gfs2", "gpfs", "nfs", "nfs4", "ocfs2"))
+SHARED = frozenset(("acfs", "afs", "ceph", "fuse.glusterfs", "fuse.quobyte", "gfs2", "gpfs", "nfs", "nfs4", "ocfs2"))
 _BEEGFS_SINCE = 9006000
 # libvirt knows SMB by the magic number of protocol 1 only; mountinfo does not tell the protocol.
 _SMB = frozenset(("cifs", "smb3"))
@@ -23,7 +23,7 @@ _DECLARED_NOT_IN, _DECLARED_SINCE = 9000000, 11001000
 def takes_for_shared(host: Facts, path: Facts) -> bool:
     """Whether libvirt on this host does, for a path of it (a PathIdentity). Raises UnknownFact."""
     fs_type = path.get("fs_type")
-    if fs_type in _SHARED:
+    if fs_type in SHARED:
         return True
     version = host.get("libvirt_version")
     if fs_type == "beegfs" and version >= _BEEGFS_SINCE:

@@ -12,16 +12,13 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import (
+    EDITS,
+    LEVELS,
     Control,
     DomainSnapshot,
     LivemigError,
 )
-from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import (
-    EDITS,
-    LEVELS,
-    label_words,
-    registry,
-)
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import label_words, registry
 
 try:
     import jmespath

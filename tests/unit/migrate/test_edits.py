@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import edits
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Edit, LivemigError
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import EDITS, Edit, LivemigError
 
 XML = """\
 <domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
@@ -97,7 +97,7 @@ def test_a_definition_without_the_old_value_refuses_the_move() -> None:
 
 
 def test_every_kind_can_be_applied() -> None:
-    assert {*edits._PLACES, "medium"} == set(edits.KINDS)
+    assert {*edits._PLACES, "medium"} == set(EDITS)
 
 
 class Domain:

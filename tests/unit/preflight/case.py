@@ -15,6 +15,7 @@ Edit = t.Callable[[Scene], t.Any]
 class Case(t.NamedTuple):
     """``text`` stands in the message when ``fires`` was done to the scene; ``passes`` is the near miss.
 
+    ``given``: what must be so for the check to look at anything, done before either.
     ``documented``: the facts of ``fires`` cannot be had in the lab; they have the form that this source documents.
     """
 
@@ -25,6 +26,14 @@ class Case(t.NamedTuple):
     status: str = "fail"
     domain: str = "web1"
     documented: str | None = None
+    given: Edit | None = None
+
+    def scene(self, remote: bool = False) -> Scene:
+        """The recorded scene as far as nothing speaks against it."""
+        scene = Scene(self.domain, remote)
+        if self.given is not None:
+            self.given(scene)
+        return scene
 
 
 def put(part: str, **changes: t.Any) -> Edit:

@@ -80,6 +80,7 @@ class Scene:
         layer = {"layer": 1, "type": "file", "path": path, "protocol": None, "hosts": [], "format": "raw"}
         self.disk["backing"] = [{**layer, "identity": identity, **changes}]
         self.answers["hv2"][f"path:{path}"] = dict(identity)
+        self.answers["hv2"][f"open:{path}"] = dict(self.answers["hv2"][f"open:{self.disk['path']}"])
         return self.answers["hv2"][f"path:{path}"]
 
     def findings(self) -> list[Finding]:

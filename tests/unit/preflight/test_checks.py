@@ -36,7 +36,7 @@ def test_the_recorded_scene_passes_every_check(domain: str) -> None:
 @every_check
 def test_it_fires(check: str) -> None:
     case = CASES[check]
-    scene = Scene(case.domain)
+    scene = case.scene()
     case.fires(scene)
     found = scene.of(check)
     assert [(finding["status"], finding["blocks"]) for finding in found] == [(case.status, case.blocks)]
@@ -47,14 +47,14 @@ def test_it_fires(check: str) -> None:
 @every_check
 def test_it_does_not_fire_close_by(check: str) -> None:
     case = CASES[check]
-    scene = Scene(case.domain)
+    scene = case.scene()
     case.passes(scene)
     assert scene.of(check) == []
 
 
 @every_check
 def test_it_says_whom_it_rules_out(check: str) -> None:
-    scene = Scene(CASES[check].domain)
+    scene = CASES[check].scene()
     CASES[check].fires(scene)
     finding = scene.of(check)[0]
     where = (finding["domain"], finding["source"], finding["destination"])
@@ -70,7 +70,7 @@ def test_it_says_whom_it_rules_out(check: str) -> None:
 
 @pytest.mark.parametrize("check", sorted(check.id for check in api.CHECKS if check.volatile))
 def test_a_volatile_check_needs_nothing_but_libvirt(check: str) -> None:
-    scene = Scene(CASES[check].domain, remote=True)
+    scene = CASES[check].scene(remote=True)
     assert scene.volatile() == []
     CASES[check].fires(scene)
     assert check in [finding["check"] for finding in scene.volatile()]
@@ -152,7 +152,7 @@ def test_it_reads_only_what_observe_provides(check: str) -> None:
     case = CASES[check]
     reads = Reads()
     for edit in (case.fires, case.passes):
-        scene = Scene(case.domain)
+        scene = case.scene()
         edit(scene)
         reads.watch(REGISTRY[check], scene)
         for who, path in reads:
@@ -164,8 +164,8 @@ def test_it_reads_only_what_observe_provides(check: str) -> None:
 def _unknowns(check: str) -> t.Iterator[tuple[Scene, str]]:
     """The recorded scene once for each fact that the check reads of a snapshot, with that fact unknown."""
     domain = CASES[check].domain
-    for who, path in sorted(set(Reads().watch(REGISTRY[check], Scene(domain)))):
-        scene = Scene(domain)
+    for who, path in sorted(set(Reads().watch(REGISTRY[check], CASES[check].scene()))):
+        scene = CASES[check].scene()
         if " of domain " in who:
             part = _part(who, scene)
             if part is None:

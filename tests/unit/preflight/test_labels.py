@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""TPM states on shared storage, secrets by usage and users."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from tests.unit.preflight.case import device, listed
+from tests.unit.preflight.scene import Scene
+
+LOCAL = {"fs_type": "ext4", "mount_source": "/dev/sda1", "relative": "/tpm", "inode": 5, "declared_shared": False}
+NFS = {**LOCAL, "fs_type": "nfs4", "mount_source": "store:/tpm"}
+NEW = ["tpm-2.0", "cmdarg-migration"]
+
+STATES: dict[str, tuple[dict[str, t.Any], dict[str, t.Any], list[str], str | None]] = {
+    "local on both": (LOCAL, {**LOCAL, "inode": 6}, [], None),
+    "shared, and swtpm can": (NFS, NFS, NEW, None),
+    "shared, and swtpm cannot": (NFS, NFS, ["tpm-2.0"], "swtpm 0.7.1 of hv2 cannot leave it"),
+    "shared here only": (NFS, LOCAL, NEW, "for shared on hv1 and not on hv2"),
+    "shared there only": (LOCAL, NFS, NEW, "for shared on hv2 and not on hv1"),
+    "two exports": (NFS, {**NFS, "inode": 6}, NEW, "but not the same"),
+}
+
+
+def _tpm(source: dict[str, t.Any], destination: dict[str, t.Any], features: list[str]) -> Scene:
+    scene = Scene()
+    device("tpms", backend="emulator", version="2.0")(scene)
+    for host, state in ((scene.source, source), (scene.destination, destination)):
+        host["security"]["tpm_state"] = {"path": "/var/lib/libvirt/swtpm", "exists": True, "kind": "dir", **state}
+        host["security"]["swtpm"]["features"] = features
+    return scene
+
+
+@pytest.mark.parametrize(("source", "destination", "features", "text"), STATES.values(), ids=STATES)
+def test_the_folder_of_the_states(
+    source: dict[str, t.Any], destination: dict[str, t.Any], features: list[str], text: str | None
+) -> None:
+    found = _tpm(source, destination, features).of("sec_tpm_state_shared_consistency")
+    assert bool(found) is bool(text)
+    assert text is None or any(text in finding["message"] for finding in found)
+
+
+def test_a_state_in_a_folder_of_its_own_is_unknown() -> None:
+    scene = _tpm(LOCAL, LOCAL, NEW)
+    scene.domain["devices"]["tpms"][0]["source_path"] = "/srv/tpm"
+    assert [finding["status"] for finding in scene.of("sec_tpm_state_shared_consistency")] == ["unknown"]
+
+
+def _secrets(**entry: t.Any) -> Scene:
+    scene = Scene()
+    listed("secrets", type="ceph", usage="client.guests")(scene)
+    entry = {"uuid": "u", "type": "ceph", "usage": "client.guests", "ephemeral": False, **entry}
+    scene.destination["security"].update(secrets=[entry], stored_secrets=["u"])
+    return scene
+
+
+def test_a_secret_is_found_by_its_usage() -> None:
+    assert _secrets().of("sec_secrets_present") == []
+    assert "no secret 'client.guests' for ceph" in _secrets(type="iscsi").of("sec_secrets_present")[0]["message"]
+
+
+def test_the_value_of_an_ephemeral_secret_is_unknown() -> None:
+    assert [finding["status"] for finding in _secrets(ephemeral=True).of("sec_secrets_present")] == ["unknown"]
+
+
+def test_root_at_the_destination_may_read_everything() -> None:
+    scene = Scene()
+    scene.source["security"]["qemu_user"] = {"uid": 107, "gid": 107}
+    assert scene.of("sec_dac_uid_gid") == []
+    scene.destination["security"]["qemu_user"] = {"uid": 64055, "gid": 107}
+    assert len(scene.of("sec_dac_uid_gid")) == 1

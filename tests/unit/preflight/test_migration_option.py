@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The option that says how domains are to be migrated: documented as it is taken, with errors that name the value."""
+
+from __future__ import annotations
+
+import importlib
+import typing as t
+
+import pytest
+import yaml
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.check import MIGRATION
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy.migration import MIGRATION_OPTION, migration
+
+MODULE: t.Any = importlib.import_module("ansible_collections.livemig.libvirt.plugins.modules.preflight")
+DOCUMENTED = yaml.safe_load(MODULE.DOCUMENTATION)["options"]["migration"]["suboptions"]
+
+
+def test_every_suboption_is_documented_as_it_is_taken() -> None:
+    documented = {
+        name: {key: value for key, value in entry.items() if key != "description"} for name, entry in DOCUMENTED.items()
+    }
+    assert documented == MIGRATION_OPTION["options"]
+
+
+def test_what_is_left_out_is_what_the_checks_take_for_it() -> None:
+    assert {name: entry["default"] for name, entry in MIGRATION_OPTION["options"].items()} == dict(MIGRATION)
+
+
+def test_the_documentation_says_that_the_collection_does_not_use_it_yet() -> None:
+    said = yaml.safe_load(MODULE.DOCUMENTATION)["options"]["migration"]["description"]
+    assert any("uses none of these options" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("bandwidth_mib_s", -1, "migration: bandwidth_mib_s: -1; expected 0 or more"),
+        ("disks_port", 65536, "migration: disks_port: 65536; expected a port from 1 to 65535"),
+        ("disks_uri", "ssh://hv2", "migration: disks_uri: ssh://hv2; expected tcp://address:port or unix:///path"),
+    ],
+)
+def test_a_value_that_cannot_be_meant(name: str, value: t.Any, message: str) -> None:
+    with pytest.raises(LivemigError, match="migration") as raised:
+        migration({**MIGRATION, name: value})
+    assert message in str(raised.value)
+
+
+def test_good_values_stay_as_they_are() -> None:
+    wanted = {"disks_port": 65535, "disks_uri": "unix:///run/disks.sock", "parallel": 4}
+    assert migration(wanted) == wanted
