@@ -41,6 +41,9 @@ def make(domains: int, hosts: int) -> Fleet:
 def _host(recorded: Any, name: str, number: int, guests: list[Any]) -> Any:
     host = copy.deepcopy(recorded)
     host.update(name=name, hostname=f"{name}.example.com", uuid=str(uuid.uuid5(SPACE, name)))
+    host["net"]["addresses"] = ["127.0.0.1", _address(number)]
+    for certificate in host["tls"].values():
+        certificate["names"] = [host["hostname"], _address(number)]
     host["memory"] = {"total_mib": 262144, "available_mib": 65536 + 97 * number}
     host["domains"] = [
         {"name": guest["name"], "uuid": guest["uuid"], "active": True} for guest in guests if guest["host"] == name
@@ -48,6 +51,10 @@ def _host(recorded: Any, name: str, number: int, guests: list[Any]) -> Any:
     if number % EVERY_HOST_WITHOUT_BRIDGE == EVERY_HOST_WITHOUT_BRIDGE - 1:
         host["bridges"] = []
     return host
+
+
+def _address(number: int) -> str:
+    return f"2001:db8::{number + 1:x}"
 
 
 def _guest(template: dict[str, Any], number: int, host: str) -> Any:
@@ -71,20 +78,30 @@ def answered(fleet: Fleet, asked: dict[str, list[Any]]) -> dict[str, dict[str, A
     """Answers as healthy hosts give them, of the recorded form; local disks are nowhere else."""
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
     samples = {key.split(":")[0]: answer for of_host in recorded["answers"].values() for key, answer in of_host.items()}
+    said = {key: answer for of_host in recorded["answers"].values() for key, answer in of_host.items()}
     identities = {
         disk["path"]: disk["identity"] for guest in fleet.domains for disk in guest["disks"] if disk.get("path")
     }
     peers = {fleet.policy["uris"][host["name"]]: host["uuid"] for host in fleet.hosts}
+    addresses = {host["hostname"]: host["net"]["addresses"][1] for host in fleet.hosts}
+
+    def path(question: Any) -> Any:
+        if "/libvirt/images/" in question["path"]:
+            return {"path": question["path"], "exists": False}
+        return identities[question["path"]] if question["path"] in identities else said[question["key"]]
+
+    def resolve(question: Any) -> Any:
+        return {"addresses": [addresses[question["value"]]], "reason": ""}
+
+    asks = {
+        "path": path,
+        "peer": lambda question: {"ok": True, "uuid": peers[question["uri"]]},
+        "resolve": resolve,
+    }
 
     def answer(question: Any) -> Any:
-        if question["ask"] == "path":
-            identity = identities.get(question["path"])
-            if identity is None or "/libvirt/images/" in question["path"]:
-                return {"path": question["path"], "exists": identity is None and "/libvirt/" not in question["path"]}
-            return identity
-        if question["ask"] == "peer":
-            return {"ok": True, "uuid": peers[question["uri"]]}
-        return samples[question["key"].split(":")[0]]
+        known = asks.get(question["ask"])
+        return known(question) if known else samples[question["key"].split(":")[0]]
 
     return {host: {question["key"]: answer(question) for question in questions} for host, questions in asked.items()}
 

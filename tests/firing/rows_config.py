@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tests.firing import stage
-from tests.firing.provocation import SOURCE, Act, Provocation, XmlEdit
+from tests.firing.provocation import SOURCE, Act, Provocation, XmlEdit, replaced
 from tests.lab import api as lab
 from tests.lab.errors import LabError
+from tests.lab.places import DISKS_INSIDE
 
 TRIED = "tried"
 URI = "qemu+tls://hv2/system"
@@ -54,6 +56,20 @@ def _gone_after_shutdown() -> None:
     finally:
         stage.stop([TRIED])
         lab.exec_on("hv2", ["sh", "-c", f"virsh destroy {TRIED}; virsh undefine {TRIED}"])
+
+
+def _without_boot_disk(xml: str) -> str:
+    """A guest that boots from a disk of an NBD server, and stops when that cannot be read."""
+    name = xml.split("<name>")[1].split("<")[0]
+    xml = re.sub("<kernel>.*</cmdline>", "", xml, flags=re.DOTALL)
+    xml = replaced(
+        f'<source file="{DISKS_INSIDE}/{name}.qcow2"/>',
+        "<source protocol='nbd'><host name='198.51.100.1' port='10809'/></source>",
+    )(xml)
+    xml = replaced("type='qcow2' cache='none'/>", "type='raw' cache='none' error_policy='stop' rerror_policy='stop'/>")(
+        xml
+    )
+    return replaced("<disk type='file' device='disk'", "<disk type='network' device='disk'")(xml)
 
 
 def wanted(**options: Any) -> dict[str, Any]:
@@ -165,6 +181,25 @@ ROWS: tuple[Provocation, ...] = (
         "unsafe asked for",
         "unsafe:",
         policy=wanted(unsafe=True),
+    ),
+    Provocation(
+        "flags_abort_on_error",
+        "a guest whose disk's server is gone, which libvirt refuses to migrate with abort_on_error",
+        "paused by an I/O error, and abort_on_error is set",
+        guest=_without_boot_disk,
+        before={
+            "hv1": "truncate -s 1M /run/served.raw; qemu-nbd -t -f raw -b 198.51.100.1 -p 10809 --fork "
+            "--pid-file=/run/served.pid /run/served.raw",
+        },
+        then={
+            "hv1": "kill $(cat /run/served.pid); virsh -q resume p-flags-abort-on-error; "
+            'timeout 40 sh -c \'until virsh domstate --reason p-flags-abort-on-error | grep -q "I/O error"; '
+            "do sleep 0.2; done'; "
+            f"virsh migrate --live --p2p --abort-on-error p-flags-abort-on-error {URI} 2>&1 "
+            "| grep -q 'cannot migrate domain with I/O error'",
+        },
+        after={"hv1": "rm -f /run/served.*"},
+        policy=wanted(abort_on_error=True),
     ),
     Provocation(
         "flags_bandwidth_sane",

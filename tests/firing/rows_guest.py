@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from tests.firing import stage
 from tests.firing.provocation import Provocation, device, element
+from tests.lab import api as lab
 
 PLAIN_PID = "/run/libvirt/qemu/plain.pid"
 BACKUP = "<domainbackup mode='pull'><server transport='unix' socket='/run/p-backup.sock'/></domainbackup>"
@@ -12,6 +14,36 @@ CIB = """\
 </primitive></resources></configuration></cib>
 """
 AGENT = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+
+# A post-copy migration needs a guest that runs and has more memory than is sent at once; the firmware and the kernel's
+# start fill some of it.
+FAIL_POSTCOPY = """\
+virsh -q resume plain
+sleep 8
+virsh migrate --live --p2p --postcopy --bandwidth 1 --postcopy-bandwidth 1 plain \\
+    qemu+ssh://root@198.51.100.2/system --migrateuri tcp://198.51.100.2 >/run/p-migrate.out 2>&1 &
+for n in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 0.25; virsh -q migrate-postcopy plain 2>/dev/null && break; done
+for n in 1 2 3 4 5 6 7 8 9 10; do virsh domstate --reason plain | grep -q post-copy && break; sleep 0.3; done
+"""
+
+
+def fail_postcopy() -> None:
+    """Makes the plain guest anew with memory enough, and kills its destination in the middle."""
+    stage.stop([stage.PLAIN])
+    stage.start(
+        {stage.PLAIN: stage.plain_xml(stage.PLAIN).replace("<memory unit='MiB'>32<", "<memory unit='MiB'>256<")}
+    )
+    lab.exec_on("hv1", ["sh", "-c", FAIL_POSTCOPY], check=True)
+    lab.exec_on("hv2", ["sh", "-c", f"kill -9 $(cat {PLAIN_PID})"], check=True)
+    failed = "for n in 1 2 3 4 5 6 7 8 9 10; do virsh domstate --reason plain | grep failed && break; sleep 0.5; done"
+    lab.exec_on("hv1", ["sh", "-c", failed], check=True)
+
+
+def plain_again() -> None:
+    stage.stop([stage.PLAIN])
+    lab.exec_on("hv2", ["sh", "-c", "virsh -q destroy plain; virsh -q undefine plain"])
+    stage.start({stage.PLAIN: stage.plain_xml(stage.PLAIN)})
+
 
 ROWS: tuple[Provocation, ...] = (
     Provocation("guest_state", "every guest of this suite is started paused", "it is paused", standing=True),
@@ -58,6 +90,13 @@ ROWS: tuple[Provocation, ...] = (
         "a guest with a label that forbids it",
         "never, which says that it is never to be migrated",
         guest=element("<metadata><p:policy xmlns:p='urn:livemig:policy:1'>gold never</p:policy></metadata>"),
+    ),
+    Provocation(
+        "guest_postcopy_failed_state",
+        "the destination's QEMU is killed in the middle of a post-copy migration",
+        "has failed, and hv1 is its source",
+        act=fail_postcopy,
+        undo=plain_again,
     ),
     Provocation(
         "guest_agent_alive",

@@ -59,6 +59,28 @@ def _fake(path: str, text: str) -> tuple[Callable[[], object], Callable[[], obje
     return (lambda: lab.fake("hv2", path, text)), (lambda: lab.unfake("hv2", path))
 
 
+# A group of the guests' name in the host's own group, seen by the host as by a container that has groups of its own.
+_PARTITION = """\
+G=$(awk -F: '$2 == "memory" {print $3}' /proc/self/cgroup); M=/sys/fs/cgroup/memory
+[ -n "$G" ] || { G=$(awk -F: '$2 == "" {print $3}' /proc/self/cgroup); M=/sys/fs/cgroup; }
+mount --bind "$M$G" $M; mount -o remount,bind,rw $M; mkdir $M/machine
+for limit in $M/machine/memory.limit_in_bytes $M/machine/memory.max; do [ ! -e $limit ] || echo 209715200 > $limit; done
+"""
+_NO_PARTITION = """\
+for M in /sys/fs/cgroup/memory /sys/fs/cgroup; do [ ! -d $M/machine ] || { rmdir $M/machine; umount $M; }; done
+"""
+
+
+def _limit_partition() -> None:
+    lab.limit("hv2", memory_mib=2048)
+    lab.exec_on("hv2", ["sh", "-ec", _PARTITION], check=True)
+
+
+def _free_partition() -> None:
+    lab.exec_on("hv2", ["sh", "-ec", _NO_PARTITION], check=True)
+    lab.unlimit("hv2")
+
+
 _OVERCOMMIT = _fake("/proc/sys/vm/overcommit_memory", "2")
 _THP = _fake("/sys/kernel/mm/transparent_hugepage/enabled", "[always] madvise never")
 _PRESSURE = _fake(
@@ -82,6 +104,13 @@ ROWS: tuple[Provocation, ...] = (
         act=_OVERCOMMIT[0],
         undo=_OVERCOMMIT[1],
         faked=True,
+    ),
+    Provocation(
+        "mem_cgroup_slice_limit",
+        "a control group for guests at the destination that is limited to 200 MiB",
+        "Memory limit of machine on hv2: 200 of 200 MiB left; expected 281 MiB",
+        act=_limit_partition,
+        undo=_free_partition,
     ),
     Provocation(
         "mem_hard_limit_overhead",

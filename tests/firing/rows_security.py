@@ -86,11 +86,11 @@ ROWS: tuple[Provocation, ...] = (
     ),
     Provocation(
         "sec_tpm_state_shared_consistency",
-        "the folder of TPM states declared as shared at the destination only",
-        "for shared on hv2 and not on hv1;",
+        "the folder of TPM states declared as shared, and a swtpm that cannot leave a state to another",
+        "swtpm 0.7.1 of hv1 cannot leave it to another",
         guest=_EMULATED,
-        before={"hv2": "mkdir -p /var/lib/libvirt/swtpm; " + _conf("shared_filesystems", _DECLARED)},
-        after={"hv2": _CONF_BACK},
+        before={"hv1": "mkdir -p /var/lib/libvirt/swtpm; " + _conf("shared_filesystems", _DECLARED)},
+        after={"hv1": _CONF_BACK},
     ),
     Provocation(
         "sec_tpm_encryption_secret",

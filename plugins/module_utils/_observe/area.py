@@ -60,12 +60,13 @@ class Fact:
     """One fact of a host. ``about`` says what it is, with its unit and shape, for docs/facts.md.
 
     ``by``: libvirt, where the connection alone tells it, also from another host; files, where only the host itself
-    can read it.
+    can read it. ``last_look``: read once more, through libvirt, right before a migration starts; it costs time there.
     """
 
     read: t.Callable[[Host], t.Any]
     about: str
     by: t.Literal["libvirt", "files"] = "files"
+    last_look: bool = False
 
 
 Facts = t.Mapping[str, Fact]

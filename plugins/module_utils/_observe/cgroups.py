@@ -51,7 +51,8 @@ def memory_hierarchy(mountinfo: str, groups: str) -> tuple[Hierarchy, str] | Non
             mounted.setdefault(1, Hierarchy(1, fields[4], fields[3]))
         elif tail[0] == "cgroup2":
             mounted.setdefault(2, Hierarchy(2, fields[4], fields[3]))
-    for line in sorted(groups.splitlines(), reverse=True):  # the line of version 2 starts with 0
+    lines = [line for line in groups.splitlines() if line.count(":") > 1]
+    for line in sorted(lines, reverse=True):  # the line of version 2 starts with 0
         _number, names, path = line.split(":", 2)
         version = 2 if not names else 1 if "memory" in names.split(",") else 0
         if version in mounted:

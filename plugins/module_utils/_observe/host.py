@@ -26,6 +26,7 @@ from .xml import parse
 
 # qemu.conf's defaults, from libvirt's src/qemu/qemu.conf.in
 _FIRST_PORT, _LAST_PORT = 49152, 49215
+_NOT_NOW = "it is not read right before a start, when a host is asked through libvirt from another one"
 _QEMU_PKI = "/etc/pki/qemu"
 
 
@@ -61,17 +62,15 @@ def _libvirt_facts(connection: Connection) -> dict[str, t.Callable[[], t.Any]]:
 def remote_snapshot(connection: Connection, name: str) -> HostSnapshot:
     """What a libvirt connection alone tells of a host, for the last look right before a start.
 
-    Facts of the host's files are listed as unknown, never left out.
+    Facts that are not looked at are listed as unknown, never left out.
     """
     collector = Collector()
     collector.merge({"schema": SCHEMA, "kind": "host", "name": name})
     for fact, read in _libvirt_facts(connection).items():
         collector.add(fact, read)
-    _add_areas(collector, Host(connection), by=("libvirt",))
-    reason = "only the host itself can read its files, and it was asked through libvirt from another host"
-    left_out = [*_FILE_FACTS, *(f"{area}.{fact}" for area, fact, row in _rows() if row.by != "libvirt")]
-    unknown = [*collector.unknown, *({"fact": fact, "reason": reason} for fact in left_out)]
-    collector.merge({"unknown": unknown})
+    _add_areas(collector, Host(connection), lambda row: row.last_look)
+    left_out = [*_FILE_FACTS, *(f"{area}.{fact}" for area, fact, row in _rows() if not row.last_look)]
+    collector.merge({"unknown": [*collector.unknown, *({"fact": fact, "reason": _NOT_NOW} for fact in left_out)]})
     return t.cast(HostSnapshot, collector.facts)
 
 
@@ -81,11 +80,11 @@ def _rows() -> t.Iterator[tuple[str, str, Fact]]:
             yield area, fact, row
 
 
-def _add_areas(collector: Collector, host: Host, by: t.Container[str] = ("libvirt", "files")) -> None:
+def _add_areas(collector: Collector, host: Host, wanted: t.Callable[[Fact], bool] = lambda _row: True) -> None:
     """Adds the facts of the tables, each below its area; those that cannot be read are unknown as ``area.fact``."""
     collector.merge({area: {} for area in AREAS})
     for area, fact, row in _rows():
-        if row.by in by:
+        if wanted(row):
             collector.add_below(area, fact, functools.partial(row.read, host))
 
 

@@ -9,7 +9,6 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import typing as t
@@ -17,14 +16,28 @@ import typing as t
 from . import files
 from .area import Fact, Facts, Host
 
-_HOOKS = ("/etc/libvirt/hooks/qemu", "/etc/libvirt/hooks/qemu.d/*")
+_HOOKS = "/etc/libvirt/hooks"
 _FOLDERS = ("/etc/libvirt/qemu", "/var/lib/libvirt/qemu")
 
 
 def hooks(_host: Host) -> list[dict[str, t.Any]]:
     """The hooks of the QEMU driver. ``digest`` is None where the file may not be read."""
-    paths = [path for pattern in _HOOKS for path in sorted(glob.glob(pattern)) if os.path.isfile(path)]
-    return [{"path": path, "executable": _executable(path), "digest": _digest(path)} for path in paths]
+    paths = [f"{_HOOKS}/qemu"] if "qemu" in _listed(_HOOKS) else []
+    if "qemu.d" in _listed(_HOOKS):
+        paths += [f"{_HOOKS}/qemu.d/{name}" for name in _listed(f"{_HOOKS}/qemu.d")]
+    return [
+        {"path": path, "executable": _executable(path), "digest": _digest(path)}
+        for path in paths
+        if os.path.isfile(path)
+    ]
+
+
+def _listed(folder: str) -> list[str]:
+    """Raises OSError for others than root where only root may look."""
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
 
 
 def _executable(path: str) -> bool:

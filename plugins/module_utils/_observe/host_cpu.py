@@ -83,7 +83,8 @@ def _daemon_cpus() -> str:
     for path in DAEMON_PIDS:
         if os.path.exists(path):
             status = files.read(f"/proc/{files.read(path).strip()}/status")
-            return dict(re.findall(r"^(\w+):\s*(\S+)", status, re.MULTILINE))["Cpus_allowed_list"]
+            values: dict[str, str] = dict(re.findall(r"^(\w+):\s*(\S+)", status, re.MULTILINE))
+            return values["Cpus_allowed_list"]
     raise FileNotFoundError(f"no libvirt daemon has left its process number in {' or '.join(DAEMON_PIDS)}")
 
 

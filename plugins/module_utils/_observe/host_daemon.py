@@ -14,7 +14,7 @@ import os
 import re
 import typing as t
 
-from .._libvirt import LIBVIRT_ERRORS, error_text
+from .._libvirt import LIBVIRT_ERRORS, Connection, error_text
 from . import area, files
 
 # qemu.conf.in of libvirt. None: what is compiled in, or a default that other settings decide.
@@ -135,13 +135,16 @@ def _drivers(host: area.Host) -> dict[str, str | None]:
         "secret": connection.numOfSecrets,
         "storage": connection.numOfStoragePools,
     }
-    return {name: _trouble(call) for name, call in calls.items()}
+    return {name: _trouble(connection, call) for name, call in calls.items()}
 
 
-def _trouble(call: t.Callable[[], object]) -> str | None:
+def _trouble(connection: Connection, call: t.Callable[[], object]) -> str | None:
+    """Raises libvirt's error where it is the connection that has ended, and no driver that is missing."""
     try:
         call()
     except LIBVIRT_ERRORS as error:
+        if not connection.isAlive():
+            raise
         return error_text(error)
     return None
 

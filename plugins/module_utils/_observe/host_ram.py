@@ -219,6 +219,7 @@ FACTS: area.Facts = {
         cells,
         "NUMA cells: `id`, `free_mib`, and `pages`: `size_kib` and `free` of each size of huge pages",
         by="libvirt",
+        last_look=True,
     ),
     "cells_available": area.Fact(cells_available, "NUMA cells: `id`, `available_mib` (the page cache counts)"),
     "groups": area.Fact(

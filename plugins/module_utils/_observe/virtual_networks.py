@@ -68,7 +68,7 @@ def _number(element: ET.Element | None, name: str) -> int | None:
 
 
 def _floor(port: t.Any) -> int:
-    return _number(parse(port.getXMLDesc(0)).find("bandwidth/inbound"), "floor") or 0
+    return _number(parse(port.XMLDesc(0)).find("bandwidth/inbound"), "floor") or 0
 
 
 def filters(host: Host) -> dict[str, str | None]:

@@ -132,7 +132,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same device on both hosts, with the same thing plugged in",
         remedy="plug it in there under the same name, or detach it (virsh detach-device)",
         requires=Requirement(_host_devices, _host_device, _ask_device),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="dev_chardev_tcp_ports",
@@ -144,7 +144,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="end what has the port there (ss -lntup), or bind the console to 0.0.0.0 or 127.0.0.1 and a port of its "
         "own at the next start of the guest",
         requires=Requirement(_bound, _port_free),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="dev_chardev_unix_path",
@@ -155,6 +155,6 @@ CHECKS: tuple[Check, ...] = (
         expected="the same folders on both hosts",
         remedy="make it there, with the same owner and mode",
         requires=Requirement(_places, _place, _ask_place),
-        evidence="recorded",
+        evidence="lab",
     ),
 )

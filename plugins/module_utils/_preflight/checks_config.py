@@ -254,10 +254,9 @@ def _downtime(view: View) -> t.Iterator[Problem]:
 
 
 def _hooks(view: View) -> t.Iterator[Problem]:
-    here = {hook["path"]: hook for hook in view.source.get("config.hooks") if hook["executable"]}
-    for hook in view.destination.get("config.hooks"):
-        if not hook["executable"]:
-            continue
+    run = [hook for hook in view.destination.get("config.hooks") if hook["executable"]]
+    here = {hook["path"]: hook for hook in (view.source.get("config.hooks") if run else ()) if hook["executable"]}
+    for hook in run:
         twin = here.get(hook["path"])
         what = f"Hook {hook['path']} on {view.destination_name}"
         if twin is None:
@@ -297,6 +296,7 @@ CHECKS: tuple[Check, ...] = (
         expected="tunnelled with peer2peer, and without postcopy, parallel, copies of disks and addresses of its own",
         remedy="do without tunnelled: TLS encrypts too, and copies the data less often",
         evaluate=_TUNNELLED,
+        evidence="lab",
     ),
     Check(
         id="flags_postcopy_requires_live",
@@ -307,6 +307,7 @@ CHECKS: tuple[Check, ...] = (
         expected="postcopy only with live and without paused: libvirt refuses it otherwise",
         remedy=_DROP,
         evaluate=_POSTCOPY,
+        evidence="lab",
     ),
     Check(
         id="flags_zerocopy_requirements",
@@ -317,6 +318,7 @@ CHECKS: tuple[Check, ...] = (
         expected="zerocopy only with parallel, and without TLS and compression",
         remedy="do without zerocopy: it saves CPU time and nothing else",
         evaluate=_zerocopy_requirements,
+        evidence="lab",
     ),
     Check(
         id="flags_compression_conflicts",
@@ -327,6 +329,7 @@ CHECKS: tuple[Check, ...] = (
         expected="zlib or zstd, one of them, with parallel; xbzrle (or mt, before QEMU 9.1) without",
         remedy="do without compression: on a link of 10 Gbit/s it seldom pays",
         evaluate=_compression,
+        evidence="lab",
     ),
     Check(
         id="flags_parallel_postcopy",
@@ -337,6 +340,7 @@ CHECKS: tuple[Check, ...] = (
         expected="QEMU 10.1 or newer on both hosts; 10.0 refuses it, and older ones take it untested",
         remedy="use parallel where the link is fast, and postcopy where the migration must end",
         evaluate=_parallel_postcopy,
+        evidence="lab",
     ),
     Check(
         id="flags_migrate_disks_valid",
@@ -347,6 +351,7 @@ CHECKS: tuple[Check, ...] = (
         expected="targets of writable disks, with copy_storage",
         remedy="name targets that virsh domblklist shows, or none for libvirt's own choice",
         evaluate=_migrate_disks,
+        evidence="lab",
     ),
     Check(
         id="flags_offline_combination",
@@ -357,6 +362,7 @@ CHECKS: tuple[Check, ...] = (
         expected="offline with persist and without copy_storage: it moves the definition and nothing else",
         remedy="set persist, and copy disks, NVRAM and TPM state by other means",
         evaluate=_OFFLINE,
+        evidence="lab",
     ),
     Check(
         id="flags_rdma_hard_limit",
@@ -367,6 +373,7 @@ CHECKS: tuple[Check, ...] = (
         expected="<memtune><hard_limit>: libvirt refuses RDMA without one, since all memory is locked",
         remedy="use transport tcp, or set a limit well above the guest's memory and QEMU's own (virsh memtune)",
         evaluate=_rdma,
+        evidence="lab",
     ),
     Check(
         id="flags_tls_forced",
@@ -377,6 +384,7 @@ CHECKS: tuple[Check, ...] = (
         expected="tls required: that libvirt refuses migrations without it",
         remedy="set tls to required, or take migrate_tls_force out of qemu.conf and restart the daemon",
         evaluate=_tls_forced,
+        evidence="lab",
     ),
     Check(
         id="flags_unix_transport",
@@ -388,6 +396,7 @@ CHECKS: tuple[Check, ...] = (
         "copies of disks with TLS",
         remedy="correct the options",
         evaluate=_UNIX,
+        evidence="lab",
     ),
     Check(
         id="flags_p2p_choice",
@@ -398,6 +407,7 @@ CHECKS: tuple[Check, ...] = (
         expected="peer2peer, which goes on when the controller is lost",
         remedy="set peer2peer, and let the source's root log in to the destination",
         evaluate=_direct,
+        evidence="lab",
     ),
     Check(
         id="flags_persist_policy",
@@ -409,6 +419,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="set persist and undefine_source; what is not known virsh dominfo shows on the source",
         evaluate=_persistence,
         on_unknown="stop",
+        evidence="lab",
     ),
     Check(
         id="flags_unsafe_requested",
@@ -419,6 +430,7 @@ CHECKS: tuple[Check, ...] = (
         expected="no unsafe: it turns off the rule on shared storage and the rule on caches, both for all disks",
         remedy="do without unsafe; where one disk needs it, migrate that domain alone and say why",
         evaluate=_unsafe,
+        evidence="lab",
     ),
     Check(
         id="flags_abort_on_error",
@@ -429,6 +441,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a guest without an I/O error: libvirt refuses this one",
         remedy="repair the storage and resume the guest, or do without abort_on_error to rescue it from this host",
         evaluate=_abort_on_error,
+        evidence="lab",
     ),
     Check(
         id="flags_bandwidth_sane",
@@ -439,6 +452,7 @@ CHECKS: tuple[Check, ...] = (
         expected="less than the link's rate, in MiB/s and not in Mbit/s: 1 Gbit/s is 119 MiB/s",
         remedy="divide Mbit/s by 8.4; it holds for each copied disk and for the memory separately",
         evaluate=_bandwidth,
+        evidence="lab",
     ),
     Check(
         id="flags_max_downtime_sane",
@@ -450,6 +464,7 @@ CHECKS: tuple[Check, ...] = (
         "clusters inside guests take their node for lost",
         remedy="choose a limit below the shortest timeout inside the guests (corosync's token, for example)",
         evaluate=_downtime,
+        evidence="lab",
     ),
     Check(
         id="hook_script_destination",
@@ -460,6 +475,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same hooks on both hosts: the destination's can refuse a migration or change the definition",
         remedy="compare them; a hook must end with 0 for NAME migrate begin -, and write the definition or nothing",
         evaluate=_hooks,
+        evidence="lab",
     ),
     Check(
         id="libvirt_etc_not_shared",
@@ -470,5 +486,6 @@ CHECKS: tuple[Check, ...] = (
         expected="folders of its own: the source would delete the destination's definition after the migration",
         remedy="take the folder off the shared storage; images, NVRAM and TPM state may be shared, these may not",
         evaluate=_state_folders,
+        evidence="lab",
     ),
 )

@@ -234,6 +234,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="add it to copy_disks, or leave copy_disks empty for all disks",
         requires=Requirement(each_disk(_left_out), _not_shared, ask_path),
         on_unknown="stop",
+        evidence="lab",
     ),
     Check(
         id="nonshared_never_copy_shared",
@@ -245,6 +246,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="leave it out of copy_disks: both hosts have it already, and the copy would destroy it",
         requires=Requirement(_copy_targets, _onto_itself, ask_path),
         on_unknown="stop",
+        evidence="lab",
     ),
     Check(
         id="nonshared_space",
@@ -255,6 +257,7 @@ CHECKS: tuple[Check, ...] = (
         expected="room for the disks as large as the guest sees them",
         remedy="make room there, or choose another destination; several moves at a time need the sum",
         requires=Requirement(_spaces, _space, _ask_space),
+        evidence="lab",
     ),
     Check(
         id="nonshared_precreate",
@@ -265,6 +268,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the target itself, or with copy_storage all an active pool for its folder",
         remedy="make the target with the size that the guest sees (qemu-img create, lvcreate), or start such a pool",
         requires=Requirement(_targets, _precreate, _ask_target),
+        evidence="lab",
     ),
     Check(
         id="nonshared_target_stale",
@@ -275,6 +279,7 @@ CHECKS: tuple[Check, ...] = (
         expected="no such file, or one that was made for this copy",
         remedy="look whose it is (fuser, virsh domblklist of the domains there), and delete what is left over",
         requires=Requirement(_copy_targets, _stale, ask_path),
+        evidence="lab",
     ),
     Check(
         id="nonshared_target_size_equal",
@@ -285,6 +290,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same size to the byte: QEMU ends the copy at once otherwise",
         remedy="make it anew with the size that virsh domblkinfo shows as capacity",
         requires=Requirement(_targets, _size, _ask_image),
+        evidence="lab",
     ),
     Check(
         id="nonshared_nbd_port",
@@ -296,6 +302,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="choose another disks_port, or widen migration_port_min and migration_port_max in qemu.conf there",
         evaluate=_ports,
         asks=_ask_port,
+        evidence="lab",
     ),
     Check(
         id="nonshared_tls_nbd",
@@ -306,5 +313,6 @@ CHECKS: tuple[Check, ...] = (
         expected="libvirt 10.3 or newer on the source, or no parallel and no postcopy",
         remedy="leave parallel and postcopy out, or update libvirt: older ones give QEMU an empty name to verify",
         evaluate=_tls_name,
+        evidence="lab",
     ),
 )

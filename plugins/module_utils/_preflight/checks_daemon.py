@@ -224,6 +224,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="raise keepalive_interval or keepalive_count in /etc/libvirt/qemu.conf of the source (5 and 5 are the "
         "defaults) and restart its daemon; guests run on meanwhile",
         evaluate=_keepalive,
+        evidence="lab",
     ),
     Check(
         id="host_client_limits",
@@ -235,6 +236,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="raise it in /etc/libvirt/libvirtd.conf (virtqemud.conf), qemu.conf or sshd_config and restart that "
         "daemon, or migrate less at once (livemig_max_parallel)",
         evaluate=_clients,
+        evidence="lab",
     ),
     Check(
         id="host_qemu_conf_diff",
@@ -246,6 +248,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="nothing has to be done where the difference is meant; otherwise give all hosts one qemu.conf "
         "and restart their daemons",
         evaluate=_conf_diff,
+        evidence="lab",
     ),
     Check(
         id="host_cgroup_device_acl",
@@ -256,6 +259,7 @@ CHECKS: tuple[Check, ...] = (
         expected="every device node of the source's cgroup_device_acl: the domain has QEMU arguments of its own",
         remedy="add it to cgroup_device_acl in /etc/libvirt/qemu.conf of the destination and restart its daemon",
         requires=Requirement(_own_arguments, _acl),
+        evidence="lab",
     ),
     Check(
         id="host_storage_secret_network_drivers",
@@ -267,6 +271,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="install it there (libvirt-daemon-driver-NAME; with modular daemons start virtNAMEd.socket) and restart "
         "libvirtd",
         requires=Requirement(_drivers, _driver),
+        evidence="lab",
     ),
     Check(
         id="host_qemu_modules",
@@ -278,6 +283,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="install the package there that has them on the source (dpkg -S or rpm -qf on the module's file; "
         "Debian: qemu-block-extra, qemu-system-modules-spice, qemu-system-modules-opengl, qemu-system-gui)",
         requires=Requirement(_modules, _module),
+        evidence="lab",
     ),
     Check(
         id="host_pid_fd_limits",
@@ -289,6 +295,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="set max_files in /etc/libvirt/qemu.conf there, or LimitNOFILE of libvirtd.service (virtqemud.service), "
         "and restart the daemon",
         evaluate=_files,
+        evidence="lab",
     ),
     Check(
         id="host_guests_service",
@@ -299,5 +306,6 @@ CHECKS: tuple[Check, ...] = (
         expected="libvirt-guests enabled: it suspends or shuts down what still runs when the host stops",
         remedy="systemctl enable libvirt-guests, or see to it that no guest is left before the host is restarted",
         evaluate=_guests_service,
+        evidence="lab",
     ),
 )

@@ -281,6 +281,27 @@ def _input(device: Facts) -> t.Iterator[Source]:
         yield Source(f"Input device ({device.get('type')})", path, None)
 
 
+def _passed(view: View) -> t.Iterator[Source | Problem]:
+    """Input devices by their path, and smart cards, of which no path tells."""
+
+    def of_card(card: Facts) -> t.Iterator[Problem]:
+        backend = card.get("backend")
+        if backend in ("host", "host-certificates"):
+            yield Problem(
+                f"Smart card of domain {view.domain_name}",
+                f"it is one of the host (mode {backend})",
+                expected="a card that comes over the console (mode passthrough), or the same card at the destination",
+                remedy="plug the card in there before the guest comes: without it QEMU does not start",
+                severity="warning",
+            )
+
+    yield from _INPUTS.needs(view)
+    yield from each(_devices("smartcards")(view), of_card)
+
+
+_INPUTS = _paths("inputs", _input)
+
+
 class Cid(t.NamedTuple):
     cid: str
 
@@ -340,7 +361,7 @@ CHECKS: tuple[Check, ...] = (
         expected="an address of the destination, 0.0.0.0 or 127.0.0.1",
         remedy="let it listen on 0.0.0.0 or 127.0.0.1, or map the address to one of the destination",
         requires=Requirement(_listens, _listen),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="dev_graphics_port_free",
@@ -351,7 +372,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a free port, or autoport='yes'",
         remedy="end what has the port there (ss -lntp), or give the console autoport='yes' at the next start",
         requires=Requirement(_fixed_ports, _fixed_port),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="dev_graphics_tls_password",
@@ -363,7 +384,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="make qemu.conf alike on both hosts and restart the libvirt daemon; else people cannot log in to the "
         "console after the move, or can without the password",
         requires=Requirement(_console_kinds, _console_settings, uses_source=True),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="dev_graphics_gl_rendernode",
@@ -385,7 +406,7 @@ CHECKS: tuple[Check, ...] = (
         expected="none with QEMU older than 10.1, which does not move it",
         remedy="shut the guest down and take the channel (copy and paste over VNC) out of the definition",
         evaluate=_vdagent,
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="dev_shmem",
@@ -396,7 +417,7 @@ CHECKS: tuple[Check, ...] = (
         expected="none, or ivshmem-plain or ivshmem-doorbell with role='master': libvirt moves no other",
         remedy="detach it before the migration (virsh detach-device)",
         evaluate=_shmem,
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="dev_unmigratable_usb_models",
@@ -407,7 +428,7 @@ CHECKS: tuple[Check, ...] = (
         expected="none of usb-audio, usb-net and usb-serial",
         remedy="unplug it before the migration (virsh detach-device-alias), or give the guest another model",
         evaluate=_usb,
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="dev_unmigratable_virtio_models",
@@ -418,7 +439,7 @@ CHECKS: tuple[Check, ...] = (
         expected="none of virtio-crypto, virtio-sound, virtio-input-host, amd-iommu and nvme",
         remedy="unplug it before the migration (virsh detach-device-alias), or give the guest another model",
         evaluate=_unmigratable(_UNMIGRATABLE),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="dev_rng_backend",
@@ -429,7 +450,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same device on both hosts, /dev/urandom for example",
         remedy="load the driver of the hardware generator there, or use /dev/urandom at the next start of the guest",
         requires=_paths("rngs", _rng),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="dev_audio_backend",
@@ -440,17 +461,17 @@ CHECKS: tuple[Check, ...] = (
         expected="the same on both hosts",
         remedy="load the sound driver there, or use <audio type='none'> at the next start of the guest",
         requires=_paths("audios", _audio),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="dev_smartcard_input_passthrough",
         category="device",
         severity="error",
         scope="pair",
-        title="The destination has the input devices that the domain uses",
+        title="The destination has the input devices and smart cards that the domain uses",
         expected="a device of the same name on both hosts",
         remedy="plug it in there, or detach it (virsh detach-device-alias)",
-        requires=_paths("inputs", _input),
+        requires=Requirement(_passed, _INPUTS.lacks, _INPUTS.asks),
     ),
     Check(
         id="net_vsock_cid",

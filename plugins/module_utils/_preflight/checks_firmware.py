@@ -241,6 +241,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same file on both hosts",
         remedy="install the same firmware package there (ovmf, edk2-ovmf), or copy the file",
         requires=Requirement(_loader, _missing, _ask),
+        evidence="lab",
     ),
     Check(
         id="fw_pflash_size_equal",
@@ -251,6 +252,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same size",
         remedy="install the same build of the firmware there (2 MiB and 4 MiB builds do not mix)",
         requires=Requirement(_flashes, _flash_size, _ask_flash),
+        evidence="lab",
     ),
     Check(
         id="fw_nvram_template_or_dir",
@@ -261,6 +263,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the folder, and the template that libvirt makes the file from",
         remedy="make the folder there, and install the firmware package that has the template",
         requires=Requirement(_nvrams, _nvram_possible, _ask_nvram),
+        evidence="lab",
     ),
     Check(
         id="fw_option_rom_size",
@@ -271,7 +274,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same size",
         remedy="install the same version of ipxe-qemu there, or give the NIC <rom enabled='no'/> at its next start",
         requires=Requirement(_nic_roms, _rom, uses_source=True),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="fw_custom_rom_file",
@@ -282,6 +285,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same file on both hosts",
         remedy="copy it there",
         requires=Requirement(_custom_roms, _custom_rom, _ask),
+        evidence="lab",
     ),
     Check(
         id="fw_seabios_size",
@@ -292,7 +296,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same size",
         remedy="install the same version of seabios there",
         requires=Requirement(_bios_roms, _rom, uses_source=True),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="fw_direct_kernel_boot",
@@ -303,6 +307,6 @@ CHECKS: tuple[Check, ...] = (
         expected="the same files on both hosts",
         remedy="copy them there",
         requires=Requirement(_boot_files, _boot_file, _ask),
-        evidence="recorded",
+        evidence="lab",
     ),
 )

@@ -57,7 +57,7 @@ CHECKS: tuple[Check, ...] = (
         expected="running: this version moves only running domains",
         remedy="find out why it does not run (virsh domstate --reason) and resume it",
         evaluate=_state,
-        evidence="recorded",
+        evidence="lab",
         volatile=True,
         first=True,
     ),
@@ -71,7 +71,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="wait until it has ended (virsh domjobinfo shows how far it is), then run again; if it is a backup or a "
         "dump that hangs, and no migration, virsh domjobabort ends it",
         evaluate=_job,
-        evidence="recorded",
+        evidence="lab",
         volatile=True,
     ),
 )

@@ -193,7 +193,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="make SSH, the user's rights and the libvirt daemon work there, or leave the host out; "
         "nothing else about it could be evaluated",
         evaluate=_alive,
-        evidence="recorded",
+        evidence="lab",
         first=True,
         fixed=True,
     ),
@@ -207,7 +207,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="if they are two machines with the same firmware UUID, set host_uuid or host_uuid_source in "
         "libvirtd.conf on one of them and restart its daemon",
         evaluate=facts_differ("uuid", "Host UUID"),
-        evidence="recorded",
+        evidence="lab",
         volatile=True,
     ),
     Check(
@@ -219,7 +219,7 @@ CHECKS: tuple[Check, ...] = (
         expected="two different host names: libvirt refuses to migrate to its own name",
         remedy="give the hosts different names (hostnamectl set-hostname) and restart the libvirt daemon",
         evaluate=facts_differ("hostname", "Host name"),
-        evidence="recorded",
+        evidence="lab",
         volatile=True,
     ),
     Check(
@@ -255,7 +255,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="widen migration_port_min and migration_port_max in qemu.conf, and keep other programs out of the range "
         "with net.ipv4.ip_local_reserved_ports",
         evaluate=_ports_free,
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="dst_domain_uuid_running",
@@ -269,7 +269,7 @@ CHECKS: tuple[Check, ...] = (
         "left behind is destroyed there once the source is seen to run",
         evaluate=_uuid_running,
         on_unknown="stop",
-        evidence="recorded",
+        evidence="lab",
         volatile=True,
         fixed=True,
     ),
@@ -282,7 +282,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a name that is free there, or that belongs to the same UUID",
         remedy="rename one of the two domains (virsh domrename, while it is shut off), or choose another destination",
         requires=Requirement(_named, _name_conflict),
-        evidence="recorded",
+        evidence="lab",
         volatile=True,
     ),
     Check(
@@ -294,7 +294,7 @@ CHECKS: tuple[Check, ...] = (
         expected="no definition there",
         remedy="none is needed: the domain is persistent, and its definition replaces the one there",
         requires=Requirement(_named, _defined_differs),
-        evidence="recorded",
+        evidence="lab",
         volatile=True,
     ),
     Check(
@@ -306,7 +306,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same emulator path on both hosts",
         remedy="install QEMU there, or make the path a link to the emulator there",
         requires=Requirement(_emulator_path, _emulator, _ask_emulator),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="version_driver_type_match",

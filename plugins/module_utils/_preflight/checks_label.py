@@ -88,25 +88,28 @@ def _tpm_state(view: View, need: Emulated) -> t.Iterator[Problem]:
     shared = {name: takes_for_shared(view.facts[name], facts[name]) for name in sides}
     if not any(shared.values()):
         return
-    if not all(shared.values()):
-        where = " and not on ".join(hosts[name] or "" for name in sorted(sides, key=lambda name: not shared[name]))
-        yield Problem(_STATE, f"libvirt takes its folder for shared on {where}")
-        return
-    verdict, why = _same_folder(facts["source"], facts["destination"])
-    if verdict == "different":
-        yield Problem(_STATE, f"both hosts have it on shared storage, but not the same: {why}")
-        return
+    both = all(shared.values())
+    verdict, why = _same_folder(facts["source"], facts["destination"]) if both else ("different", "")
     if verdict == "unknown":
         yield unknown(why, _STATE)
-    for name, side in view.facts.items():
-        if _FOR_SHARED not in side.get("security.swtpm.features"):
-            yield Problem(
-                _STATE,
-                f"it is on shared storage, and swtpm {side.get('security.swtpm.version')} of {hosts[name]} cannot "
-                "leave it to another one",
-                expected="swtpm 0.8 or newer, or the folder on a file system of the host's own",
-                remedy="upgrade swtpm there and power-cycle the guest",
-            )
+    elif verdict == "different":
+        alone = " and not on ".join(hosts[name] or "" for name in sorted(sides, key=lambda name: not shared[name]))
+        how = f"both hosts have it on shared storage, but not the same: {why}" if both else f"it is shared on {alone}"
+        yield Problem(_STATE, how, severity="warning")
+    for name in sides:
+        if shared[name] and (name == "source" or verdict != "different"):
+            yield from _leaves_state(view.facts[name], hosts[name])
+
+
+def _leaves_state(host: Facts, name: str | None) -> t.Iterator[Problem]:
+    if _FOR_SHARED not in host.get("security.swtpm.features"):
+        yield Problem(
+            _STATE,
+            f"it is on shared storage, and swtpm {host.get('security.swtpm.version')} of {name} cannot leave it to "
+            "another",
+            expected="swtpm 0.8 or newer, or the folder on a file system of the host's own",
+            remedy="upgrade swtpm there and power-cycle the guest",
+        )
 
 
 _STATE = "TPM state of domain {domain}"
@@ -324,9 +327,11 @@ CHECKS: tuple[Check, ...] = (
         category="security",
         severity="error",
         scope="pair",
-        title="TPM states are on local storage on both hosts, or on the same shared one",
-        # libvirt sends the state only where it takes the folder for local, and decides so on each side for itself
-        # (qemuTPMHasSharedStorage): where the two differ, the guest arrives with an empty TPM or not at all.
+        title="TPM states are on local storage on both hosts, or on the same shared one with a swtpm for it",
+        # libvirt decides for each side by itself whether the folder is shared. A source that takes it for shared
+        # refuses without a swtpm that can leave it (seen with 11.3); where only the destination does, the state still
+        # arrives with QEMU's (seen with 11.3 too), but older ones want such a swtpm there
+        # (qemuTPMEmulatorBuildCommand).
         expected="the same on both hosts",
         remedy="mount the same storage for /var/lib/libvirt/swtpm on both, or on neither; look at shared_filesystems "
         "in qemu.conf too",

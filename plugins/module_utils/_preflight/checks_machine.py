@@ -17,6 +17,7 @@ from .._model.api import UnknownFact
 from .check import Check, Problem, Requirement, View, version_text
 
 _TCG_FIXED = 9000000
+_VMX_NAMED, _VMX_FIXED = 9010000, 10002000
 _RELEASE = re.compile(r"(\d+)\.(\d+)")
 
 
@@ -132,33 +133,33 @@ class BadPair:
     severity: t.Literal["error", "warning"] = "error"
 
 
-def _names_vmx(version: int) -> bool:
-    return 9010000 <= version < 10002000
+def _vmx_named(version: int) -> bool:
+    return _VMX_NAMED <= version < _VMX_FIXED
 
 
 BAD_PAIRS = (
-    # NEWS of libvirt 10.2.0; 9.10, 10.0 and 10.1 named vmx features that no other version expected.
+    # NEWS of 10.2.0: from the affected releases to that one and newer it works.
     BadPair(
         "vmx",
         "its CPU has vmx",
         "one of them names features of vmx that the other does not expect",
-        lambda here, there: _names_vmx(here) != _names_vmx(there),
+        lambda here, there: there < _VMX_NAMED if _vmx_named(here) else _vmx_named(there),
     ),
-    # NEWS of libvirt 10.5.0
+    # NEWS of 10.5.0
     BadPair(
         "vmx_off",
         "its CPU has vmx-* features that are switched off",
-        "the destination takes features that are switched off for missing ones",
-        lambda here, there: there < 10005000 and here >= 10002000,
+        "the destination may expect them switched on",
+        lambda _here, there: there < 10005000,
         severity="warning",
     ),
-    # QEMU issue 3153, seen up to libvirt 11.6.0 at the destination: "guest CPU doesn't match specification: extra
-    # features: ht". Not with TCG, from 7.2 to 10.0 (tried in the lab).
+    # NEWS of 11.10.0: "guest CPU doesn't match specification: extra features: ht"; seen with several cores too, but not
+    # with TCG from QEMU 7.2 to 10.0 and libvirt 11.3 (tried in the lab).
     BadPair(
         "threads",
         "it has more than one vCPU",
         "QEMU 10.0 reports the CPU feature ht, which libvirt there does not expect",
-        lambda _here, there: there <= 11006000,
+        lambda _here, there: there < 11010000,
         lambda here, there: here < 10000000 <= there,
         severity="warning",
     ),

@@ -315,8 +315,8 @@ CHECKS: tuple[Check, ...] = (
         remedy="free memory there or choose another destination",
         requires=Requirement(_needed, _capacity),
         on_unknown="stop",
-        evidence="recorded",
         volatile=True,
+        evidence="lab",
     ),
     Check(
         id="mem_overcommit_policy",
@@ -338,6 +338,7 @@ CHECKS: tuple[Check, ...] = (
         expected="room for the guest's maximum and what QEMU needs besides",
         remedy="raise it (systemctl set-property machine.slice MemoryMax=...), or choose another destination",
         requires=Requirement(_partition, _partition_limit),
+        evidence="lab",
     ),
     Check(
         id="mem_source_swapped",
@@ -359,7 +360,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a daemon that may raise the limit of locked memory, or a limit that is high enough",
         remedy="let the daemon have CAP_SYS_RESOURCE there, or raise LimitMEMLOCK of its service",
         requires=Requirement(_locked, _may_lock),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="mem_hard_limit_overhead",
@@ -371,6 +372,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="raise it (virsh memtune --hard-limit)",
         evaluate=_hard_limit,
         volatile=True,
+        evidence="lab",
     ),
     Check(
         id="mem_hugepages_mount",
@@ -429,7 +431,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the guest's memory on those nodes",
         remedy="free memory on them, bind the guest to others, or use mode preferred",
         requires=Requirement(_strict, _node_capacity),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="mem_numad_auto",
@@ -440,7 +442,7 @@ CHECKS: tuple[Check, ...] = (
         expected="numad, which libvirt asks for placement='auto'",
         remedy="install numad there",
         requires=Requirement(_automatic, _numad),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="mem_backing_file",
@@ -451,7 +453,7 @@ CHECKS: tuple[Check, ...] = (
         expected="room for the guest's memory: when it is full QEMU is killed",
         remedy="enlarge the file system there, or set another memory_backing_dir in its qemu.conf",
         requires=Requirement(_in_files, _room_for_files),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="mem_dimm_addresses",
@@ -473,6 +475,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same path on both hosts",
         remedy="make it there, of the same size and on persistent memory if the guest relies on it",
         requires=Requirement(_persistent, _persistent_there, _ask_persistent),
+        evidence="lab",
     ),
     Check(
         id="mem_virtio_mem",
@@ -484,6 +487,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="wait until they are (virsh dumpxml), or ask for what it has (virsh update-memory-device)",
         evaluate=_each_device(("virtio-mem",), _plugged),
         volatile=True,
+        evidence="lab",
     ),
     Check(
         id="mem_sgx_epc",

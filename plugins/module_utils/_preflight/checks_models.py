@@ -85,6 +85,6 @@ CHECKS: tuple[Check, ...] = (
         remedy="install the package of QEMU that has it there (qemu-system-modules-spice, qemu-system-gui), or choose "
         "another destination",
         requires=Requirement(_models, _lacks, _ask),
-        evidence="recorded",
+        evidence="lab",
     ),
 )

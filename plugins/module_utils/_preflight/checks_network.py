@@ -382,7 +382,7 @@ CHECKS: tuple[Check, ...] = (
         expected="an active network of the same name on both hosts",
         remedy="define and start it there (virsh net-define, net-start, net-autostart)",
         requires=Requirement(_network_names, _networks),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="net_network_equivalent",
@@ -393,7 +393,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same forward mode, VLANs and virtual port on both hosts",
         remedy="compare virsh net-dumpxml on both hosts: the guest may land in another network segment",
         requires=Requirement(_segments, _equivalent),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="net_nat_or_isolated",
@@ -405,7 +405,7 @@ CHECKS: tuple[Check, ...] = (
         "every host",
         remedy="move it only if its connections may break; else attach it to a bridge that all hosts share",
         evaluate=_host_local,
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="net_portgroup_exists",
@@ -417,7 +417,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the port group: without it libvirt attaches the NIC all the same, with other VLANs and limits",
         remedy="add the port group to the network there (virsh net-update, or net-edit and restart of the network)",
         requires=Requirement(_portgroups, _portgroup),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="net_vlan_support",
@@ -439,7 +439,7 @@ CHECKS: tuple[Check, ...] = (
         expected="an uplink with a carrier, as the bridge at the source has one",
         remedy="connect the bridge there to the same network (ip link set UPLINK master BRIDGE), or plug in its cable",
         requires=Requirement(_linked, _leads_out),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="net_mtu",
@@ -450,7 +450,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the MTU of the source or a larger one, of the bridge and its uplinks",
         remedy="ip link set DEVICE mtu there, and in the host's network configuration; else large packets are lost",
         requires=Requirement(_mtus, _mtu),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="net_nwfilter_exists",
@@ -461,7 +461,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a filter of the same name on both hosts",
         remedy="virsh nwfilter-dumpxml at the source and virsh nwfilter-define there, also of the filters it includes",
         requires=Requirement(_filters, _filter, _ask_filter),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="net_bandwidth_floor",
@@ -484,7 +484,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="ip link set BRIDGE type bridge forward_delay 0, or stp_state 0 where no loop is possible; else the "
         "guest has no network for so long after it has moved",
         requires=Requirement(_ports, _stp),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="net_dhcp_reservation",
@@ -495,6 +495,6 @@ CHECKS: tuple[Check, ...] = (
         expected="the same reservation on both hosts",
         remedy="virsh net-update NETWORK add ip-dhcp-host there; else the guest gets another address when it renews",
         requires=Requirement(_reserved, _reservation),
-        evidence="recorded",
+        evidence="lab",
     ),
 )

@@ -177,68 +177,50 @@ def _offload(view: View, release: str) -> t.Iterator[Problem]:
         yield Problem(f"Kernel of {view.there}", there, expected=f"6.2 or newer, since {{domain}} runs on {release}")
 
 
-class Clash(t.NamedTuple):
-    """A MAC address of the domain that a guest on a host has too, and where that one is attached."""
+class Address(t.NamedTuple):
+    """A MAC address of a domain, and how its NIC finds what it is attached to."""
 
     mac: str
-    host: str
-    device: str
-    on: str
+    uuid: str
     port: Port | None
     parent: str | None
 
 
-class Macs(t.NamedTuple):
-    """Last five bytes of MAC addresses -> (host, device, bridge or parent); hosts of which that is unknown -> why."""
-
-    used: dict[str, list[tuple[str, str, str]]]
-    unknown: dict[str, str]
-
-
-def _macs(fleet: Fleet) -> Macs:
-    """A tap has its guest's MAC address but for the first byte, which is fe (virNetDevTapCreateInBridgePort)."""
-    used: dict[str, list[tuple[str, str, str]]] = {}
-    unknown = {}
-    for host, facts in sorted(fleet.hosts.items()):
-        try:
-            links = facts.get("net.links")
-        except UnknownFact as reason:
-            unknown[host] = str(reason)
-            continue
-        for name, link in links.items():
-            if link["kind"] in ("tap", "macvtap"):
-                on = link["master"] or next(iter(link["lower"]), "")
-                used.setdefault(link["mac"][3:], []).append((host, name, on))
-    return Macs(used, unknown)
-
-
-def _clashes(view: View) -> t.Iterator[Clash | str | Problem]:
-    """A text is the name of a host of which it is not known."""
-    macs: Macs = view.fleet.index("MAC addresses", _macs)
-    yield from (name for name in macs.unknown if name != view.source_name)
-
-    def judge(nic: Facts) -> t.Iterator[Clash]:
-        mac = nic.get("mac").lower()
+def _macs(view: View) -> t.Iterator[Address | Problem]:
+    def judge(nic: Facts) -> t.Iterator[Address]:
         port, parent = port_of(nic), parent_of(nic)
-        for host, device, on in macs.used.get(mac[3:], ()):
-            # where the domain itself is active twice, another check says so
-            if host != view.source_name and host not in view.fleet.active(view.domain.get("uuid")):
-                yield Clash(mac, host, device, on, port, parent)
+        if port is not None or parent is not None:
+            yield Address(nic.get("mac").lower(), view.domain.get("uuid"), port, parent)
 
-    yield from each_nic(view, judge)
+    return each_nic(view, judge)
 
 
-def _clash(view: View, need: Clash | str) -> t.Iterator[Problem]:
-    macs: Macs = view.fleet.index("MAC addresses", _macs)
-    if isinstance(need, str):
-        if need == view.there:
-            raise UnknownFact(macs.unknown[need])
+def _in_use(view: View) -> dict[str, list[tuple[str, str]]]:
+    """Last five bytes of the MAC addresses of guests at the destination -> (device, bridge or parent).
+
+    A tap has its guest's MAC address but for the first byte, which is fe (virNetDevTapCreateInBridgePort).
+    """
+
+    def make(fleet: Fleet) -> dict[str, list[tuple[str, str]]]:
+        found: dict[str, list[tuple[str, str]]] = {}
+        for name, link in fleet.hosts[view.there].get("net.links").items():
+            if link["kind"] in ("tap", "macvtap"):
+                found.setdefault(link["mac"][3:], []).append((name, link["master"] or next(iter(link["lower"]), "")))
+        return found
+
+    index: dict[str, list[tuple[str, str]]] = view.fleet.index(f"MAC addresses of guests on {view.there}", make)
+    return index
+
+
+def _clash(view: View, need: Address) -> t.Iterator[Problem]:
+    taken = _in_use(view).get(need.mac[3:], ())
+    # where the domain itself is active twice, another check says so
+    if not taken or view.there in view.fleet.active(need.uuid):
         return
-    if need.host != view.there:
-        return
-    on = need.parent if need.port is None else bridge_there(view, need.port)
-    if on == need.on:
-        yield Problem(f"MAC address {need.mac} of {{domain}}", f"{need.device} on {on} of {view.there} has it too")
+    where = need.parent if need.port is None else bridge_there(view, need.port)
+    for device, on in taken:
+        if on == where:
+            yield Problem(f"MAC address {need.mac} of {{domain}}", f"{device} on {on} of {view.there} has it too")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -251,7 +233,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a device of the same name that is up, and free where it is passed through",
         remedy="choose a destination that has it, or map it to the device that is connected to the same network there",
         requires=Requirement(_parents, _parent),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="net_ethernet_unmanaged",
@@ -262,7 +244,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the tap that is not managed by libvirt, and the scripts, on both hosts",
         remedy="make the tap there (ip tuntap add NAME mode tap), or copy the script",
         requires=Requirement(_ethernets, _ethernet, _ask_ethernet),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="net_target_dev_conflict",
@@ -273,7 +255,7 @@ CHECKS: tuple[Check, ...] = (
         expected="no device of that name: libvirt either refuses to start the guest there or takes the device over",
         remedy="remove the device there, or take <target dev> out of the definition (virsh update-device)",
         requires=Requirement(_names, _name),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="net_user_slirp_passt",
@@ -284,7 +266,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a bridge or macvtap: connections through user-mode networking end with the move",
         remedy="move it only if its connections may break, else attach it to a bridge",
         evaluate=_user,
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="net_vhostuser",
@@ -295,6 +277,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the socket where QEMU is the client, its folder where QEMU is the server",
         remedy="set up the same port in the backend there (DPDK, Open vSwitch) before the domain comes",
         requires=Requirement(_backends, _backend, _ask_backend),
+        evidence="lab",
     ),
     Check(
         id="net_vdpa",
@@ -327,7 +310,7 @@ CHECKS: tuple[Check, ...] = (
         title="No other guest at the destination has the domain's MAC addresses",
         expected="addresses that are used once in a network",
         remedy="find out which of the two guests is a copy (virsh domiflist) and give it another address",
-        requires=Requirement(_clashes, _clash),
-        evidence="recorded",
+        requires=Requirement(_macs, _clash),
+        evidence="lab",
     ),
 )

@@ -13,7 +13,7 @@ import ipaddress
 import typing as t
 import urllib.parse
 
-from .._model.api import Facts, Question
+from .._model.api import Question
 from .check import Check, Problem, View
 from .questions import key_of
 
@@ -38,25 +38,29 @@ def _resolve_question(name: str) -> Question:
 
 def _ask_address(view: View) -> t.Iterator[tuple[str, Question]]:
     name = address_of(view)
-    if name is not None:
+    if name is not None and not _is_address(name):
         yield view.source_name or "", _resolve_question(name)
 
 
-def _found(view: View) -> tuple[str, Facts] | None:
-    """The destination's name or address, and what the source finds for it."""
+def _found(view: View) -> tuple[str, list[str], str] | None:
+    """The destination's name or address, the addresses that the source finds for it, and why it finds none."""
     name = address_of(view)
-    return None if name is None else (name, view.answer(view.source_name, _resolve_question(name)["key"]))
+    if name is None:
+        return None
+    if _is_address(name):
+        return name, [name], ""
+    answer = view.answer(view.source_name, _resolve_question(name)["key"])
+    return name, answer.get("addresses"), str(answer.get("reason"))
 
 
 def _resolvable(view: View) -> t.Iterator[Problem]:
     found = _found(view)
     if found is None:
         return
-    name, answer = found
-    addresses = answer.get("addresses")
+    name, addresses, reason = found
     what = f"Name {name} of {view.there} on {view.source_name}"
     if not addresses:
-        yield Problem(what, f"not found: {answer.get('reason')}")
+        yield Problem(what, f"not found: {reason}")
         return
     loopback = [address for address in addresses if _is_loopback(address)]
     if loopback:
@@ -68,11 +72,16 @@ def _resolvable(view: View) -> t.Iterator[Problem]:
         yield Problem(what, f"{', '.join(foreign)}, which is no address of {view.there}", severity="warning")
 
 
-def _is_loopback(address: str) -> bool:
+def _is_address(name: str) -> bool:
     try:
-        return ipaddress.ip_address(address).is_loopback
+        ipaddress.ip_address(name)
     except ValueError:
         return False
+    return True
+
+
+def _is_loopback(address: str) -> bool:
+    return _is_address(address) and ipaddress.ip_address(address).is_loopback
 
 
 def _own_hostname(view: View) -> t.Iterator[Problem]:
@@ -104,8 +113,7 @@ def _listens(view: View) -> t.Iterator[Problem]:
     found = _found(view)
     if found is None:
         return
-    name, answer = found
-    addresses = answer.get("addresses")
+    _name, addresses, _reason = found
     reachable = [address for address in addresses if address == listen or (listen in _WILDCARDS and ":" not in address)]
     if addresses and not reachable:
         yield Problem(f"Migration address of {view.there}", f"{listen}, and {view.source_name} goes to {addresses[0]}")
@@ -164,6 +172,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a host name that is not localhost",
         remedy="give it a name (hostnamectl set-hostname) and restart its libvirt daemon",
         evaluate=_own_hostname,
+        evidence="lab",
     ),
     Check(
         id="host_dest_resolvable_from_source",
@@ -176,6 +185,7 @@ CHECKS: tuple[Check, ...] = (
         "the destination is called by its address; what the controller finds does not matter",
         evaluate=_resolvable,
         asks=_ask_address,
+        evidence="lab",
     ),
     Check(
         id="host_listen_address_family",
@@ -188,6 +198,7 @@ CHECKS: tuple[Check, ...] = (
         "and restart its daemon; or let livemig_address (livemig_migration_network) name the address it listens on",
         evaluate=_listens,
         asks=_ask_address,
+        evidence="lab",
     ),
     Check(
         id="host_migration_ports_reachable",
@@ -200,6 +211,7 @@ CHECKS: tuple[Check, ...] = (
         "in the destination's firewall for the sources' addresses",
         evaluate=_reachable,
         asks=_ask_port,
+        evidence="lab",
     ),
     Check(
         id="host_migration_ports_ephemeral",
@@ -210,5 +222,6 @@ CHECKS: tuple[Check, ...] = (
         expected="none held: net.ipv4.ip_local_reserved_ports keeps them free",
         remedy="sysctl net.ipv4.ip_local_reserved_ports=49152-49215 there, and the same in /etc/sysctl.d",
         evaluate=_client_ports,
+        evidence="lab",
     ),
 )

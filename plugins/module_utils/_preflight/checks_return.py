@@ -77,10 +77,17 @@ def _in_reverse(checks: t.Sequence[Check], view: View, back: View, reasons: list
             yield from problems
 
 
-def _as_destination(checks: t.Sequence[Check], back: View, reasons: list[str]) -> t.Iterator[Problem]:
-    host = replace(back, source_name=None, role="destination", facts={"host": back.destination})
-    for check in checks:
-        yield from _errors(check, host, reasons)
+def _as_destination(checks: t.Sequence[Check], back: View, reasons: list[str]) -> list[Problem]:
+    """What keeps the source from taking anything; the same for every link from it."""
+
+    def make(_fleet: Fleet) -> tuple[list[Problem], list[str]]:
+        host = replace(back, source_name=None, role="destination", facts={"host": back.destination})
+        unread: list[str] = []
+        return [problem for check in checks for problem in _errors(check, host, unread)], unread
+
+    found, unread = back.fleet.index(f"{back.destination_name} as the destination of a way home", make)
+    reasons += unread
+    return t.cast("list[Problem]", found)
 
 
 def _errors(check: Check, view: View, reasons: list[str]) -> list[Problem]:

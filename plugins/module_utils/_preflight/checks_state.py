@@ -119,6 +119,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="find out what it waits for: often storage that is gone (ps shows state D, dmesg names the device); a "
         "QEMU that hangs can neither be migrated nor be asked anything",
         evaluate=_monitor,
+        evidence="lab",
     ),
     Check(
         id="guest_postcopy_failed_state",
@@ -130,6 +131,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="its memory is on two hosts: destroy and resume neither; when they reach each other again continue the "
         "migration on its source (virsh migrate --postcopy --postcopy-resume)",
         evaluate=_postcopy,
+        evidence="lab",
         on_unknown="stop",
         volatile=True,
         fixed=True,
@@ -144,6 +146,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="see that the other host has what was added beside libvirt; replace what is deprecated at the next "
         "chance (virsh dominfo shows it)",
         evaluate=_tainted,
+        evidence="lab",
     ),
     Check(
         id="guest_foreign_owner",
@@ -155,6 +158,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="migrate it with that program, which would otherwise look for it where it no longer is; where it is a "
         "mere left-over, silence this check for the domain, with the reason",
         evaluate=_owner,
+        evidence="lab",
     ),
     Check(
         id="guest_cluster_resource",
@@ -166,6 +170,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="move it with pcs resource move (crm resource move), or take it out of the cluster's hands meanwhile "
         "(pcs resource unmanage)",
         evaluate=_pacemaker,
+        evidence="recorded",
         on_unknown="stop",
     ),
     Check(
@@ -177,6 +182,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a label without " + " and ".join(_FORBIDDEN),
         remedy="leave it out (livemig_domains), or change its label (virsh metadata --uri urn:livemig:policy:1)",
         evaluate=_label,
+        evidence="lab",
     ),
     Check(
         id="guest_agent_alive",
@@ -188,6 +194,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="start qemu-guest-agent in the guest; it is not needed for the migration, only for looking into "
         "the guest",
         evaluate=_agent,
+        evidence="lab",
     ),
     Check(
         id="guest_fs_frozen",

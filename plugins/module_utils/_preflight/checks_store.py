@@ -248,7 +248,7 @@ CHECKS: tuple[Check, ...] = (
         expected="0: libvirt does not migrate a domain with snapshots",
         remedy="delete them, or save their XML and make libvirt forget them (virsh snapshot-delete --metadata)",
         evaluate=fact_in("domain", "snapshots", (0,), "Snapshots of {who}"),
-        evidence="recorded",
+        evidence="lab",
         volatile=True,
     ),
     Check(
@@ -260,7 +260,7 @@ CHECKS: tuple[Check, ...] = (
         expected="0: libvirt does not carry them to the destination",
         remedy="make a full backup after the move, since incremental ones start anew",
         evaluate=fact_in("domain", "checkpoints", (0,), "Checkpoints of {who}"),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="managed_save_image",
@@ -271,7 +271,7 @@ CHECKS: tuple[Check, ...] = (
         expected="none: its next start here would go back to that state, on disks that went on",
         remedy="delete it (virsh managedsave-remove)",
         evaluate=fact_in("domain", "managed_save", (False,), "Saved state of {who} is there"),
-        evidence="recorded",
+        evidence="lab",
     ),
     Check(
         id="block_job_active",
@@ -282,7 +282,7 @@ CHECKS: tuple[Check, ...] = (
         expected="none: libvirt does not migrate a domain with a block job",
         remedy="wait until it has ended, or end it with virsh blockjob --abort",
         evaluate=_block_jobs,
-        evidence="recorded",
+        evidence="lab",
         volatile=True,
     ),
     Check(
@@ -294,7 +294,7 @@ CHECKS: tuple[Check, ...] = (
         expected="none: libvirt waits 30 s for it and then refuses the migration",
         remedy="wait until it has ended",
         evaluate=_other_job,
-        evidence="recorded",
+        evidence="lab",
         volatile=True,
     ),
     Check(
@@ -306,6 +306,7 @@ CHECKS: tuple[Check, ...] = (
         expected="an active pool of that name for the same folder, with the volume",
         remedy="define, start and refresh the pool there (virsh pool-define, pool-start, pool-refresh)",
         requires=Requirement(each_disk(_volumes), _volume, _ask_volume),
+        evidence="lab",
     ),
     Check(
         id="disk_encryption_secret",
@@ -316,6 +317,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a secret with the same UUID and the same value",
         remedy="define it there and set its value (virsh secret-define, secret-set-value)",
         requires=Requirement(each_disk(_disk_secrets), _secret),
+        evidence="lab",
     ),
     Check(
         id="disk_network_driver_available",
@@ -326,6 +328,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the module that the source has",
         remedy="install it there: qemu-block-extra (Debian), qemu-kvm-block-* (RHEL), qemu-block-* (Fedora, SUSE)",
         requires=Requirement(each_disk(_drivers), _driver, uses_source=True),
+        evidence="lab",
     ),
     Check(
         id="disk_network_hosts_reachable",
@@ -336,6 +339,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a TCP connection (looked at only with probe: true)",
         remedy="open the way: address, route, VLAN of the storage, firewall, name resolution",
         requires=Requirement(each_disk(_servers), _server, _ask_server),
+        evidence="lab",
     ),
     Check(
         id="disk_rbd_ready",
@@ -356,6 +360,7 @@ CHECKS: tuple[Check, ...] = (
         expected="libvirt 10.6 and virtiofsd 1.11 or newer, and one folder shared by both hosts",
         remedy="share the folder between the hosts, or take it off before the move and attach it again afterwards",
         requires=Requirement(_virtiofs_needs, _virtiofs_there, ask_path),
+        evidence="lab",
     ),
     Check(
         id="fs_9p_mounted",
@@ -366,5 +371,6 @@ CHECKS: tuple[Check, ...] = (
         expected="none that is mounted: QEMU refuses the migration while the guest has it mounted",
         remedy="unmount it in the guest before the move, and mount it again afterwards",
         requires=Requirement(_p9_needs, _p9_there, ask_path),
+        evidence="lab",
     ),
 )

@@ -135,6 +135,7 @@ CHECKS: tuple[Check, ...] = (
         expected="a host that is to take guests",
         remedy="choose another destination, or remove /var/lib/livemig/maintenance there when the work on it is done",
         evaluate=_maintenance,
+        evidence="lab",
     ),
     Check(
         id="host_foreign_manager",
@@ -146,6 +147,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="move guests with that program, or remove it from the host; where it is a mere left-over, silence "
         "this check",
         evaluate=_managers,
+        evidence="recorded",
     ),
     Check(
         id="host_disk_space_runtime",
@@ -156,6 +158,7 @@ CHECKS: tuple[Check, ...] = (
         expected=f"{_FREE_MIB} MiB or more for logs, generated files and status",
         remedy="make room there (df -h, df -i; old logs are the first to go)",
         evaluate=_space,
+        evidence="lab",
     ),
     Check(
         id="host_health",
@@ -167,6 +170,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="look at ras-mc-ctl --errors or the BMC's log, and choose another destination until the "
         "module is replaced",
         evaluate=_health,
+        evidence="recorded",
     ),
     Check(
         id="host_ntp_synced",
@@ -178,6 +182,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="start chronyd, ntpd or systemd-timesyncd there and let it find its servers (timedatectl, chronyc "
         "tracking)",
         evaluate=_synchronised,
+        evidence="recorded",
     ),
     Check(
         id="host_clock_skew",
@@ -189,6 +194,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="set it right (chronyc makestep): certificates are not valid by a wrong clock, the downtime that "
         "libvirt reports is wrong, and so is the time of guests that take it from their host",
         evaluate=_skew,
+        evidence="recorded",
     ),
     Check(
         id="host_timezone_localtime",
@@ -199,6 +205,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the same time zone on both hosts: otherwise the guest's clock jumps when it is next started",
         remedy="set the same zone on both (timedatectl set-timezone), or use <clock offset='timezone'>",
         requires=Requirement(_local, _zone),
+        evidence="lab",
     ),
     Check(
         id="host_kvm_device",
@@ -219,5 +226,6 @@ CHECKS: tuple[Check, ...] = (
         expected=f"{_WEIGHTS[0]} to {_WEIGHTS[1]}, the range of cpu.weight",
         remedy="lower it before the move (virsh schedinfo {domain} --live --config cpu_shares=10000)",
         requires=Requirement(_shares, _weight),
+        evidence="lab",
     ),
 )

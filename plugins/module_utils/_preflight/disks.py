@@ -9,6 +9,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import functools
 import json
 import typing as t
 from dataclasses import dataclass
@@ -62,7 +63,13 @@ class Needed(t.NamedTuple):
     identity: str
 
     def here(self) -> Facts:
-        return Facts(f"{self.path} on {self.source}", json.loads(self.identity))
+        return _here(self.path, self.source, self.identity)
+
+
+@functools.lru_cache(maxsize=64)
+def _here(path: str, source: str, identity: str) -> Facts:
+    """The same need is looked at for one destination after another."""
+    return Facts(f"{path} on {source}", json.loads(identity))
 
 
 def each_disk(judge: t.Callable[[View, Facts], t.Iterable[_T]]) -> t.Callable[[View], t.Iterable[_T | Problem]]:

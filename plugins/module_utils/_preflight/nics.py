@@ -55,7 +55,7 @@ def bridge_here(nic: Facts) -> str | None:
     """The kernel's bridge that the NIC is on at its source, whoever named it."""
     if nic.get("virtualport") is not None or nic.get("type") not in ("bridge", "network"):
         return None
-    bridge: str | None = nic.get("more.bridge")
+    bridge: str | None = bridge_of(nic) or nic.get("more.bridge")
     return bridge
 
 

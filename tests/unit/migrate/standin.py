@@ -60,6 +60,12 @@ class Domain:
     def listAllCheckpoints(self, flags: int) -> list[object]:
         return []
 
+    def controlInfo(self) -> list[int]:
+        return [0, 0, 0]
+
+    def messages(self, flags: int) -> list[str]:
+        return []
+
     def jobInfo(self) -> list[int]:
         return [0]
 

@@ -95,6 +95,9 @@ def test_each_driver_answers_for_itself(monkeypatch: pytest.MonkeyPatch) -> None
     drivers = host_daemon.FACTS["drivers"].read(area.Host(connection))
     assert {name for name, trouble in drivers.items() if trouble} == {"nwfilter"}
     assert "not supported" in drivers["nwfilter"]
+    connection.isAlive.return_value = 0
+    with pytest.raises(standin_libvirt.libvirtError, match="not supported"):
+        host_daemon.FACTS["drivers"].read(area.Host(connection))
 
 
 def test_qemu_conf_has_libvirts_defaults(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import types
 import typing as t
@@ -11,7 +12,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._observe import boot_files, cgroups, host_ram
+from ansible_collections.livemig.libvirt.plugins.module_utils._observe import boot_files, cgroups, files, host_ram
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe.collector import Collector
 
 # Debian 13 in the lab, while hv2 was limited to 1024 MiB: version 1 counts memory, version 2 has no controllers.
@@ -94,13 +95,13 @@ def test_the_cache_that_can_be_given_back_is_not_used(tmp_path: pathlib.Path) ->
 
 
 def _mounted(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, group: str) -> None:
-    real = cgroups.files.read
+    real = files.read
     texts = {
         "/proc/self/mountinfo": f"26 22 0:23 / {tmp_path} rw - cgroup2 cgroup2 rw\n",
         "/proc/7/cgroup": f"0::{group}\n",
         "/proc/self/cgroup": f"0::{group}\n",
     }
-    monkeypatch.setattr(cgroups.files, "read", lambda path: texts.get(path) or real(path))
+    monkeypatch.setattr(files, "read", lambda path: texts.get(path) or real(path))
 
 
 def test_the_tightest_limit_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
@@ -227,7 +228,7 @@ def test_a_boot_file_that_may_not_be_looked_at_is_unknown(monkeypatch: pytest.Mo
     def refuse(_path: str) -> t.Any:
         raise PermissionError("not for you")
 
-    monkeypatch.setattr(boot_files.os, "stat", refuse)
+    monkeypatch.setattr(os, "stat", refuse)
     collector = _boot(nvram="/var/lib/x.fd")
     boot_files.add(collector)
     assert collector.unknown == [{"fact": "boot_files./var/lib/x.fd.size", "reason": "not for you"}]

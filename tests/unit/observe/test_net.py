@@ -151,7 +151,7 @@ def test_a_network() -> None:
 
 def test_what_a_network_has_promised() -> None:
     ports = [
-        mock.Mock(getXMLDesc=mock.Mock(return_value=f"<networkport><bandwidth>{inner}</bandwidth></networkport>"))
+        mock.Mock(XMLDesc=mock.Mock(return_value=f"<networkport><bandwidth>{inner}</bandwidth></networkport>"))
         for inner in ("<inbound average='300' floor='200'/>", "<inbound average='300'/>", "<inbound floor='50'/>")
     ]
     network = mock.Mock(XMLDesc=mock.Mock(return_value=NETWORK), listAllPorts=mock.Mock(return_value=ports))

@@ -139,12 +139,17 @@ def test_the_operation_is_asked_for_only_where_there_is_a_job() -> None:
 
 
 def test_hooks(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert host_config._listed(str(tmp_path / "none")) == []
     hook = tmp_path / "qemu"
     hook.write_text("#!/bin/sh\n")
-    monkeypatch.setattr(host_config, "_HOOKS", (str(hook), f"{tmp_path}/qemu.d/*"))
+    monkeypatch.setattr(host_config, "_HOOKS", str(tmp_path))
     assert [entry["executable"] for entry in host_config.hooks(mock.Mock())] == [False]
     hook.chmod(0o755)
-    (entry,) = host_config.hooks(mock.Mock())
+    (tmp_path / "qemu.d").mkdir()
+    (tmp_path / "qemu.d" / "10-more").touch()
+    (tmp_path / "lxc").touch()
+    entry, other = host_config.hooks(mock.Mock())
+    assert (other["path"], other["executable"]) == (f"{tmp_path}/qemu.d/10-more", False)
     assert (entry["path"], entry["executable"], len(entry["digest"])) == (str(hook), True, 16)
 
 

@@ -33,6 +33,7 @@ def domain(name: str, xml: str = XML.format(top="/none", chain="<backingStore/>"
     made.metadata.return_value = None
     made.controlInfo.return_value, made.messages.return_value = [0, 0, 0], []
     made.blockJobInfo.return_value = {}
+    made.connect.return_value.domainListGetStats.return_value = []
     return made
 
 
@@ -117,7 +118,7 @@ def test_an_answer_about_a_path_says_what_it_does_not_know(
 
 
 def _stats(**kib: int) -> t.Any:
-    made = mock.Mock(getMemoryStats=mock.Mock(return_value=kib), getCapabilities=mock.Mock(return_value="<x/>"))
+    made = mock.MagicMock(getMemoryStats=mock.Mock(return_value=kib), getCapabilities=mock.Mock(return_value="<x/>"))
     made.listAllNetworks.return_value = made.listAllDomains.return_value = made.listAllSecrets.return_value = []
     return made
 

@@ -46,7 +46,8 @@ def _volume(folder: str) -> Edit:
         scene.disk["more"].update(pool="disks", volume="web1.qcow2")
         for host, path in ((scene.source, "/srv/pool"), (scene.destination, folder)):
             host["pools"]["pools"] = [{"name": "disks", "type": "dir", "active": True, "path": path}]
-        scene.answers["hv2"][key_of("volume", ["disks", "web1.qcow2"])] = {"pool": "active", "volume": True, "path": folder}
+        answer = {"pool": "active", "volume": True, "path": folder}
+        scene.answers["hv2"][key_of("volume", ["disks", "web1.qcow2"])] = answer
 
     return edit
 

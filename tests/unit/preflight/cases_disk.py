@@ -116,7 +116,9 @@ CASES: dict[str, Case] = {
         both(access(write=False), opened(dynamic=False), put("disk", readonly=True)),
     ),
     "disk_cache_direct_supported": Case(
-        opened(direct=False), "does not know O_DIRECT", both(opened(direct=False), put("disk", cache="writeback"))
+        opened(direct=False),
+        "does not know O_DIRECT",
+        both(opened(direct=False), put("disk", cache="writeback"), more("disk", io="io_uring")),
     ),
     "disk_image_locks": Case(
         opened(open_by=["qemu-nbd (77)"]),

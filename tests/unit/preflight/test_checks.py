@@ -195,6 +195,8 @@ def test_an_unknown_fact_never_passes(check: str) -> None:
 
 ASKING = [
     ("cpu_hypervisor_compare", "hv2", "cpu:", False),
+    ("cpu_model_known_to_dest", "hv2", "capabilities:", False),
+    ("cpu_vcpu_limit_machine", "hv2", "capabilities:", False),
     ("disk_path_exists_dest", "hv2", "path:/srv/shared/disks/web1", False),
     ("disk_same_object", "hv2", "path:/srv/shared/disks/web1", True),
     ("sec_libvirt_remote_auth", "hv1", "peer:", False),

@@ -11,7 +11,6 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._observe import de
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe.areas import AREAS
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import registry
 from tests.unit.preflight.cases import CASES
-from tests.unit.preflight.scene import Scene
 from tests.unit.preflight.test_checks import REGISTRY, Reads
 
 SOURCE = "\n".join(
@@ -26,7 +25,7 @@ def _read() -> set[str]:
     paths = set()
     for check, case in CASES.items():
         for edit in (case.fires, case.passes):
-            scene = Scene(case.domain)
+            scene = case.scene()
             edit(scene)
             owners = ("host ", "domain ")
             paths |= {path for who, path in Reads().watch(REGISTRY[check], scene) if who.startswith(owners)}

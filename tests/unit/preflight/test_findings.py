@@ -32,7 +32,8 @@ def test_equal_cpus_are_asked_once_and_nobody_is_asked_about_his_own() -> None:
     scene.domains.append({**scene.domain, "name": "web2"})
     asked = api.questions(scene.hosts, scene.domains, ["hv1", "hv2"], scene.policy)
     assert [question["ask"] for question in asked["hv2"]].count("cpu") == 1
-    assert [question["uri"] for question in asked["hv1"]] == ["qemu+tls://198.51.100.2/system"]
+    uris = [question["uri"] for question in asked["hv1"] if question["ask"] == "peer"]
+    assert uris == ["qemu+tls://198.51.100.2/system"]
 
 
 @pytest.mark.parametrize("fact", ["emulator", "machine", "virt_type", "cpu_xml", "arch"])
@@ -94,7 +95,7 @@ def test_of_a_domain_that_does_not_run_one_finding_says_it_all() -> None:
 
 
 def test_all_reasons_are_given() -> None:
-    assert ids(Scene("scratch").findings()) == ["disk_shared_fs_type", "net_bridge_exists", "disk_path_exists_dest"]
+    assert ids(Scene("scratch").findings()) == ["disk_shared_fs_type", "disk_path_exists_dest", "net_bridge_exists"]
 
 
 def test_a_problem_of_one_disk_does_not_hide_that_of_the_next() -> None:
@@ -130,8 +131,9 @@ def test_a_host_in_both_roles_is_judged_in_both_and_never_against_itself() -> No
 
 def test_without_tls_no_certificate_is_looked_at() -> None:
     scene = Scene()
-    scene.policy = {"tls": "off", "uris": {"hv2": "qemu+ssh://hv2/system"}}
-    scene.answers["hv1"]["peer:qemu+ssh://hv2/system"] = RECORDED["answers"]["hv1"]["peer:" + RECORDED["uris"]["hv2"]]
+    uri = "qemu+ssh://198.51.100.2/system"
+    scene.policy = {"tls": "off", "uris": {"hv2": uri}}
+    scene.answers["hv1"][f"peer:{uri}"] = RECORDED["answers"]["hv1"]["peer:" + RECORDED["uris"]["hv2"]]
     for host in scene.hosts:
         host["tls"] = {}
     assert scene.findings() == []
@@ -171,10 +173,11 @@ def test_an_older_qemu_of_the_same_series_is_a_warning() -> None:
     assert [(f["severity"], f["blocks"]) for f in scene.of("version_qemu_direction")] == [("warning", False)]
 
 
-def test_an_open_vswitch_bridge_is_unknown_and_not_missing() -> None:
+def test_an_open_vswitch_bridge_is_looked_for_among_its_own() -> None:
     scene = Scene()
     scene.nic.update(source="ovs0", virtualport="openvswitch")
-    assert [(f["status"], f["blocks"]) for f in scene.of("net_bridge_exists")] == [("unknown", False)]
+    assert scene.of("net_bridge_exists") == []
+    assert [(f["status"], f["blocks"]) for f in scene.of("net_ovs_bridge_exists")] == [("fail", True)]
 
 
 @pytest.mark.parametrize(

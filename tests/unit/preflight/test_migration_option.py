@@ -10,9 +10,11 @@ import typing as t
 import pytest
 import yaml
 
+from ansible_collections.livemig.libvirt.plugins.action import preflight as preflight_action
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.check import MIGRATION
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy.migration import MIGRATION_OPTION, migration
+from tests.unit.preflight.scene import Scene
 
 MODULE: t.Any = importlib.import_module("ansible_collections.livemig.libvirt.plugins.modules.preflight")
 DOCUMENTED = yaml.safe_load(MODULE.DOCUMENTATION)["options"]["migration"]["suboptions"]
@@ -51,3 +53,15 @@ def test_a_value_that_cannot_be_meant(name: str, value: t.Any, message: str) -> 
 def test_good_values_stay_as_they_are() -> None:
     wanted = {"disks_port": 65535, "disks_uri": "unix:///run/disks.sock", "parallel": 4}
     assert migration(wanted) == wanted
+
+
+def test_the_checks_judge_what_the_option_says() -> None:
+    scene = Scene()
+    action = preflight_action.ActionModule.__new__(preflight_action.ActionModule)
+    given = {name: entry.get("default") for name, entry in preflight_action.ARGUMENT_SPEC.items()}
+    given.update(hosts=scene.hosts, domains=scene.domains, destinations=["hv2"], answers=scene.answers, **scene.policy)
+    assert action.work({**given, "edits": {}}, {})["findings"] == []
+    found = action.work({**given, "edits": {}, "migration": {**MIGRATION, "unsafe": True}}, {})["findings"]
+    assert [finding["check"] for finding in found] == ["flags_unsafe_requested"]
+    with pytest.raises(LivemigError, match="parallel: -2"):
+        action.work({**given, "edits": {}, "migration": {**MIGRATION, "parallel": -2}}, {})
