@@ -24,8 +24,8 @@ HEAD = """\
 <!-- Written by `make bench`. -->
 # Benchmarks
 
-Times of these machines are noisy: look at ratios and exponents, which come from runs that were taken in turns. `make bench`
-measures anew; the raw results are beside this page.
+Times of these machines are noisy: look at ratios and exponents, which come from runs that were taken in turns. `make
+bench` measures anew; the raw results are beside this page.
 """
 
 

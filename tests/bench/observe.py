@@ -17,7 +17,7 @@ from tests.lab import api as lab
 from tests.lab import observe
 from tests.lab.errors import LabError
 
-HOST = stage.SOURCE
+HOST = "hv1"
 SIZES = (10, 25, 50, 100)
 PAIRS = 15
 
@@ -78,7 +78,7 @@ def _tiny(name: str) -> str:
 
 
 def _ratio(raw: Sequence[dict[str, Any]], size: int) -> float:
-    return statistics.median(entry["ours_s"] / entry["least_s"] for entry in raw if entry["domains"] == size)
+    return float(statistics.median(entry["ours_s"] / entry["least_s"] for entry in raw if entry["domains"] == size))
 
 
 def summary(raw: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -105,9 +105,9 @@ def markdown(result: dict[str, Any]) -> str:
     return f"""\
 ## Observing a host
 
-`python -m tests.bench observe`: `domain_snapshots` on a real host of the lab, in turns with the least that anybody must ask,
-one `getAllDomainStats` and one `XMLDesc` for each domain. Paused domains, {len(result["raw"]) // len(SIZES)} pairs for each
-size; milliseconds are medians, the ratio is the median of the pairs' ratios.
+`python -m tests.bench observe`: `domain_snapshots` on a real host of the lab, in turns with the least that anybody must
+ask, one `getAllDomainStats` and one `XMLDesc` for each domain. Paused domains, {len(result["raw"]) // len(SIZES)} pairs
+for each size; milliseconds are medians, the ratio is the median of the pairs' ratios.
 
 | domains | ours, ms | the least, ms | ratio |
 |---|---|---|---|

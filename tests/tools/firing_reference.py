@@ -22,10 +22,10 @@ HEAD = """\
 <!-- Written by `make firing` and `make docs` from tests/unit/preflight/data/fired. -->
 # Checks that were seen firing
 
-`make firing` makes each of these conditions on real hypervisors of the [lab](lab.md), looks, undoes it, and keeps what was
-seen. A check counts as seen where it fires under its condition and says nothing about a plain guest without it; unit
-tests replay both. `python -m tests.firing --only CHECK` repeats one, `make fired` lists them. CI repeats some of them, others
-with every commit.
+`make firing` makes each of these conditions on real hypervisors of the [lab](lab.md), looks, undoes it, and keeps what
+was seen. A check counts as seen where it fires under its condition and says nothing about a plain guest without it; unit
+tests replay both. `python -m tests.firing --only CHECK` repeats one, `make fired` lists them. CI repeats some of them,
+others with every commit.
 """
 
 
@@ -34,8 +34,8 @@ def page() -> str:
     known = rows.recorded()
     faked = [entry for entry in known if entry["faked"]]
     summary = (
-        f"{len(known) - len(faked)} of {len(CHECKS)} checks were seen firing under a real condition, {len(faked)} more under a "
-        "faked one (a file of the kernel that was bound over).\n"
+        f"{len(known) - len(faked)} of {len(CHECKS)} checks were seen firing under a real condition, {len(faked)} more "
+        "under a faked one (a file of the kernel that was bound over).\n"
     )
     return "\n".join([HEAD, summary, "| check | condition | |", "|---|---|---|", *map(_row, known), ""])
 

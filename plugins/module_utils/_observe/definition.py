@@ -49,13 +49,12 @@ DEVICES: t.Mapping[str, Family] = {
     "audios": Family(
         "devices/audio", "Audio backends", {"type": "@type", "id": "@id", "path": "@path", "server": "@serverName"}
     ),
-    "balloons": Family("devices/memballoon", "Balloon", {"model": "@model", "period": "stats/@period"}),
     "channels": _char("devices/channel", "Channels between guest and host"),
     "consoles": _char("devices/console", "Consoles"),
     "controllers": Family(
         "devices/controller",
         "Controllers",
-        {"type": "@type", "model": "@model", "index": "@index", "queues": "driver/@queues", "target": "target/@index"},
+        {"type": "@type", "model": "@model", "target": "target/@index"},
     ),
     "cryptos": Family("devices/crypto", "Cryptographic devices", {"model": "@model", "backend": "backend/@model"}),
     "filesystems": Family(
@@ -68,7 +67,6 @@ DEVICES: t.Mapping[str, Family] = {
             "socket": "source/@socket",
             "target": "target/@dir",
             "readonly": "readonly?",
-            "binary": "binary/@path",
         },
     ),
     "graphics": Family(
@@ -96,7 +94,7 @@ DEVICES: t.Mapping[str, Family] = {
     "leases": Family(
         "devices/lease",
         "Leases of a lock manager",
-        {"lockspace": "lockspace", "key": "key", "path": "target/@path"},
+        {"key": "key", "path": "target/@path"},
     ),
     "memories": Family(
         "devices/memory",
@@ -105,15 +103,11 @@ DEVICES: t.Mapping[str, Family] = {
             "model": "@model",
             "access": "@access",
             "size": "target/size",
-            "size_unit": "target/size/@unit",
             "node": "target/node",
             "requested": "target/requested",
             "current": "target/current",
             "path": "source/path",
-            "pagesize": "source/pagesize",
-            "pagesize_unit": "source/pagesize/@unit",
             "nodemask": "source/nodemask",
-            "pmem": "source/pmem?",
             "address": "address/@type",
             "slot": "address/@slot",
             "base": "address/@base",
@@ -146,10 +140,8 @@ DEVICES: t.Mapping[str, Family] = {
             "model": "@model",
             "backend": "backend/@type",
             "version": "backend/@version",
-            "persistent_state": "backend/@persistent_state",
             "device": "backend/device/@path",
             "secret": "backend/encryption/@secret",
-            "source_type": "backend/source/@type",
             "source_path": "backend/source/@path",
         },
     ),
@@ -189,7 +181,7 @@ LISTS: t.Mapping[str, Family] = {
     "numa_cells": Family(
         "cpu/numa/cell",
         "The guest's NUMA cells",
-        {"id": "@id", "cpus": "@cpus", "memory": "@memory", "unit": "@unit", "access": "@memAccess"},
+        {"id": "@id", "memory": "@memory", "unit": "@unit", "access": "@memAccess"},
     ),
     "perf_events": Family("perf/event", "Perf events", {"event": "@name", "enabled": "@enabled"}),
     "qemu_capabilities": Family(f"{QEMU}capabilities/*", "Changed QEMU capabilities", {"capability": "@capability"}),
@@ -197,7 +189,12 @@ LISTS: t.Mapping[str, Family] = {
     "seclabels": Family(
         "seclabel",
         "Security labels",
-        {"type": "@type", "model": "@model", "relabel": "@relabel", "label": "label", "imagelabel": "imagelabel"},
+        {
+            "type": "@type",
+            "model": "@model",
+            "relabel": "@relabel",
+            "label": "label",
+        },
     ),
     "secrets": Family(
         "devices//secret",
@@ -215,7 +212,14 @@ LISTS: t.Mapping[str, Family] = {
 """Fact below ``lists`` -> elements that are no devices. Each entry has ``name`` too: tag and number."""
 
 SETTINGS: t.Mapping[str, Family] = {
-    "clock": Family("clock", "Clock", {"offset": "@offset", "timezone": "@timezone", "basis": "@basis"}),
+    "clock": Family(
+        "clock",
+        "Clock",
+        {
+            "offset": "@offset",
+            "timezone": "@timezone",
+        },
+    ),
     "cpu": Family(
         "cpu",
         "The guest's CPU",
@@ -240,31 +244,11 @@ SETTINGS: t.Mapping[str, Family] = {
         "features",
         "Features of the hypervisor",
         {
-            "acpi": "acpi?",
-            "apic": "apic?",
-            "smm": "smm/@state",
             "pmu": "pmu/@state",
             "hyperv_mode": "hyperv/@mode",
-            "kvm_hidden": "kvm/hidden/@state",
-            "kvm_dirty_ring": "kvm/dirty-ring/@state",
-            "ioapic": "ioapic/@driver",
-            "vmcoreinfo": "vmcoreinfo/@state",
-            "gic": "gic/@version",
-            "nested_hv": "nested-hv/@state",
-            "htm": "htm/@state",
         },
     ),
     "launch_security": Family("launchSecurity", "Memory encryption", {"type": "@type", "policy": "policy"}),
-    "lifecycle": Family(
-        ".",
-        "What follows an event",
-        {
-            "on_poweroff": "on_poweroff",
-            "on_reboot": "on_reboot",
-            "on_crash": "on_crash",
-            "on_lockfailure": "on_lockfailure",
-        },
-    ),
     "memory": Family(
         ".",
         "Sizes of memory",
@@ -272,10 +256,7 @@ SETTINGS: t.Mapping[str, Family] = {
             "memory": "memory",
             "unit": "memory/@unit",
             "current": "currentMemory",
-            "current_unit": "currentMemory/@unit",
             "maximum": "maxMemory",
-            "maximum_unit": "maxMemory/@unit",
-            "slots": "maxMemory/@slots",
         },
     ),
     "memory_backing": Family(
@@ -283,13 +264,11 @@ SETTINGS: t.Mapping[str, Family] = {
         "Where the guest's memory comes from",
         {
             "hugepages": "hugepages?",
-            "nosharepages": "nosharepages?",
             "locked": "locked?",
             "source": "source/@type",
             "access": "access/@mode",
             "allocation": "allocation/@mode",
             "threads": "allocation/@threads",
-            "discard": "discard?",
         },
     ),
     "memtune": Family(
@@ -298,8 +277,6 @@ SETTINGS: t.Mapping[str, Family] = {
         {
             "hard_limit": "hard_limit",
             "hard_limit_unit": "hard_limit/@unit",
-            "soft_limit": "soft_limit",
-            "swap_hard_limit": "swap_hard_limit",
         },
     ),
     "numatune": Family(
@@ -313,29 +290,26 @@ SETTINGS: t.Mapping[str, Family] = {
         {
             "firmware": "@firmware",
             "loader": "loader",
-            "loader_type": "loader/@type",
-            "loader_secure": "loader/@secure",
-            "loader_readonly": "loader/@readonly",
-            "loader_format": "loader/@format",
-            "loader_stateless": "loader/@stateless",
             "nvram": "nvram",
             "nvram_type": "nvram/@type",
             "nvram_source": "nvram/source/@file",
             "nvram_template": "nvram/@template",
-            "nvram_format": "nvram/@format",
             "kernel": "kernel",
             "initrd": "initrd",
             "dtb": "dtb",
             "acpi_table": "acpi/table",
-            "smbios": "smbios/@mode",
-            "bios_useserial": "bios/@useserial",
         },
     ),
-    "resource": Family("resource", "cgroup", {"partition": "partition", "appid": "fibrechannel/@appid"}),
+    "resource": Family(
+        "resource",
+        "cgroup",
+        {
+            "partition": "partition",
+        },
+    ),
     "vcpu": Family(
         "vcpu", "vCPUs", {"count": ".", "current": "@current", "placement": "@placement", "cpuset": "@cpuset"}
     ),
-    "iothreads": Family("iothreads", "I/O threads", {"count": "."}),
 }
 """Fact below ``settings`` -> the first such element; all None or False where the document has none."""
 
@@ -409,44 +383,26 @@ _DISK = Family(
     {
         "bus": "target/@bus",
         "model": "@model",
-        "rawio": "@rawio",
-        "sgio": "@sgio",
         "snapshot": "@snapshot",
         "io": "driver/@io",
-        "discard": "driver/@discard",
-        "detect_zeroes": "driver/@detect_zeroes",
         "error_policy": "driver/@error_policy",
-        "queues": "driver/@queues",
         "iothread": "driver/@iothread",
-        "metadata_cache": "driver/metadata_cache?",
-        "source_name": "source/@name",
-        "source_tls": "source/@tls",
         "source_mode": "source/@mode",
         "pool": "source/@pool",
         "volume": "source/@volume",
         "fdgroup": "source/@fdgroup",
-        "rbd_snapshot": "source/snapshot/@name",
         "rbd_config": "source/config/@file",
         "auth_type": "source/auth/secret/@type",
-        "auth_uuid": "source/auth/secret/@uuid",
-        "auth_usage": "source/auth/secret/@usage",
         "encryption": "source/encryption/@format",
         "encryption_uuid": "source/encryption/secret/@uuid",
         "reservations": "source/reservations/@managed",
         "reservations_path": "source/reservations/source/@path",
         "vhost_path": "source/@path",
-        "vhost_type": "source/@type",
         "vdpa": "source/@dev",
         "port": "source/host/@port",
         "socket": "source/host/@socket",
-        "slices": "source/slices?",
-        "cookies": "source/cookies?",
-        "mirror_job": "mirror/@job",
-        "mirror_ready": "mirror/@ready",
         "iotune": "iotune?",
         "throttle_groups": "throttlefilters?",
-        "serial": "serial",
-        "wwn": "wwn",
     },
 )
 
@@ -488,7 +444,6 @@ _HOSTDEV = Family(
         "managed": "@managed",
         "model": "@model",
         "driver": "driver/@name",
-        "driver_model": "driver/@model",
         "domain": "source/address/@domain",
         "bus": "source/address/@bus",
         "slot": "source/address/@slot",
@@ -499,10 +454,7 @@ _HOSTDEV = Family(
         "product": "source/product/@id",
         "startup_policy": "source/@startupPolicy",
         "missing": "source/@missing",
-        "guest_reset": "source/@guestReset",
         "protocol": "source/@protocol",
-        "wwpn": "source/@wwpn",
-        "adapter": "source/adapter/@name",
         "iscsi_name": "source/@name",
         "char": "source/char",
         "block": "source/block",
@@ -510,7 +462,6 @@ _HOSTDEV = Family(
         "teaming_persistent": "teaming/@persistent",
         "alias": "alias/@name",
         "rom": "rom/@file",
-        "guest_bus": "address/@bus",
     },
 )
 

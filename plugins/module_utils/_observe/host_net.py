@@ -60,7 +60,7 @@ FACTS: area.Facts = {
     ),
     "links": area.Fact(
         lambda _host: netdevs.links(),
-        "Network devices by name: kind, mac, mtu, up, carrier (None while down), master, lower (names; none for bridges)",
+        "Network devices by name: kind, mac, mtu, up, carrier (None while down), master, lower (none for bridges)",
     ),
     "networks": area.Fact(
         virtual_networks.networks,

@@ -18,8 +18,9 @@ from .memory import size_mib
 _DEVICE_LIBVIRT, _DEVICE_QEMU = 10001000, 8000000
 """libvirt lets QEMU have /dev/userfaultfd (NEWS 10.1), QEMU looks for it (8.0)."""
 _RECOVERY_BROKEN, _RECOVERY_FIXED = 11002000, 11004000
-# 10.1 has a workaround that does not hold (qemu-devel, "crypto: implement workaround for GNUTLS thread safety problems",
-# and what followed it); which stable versions have the one that does is not told by a version, so this only warns.
+# 10.1 has a workaround that does not hold (qemu-devel: "crypto: implement workaround for GNUTLS thread safety
+# problems", and what followed it). Which stable versions have the one that does is not told by a version, so this only
+# warns.
 _REKEY_FIXED = 10002000
 _LARGE_MIB = 16 * 1024
 """TLS 1.3 with AES-GCM changes its keys after 2^24 records of QEMU's, some 64 GiB, and with a few vCPUs that write a
@@ -185,8 +186,8 @@ CHECKS: tuple[Check, ...] = (
         scope="pair",
         title="QEMU survives TLS for as long as the guest needs",
         expected="QEMU 10.2 or newer on both hosts, or parallel connections",
-        remedy="look whether the QEMU there has the repair, use parallel connections, or update QEMU; with libvirt 11.6 or newer a TLS priority without AES-GCM in "
-        "qemu.conf helps too",
+        remedy="look whether the QEMU there has the repair, use parallel connections, or update QEMU; with libvirt "
+        "11.6 or newer a TLS priority without AES-GCM in qemu.conf helps too",
         requires=Requirement(_long_tls, _rekey, uses_source=True),
         volatile=True,
         evidence="lab",

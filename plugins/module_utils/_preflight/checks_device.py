@@ -55,7 +55,7 @@ def _listens(view: View) -> t.Iterator[Listen | ListenNetwork | Problem]:
 
 
 def _configured(view: View, kind: str, address: str) -> bool:
-    """libvirt puts its default into the live XML, and does not take it along (virDomainGraphicsListenDefFormat)."""
+    """libvirt shows its default in the live XML, and does not take it along (seen with 11.3)."""
     with contextlib.suppress(UnknownFact):
         return bool(view.source.get("net.consoles").get(f"{kind}_listen") == address)
     return False

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from .._model.api import Facts, Question
-from .check import Check, Problem, Requirement, View, each, fact_in, version_text
+from .check import Check, Problem, Requirement, View, each, fact_in, unknown, version_text
 from .checks_copy import LOCAL_FS
 from .disks import ask_path, each_disk, there_of, what_of
 from .jobs import NO_JOB
@@ -39,8 +39,8 @@ _MODULES = {
 }
 _PORTS = {"ftp": 21, "ftps": 990, "gluster": 24007, "http": 80, "https": 443, "iscsi": 3260, "nbd": 10809, "ssh": 22}
 _CEPH_CONF = "/etc/ceph/ceph.conf"
-# The devel list of July 2024: "Allow migration if the migrate-precopy capability is present"; seen with 11.3.
-_VIRTIOFS_SINCE = 10006000
+# qemuMigrationSrcIsAllowed: 9.0.0 refuses every virtiofs, 11.3.0 goes by what virtiofsd says of itself.
+_VIRTIOFS_NOT_IN, _VIRTIOFS_SINCE = 9000000, 11003000
 _PRECOPY = "migrate-precopy"
 
 
@@ -203,7 +203,9 @@ def _virtiofs_needs(view: View) -> t.Iterator[Folder | Problem]:
     for entry in _virtiofs(view):
         what = _what_folder(entry)
         version = view.source.get("libvirt_version")
-        if version < _VIRTIOFS_SINCE:
+        if _VIRTIOFS_NOT_IN < version < _VIRTIOFS_SINCE:
+            yield unknown(f"it is not known whether libvirt {version_text(version)} migrates virtiofs", what)
+        elif version < _VIRTIOFS_SINCE:
             yield Problem(what, f"virtiofs, and libvirt {version_text(version)} does not migrate it", remedy=_UNPLUG)
         elif entry.get("socket") is None:
             if not any(_PRECOPY in daemon["features"] for daemon in view.source.get("pools.folder_daemons")):
@@ -357,7 +359,7 @@ CHECKS: tuple[Check, ...] = (
         severity="error",
         scope="pair",
         title="The guest's virtiofs folders can go with it",
-        expected="libvirt 10.6 and virtiofsd 1.11 or newer, and one folder shared by both hosts",
+        expected="libvirt 11.3 and virtiofsd 1.11 or newer, and one folder shared by both hosts",
         remedy="share the folder between the hosts, or take it off before the move and attach it again afterwards",
         requires=Requirement(_virtiofs_needs, _virtiofs_there, ask_path),
         evidence="lab",

@@ -20,6 +20,7 @@ from .._model.api import Edit
 if t.TYPE_CHECKING:
     from .check import View
 
+
 def mapped(view: View, kind: str, old: str) -> Edit | None:
     """The change that the user has mapped for the destination of the view, or None."""
     wanted = view.policy.get("edits", {})

@@ -38,6 +38,7 @@ from . import (
     checks_store,
     checks_system,
     checks_vcpu,
+    checks_virtual_network,
 )
 from .check import Check
 
@@ -61,6 +62,7 @@ _FORWARD: tuple[Check, ...] = (
     *checks_copy.CHECKS,
     *checks_store.CHECKS,
     *checks_network.CHECKS,
+    *checks_virtual_network.CHECKS,
     *checks_nic.CHECKS,
     *checks_device.CHECKS,
     *checks_chardev.CHECKS,

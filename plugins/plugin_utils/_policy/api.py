@@ -20,6 +20,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
 )
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import label_words, registry
 
+jmespath: t.Any
 try:
     import jmespath
 except ImportError:  # only a selection by expression needs it

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from ansible_collections.livemig.libvirt.plugins.module_utils._libvirt import libvirt
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import edits
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import EDITS, Edit, LivemigError
 
@@ -114,7 +115,7 @@ class Domain:
 
     def XMLDesc(self, flags: int) -> str:
         self.flags.append(flags)
-        return self._inactive if flags & edits.libvirt.VIR_DOMAIN_XML_INACTIVE else XML
+        return self._inactive if flags & libvirt.VIR_DOMAIN_XML_INACTIVE else XML
 
 
 def test_both_definitions_are_changed_and_read_with_their_secrets() -> None:
@@ -122,7 +123,7 @@ def test_both_definitions_are_changed_and_read_with_their_secrets() -> None:
     made = edits.definitions(domain, [edit("bridge", "br0", "br1")])
     assert sorted(made) == ["destination_xml", "persistent_xml"]
     assert all("br1" in xml and "secret" in xml for xml in made.values())
-    assert all(flags & edits.libvirt.VIR_DOMAIN_XML_SECURE for flags in domain.flags)
+    assert all(flags & libvirt.VIR_DOMAIN_XML_SECURE for flags in domain.flags)
 
 
 def test_what_only_the_running_guest_has_needs_no_change_in_the_other() -> None:

@@ -160,3 +160,13 @@ def test_a_smart_card_of_the_host_is_a_warning(mode: str, found: int) -> None:
     device("smartcards", backend=mode)(scene)
     said = scene.of("dev_smartcard_input_passthrough")
     assert [finding["blocks"] for finding in said] == [False] * found
+
+
+@pytest.mark.parametrize(("bridge", "found"), [("ovs0", 0), ("ovs1", 1)])
+def test_a_network_of_open_vswitch_names_its_bridge_at_each_host(bridge: str, found: int) -> None:
+    scene = Scene()
+    _on_network()(scene)
+    scene.nic["virtualport"] = "openvswitch"
+    _network("destination", bridge=bridge, virtualport="openvswitch")(scene)
+    scene.destination["net"]["openvswitch"] = {"installed": True, "bridges": ["ovs0"]}
+    assert len(scene.of("net_ovs_bridge_exists")) == found

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""docs/checks.md, facts.md and firing.md are what the tables say, and every fact is read by a check or by something named."""
+"""docs/checks.md, docs/facts.md and docs/firing.md are what the tables say."""
 
 from __future__ import annotations
 
