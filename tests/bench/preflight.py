@@ -79,8 +79,8 @@ def markdown(result: dict[str, Any]) -> str:
 ## Preflight over a fleet
 
 `python -m tests.bench preflight`: questions, answers and findings over {FULL[0]} domains and {FULL[1]} hosts, all of
-them sources and destinations, made of recorded snapshots. Medians of {len(result["raw"]) // 7} runs, each a process of its
-own on one core.
+them sources and destinations, made of recorded snapshots. Medians of {len(result["raw"]) // 7} runs, each a process
+of its own on one core.
 
 | what | measured | goal |
 |---|---|---|

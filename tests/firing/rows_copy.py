@@ -228,23 +228,6 @@ ROWS: tuple[Provocation, ...] = (
         after={"hv1": f"virsh -q pool-destroy disks; {_CLEAN}"},
     ),
     Provocation(
-        "disk_encryption_secret",
-        "an encrypted disk whose secret only the source has",
-        f"secret {SECRET} is not on hv2",
-        guest=_raw(
-            f"<source file='{DISKS_INSIDE}/luks.img'><encryption format='luks'>"
-            f"<secret type='passphrase' uuid='{SECRET}'/></encryption></source>"
-        ),
-        before={
-            "hv1": f"""echo '<secret ephemeral="no" private="yes"><uuid>{SECRET}</uuid><usage type="volume">"""
-            f"""<volume>luks</volume></usage></secret>' > /run/luks.xml; virsh -q secret-define /run/luks.xml; """
-            f"echo -n pass > /run/luks.pass; virsh -q secret-set-value {SECRET} --plain --file /run/luks.pass; "
-            f"qemu-img create -q -f luks --object secret,id=s,file=/run/luks.pass -o key-secret=s,iter-time=10 "
-            f"{DISKS_INSIDE}/luks.img 8M"
-        },
-        after={"hv1": f"virsh -q secret-undefine {SECRET}; rm -f /run/luks.* {DISKS_INSIDE}/luks.img"},
-    ),
-    Provocation(
         "disk_network_driver_available",
         "a disk over HTTP, and a destination without QEMU's module for it",
         "its protocol is http, and QEMU on hv2 has no block-curl",

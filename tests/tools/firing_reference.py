@@ -23,9 +23,9 @@ HEAD = """\
 # Checks that were seen firing
 
 `make firing` makes each of these conditions on real hypervisors of the [lab](lab.md), looks, undoes it, and keeps what
-was seen. A check counts as seen where it fires under its condition and says nothing about a plain guest without it; unit
-tests replay both. `python -m tests.firing --only CHECK` repeats one, `make fired` lists them. CI repeats some of them,
-others with every commit.
+was seen. A check counts as seen where it fires under its condition and says nothing about a plain guest without it;
+unit tests replay both. `python -m tests.firing --only CHECK` repeats one, `make fired` lists them. CI repeats some of
+them, others with every commit.
 """
 
 

@@ -394,7 +394,6 @@ _DISK = Family(
         "rbd_config": "source/config/@file",
         "auth_type": "source/auth/secret/@type",
         "encryption": "source/encryption/@format",
-        "encryption_uuid": "source/encryption/secret/@uuid",
         "reservations": "source/reservations/@managed",
         "reservations_path": "source/reservations/source/@path",
         "vhost_path": "source/@path",

@@ -130,27 +130,6 @@ def _own_name(_host: area.Host) -> list[str]:
     return own_addresses(files.read("/etc/hosts"), socket.gethostname())
 
 
-def addresses(fib_trie: str, if_inet6: str) -> list[str]:
-    """Own addresses, from the texts of ``/proc/net/fib_trie`` and ``/proc/net/if_inet6``."""
-    found = set()
-    address = ""
-    for line in fib_trie.splitlines():
-        words = line.split()
-        if words[:1] == ["|--"]:
-            address = words[1]
-        elif "/32 host LOCAL" in line:
-            found.add(address)
-    for line in if_inet6.splitlines():
-        packed = bytes.fromhex(line.split()[0])
-        found.add(socket.inet_ntop(socket.AF_INET6, packed))
-    return sorted(found)
-
-
-def _addresses(_host: area.Host) -> list[str]:
-    six = "/proc/net/if_inet6"
-    return addresses(files.read("/proc/net/fib_trie"), files.read(six) if os.path.exists(six) else "")
-
-
 def port_ranges(text: str) -> list[list[int]]:
     """``1000,2000-2010`` as [[1000, 1000], [2000, 2010]]."""
     pairs = (entry.strip().partition("-") for entry in text.split(",") if entry.strip())
@@ -203,7 +182,6 @@ FACTS: area.Facts = {
         _maintenance, "The first line of /var/lib/livemig/maintenance; null where the host is not in maintenance"
     ),
     "own_name": area.Fact(_own_name, "Addresses that /etc/hosts has for the host's own name"),
-    "addresses": area.Fact(_addresses, "The host's own addresses, loopback among them"),
     "client_ports": area.Fact(
         _client_ports,
         "Ports that connections to elsewhere take: `range` and `reserved` of net.ipv4.ip_local_*, and how many of the "

@@ -66,7 +66,7 @@ def _resolvable(view: View) -> t.Iterator[Problem]:
     if loopback:
         yield Problem(what, f"{', '.join(loopback)}, which is {view.source_name} itself")
         return
-    own = view.destination.get("system.addresses")
+    own = view.destination.get("net.addresses")
     foreign = [address for address in addresses if address not in own]
     if foreign:
         yield Problem(what, f"{', '.join(foreign)}, which is no address of {view.there}", severity="warning")

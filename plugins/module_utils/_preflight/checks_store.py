@@ -98,21 +98,6 @@ def _volume(view: View, need: Volume) -> t.Iterator[Problem]:
         yield Problem(need.what, said)
 
 
-class Secret(t.NamedTuple):
-    what: str
-    uuid: str | None
-
-
-def _disk_secrets(view: View, disk: Facts) -> t.Iterator[Secret]:
-    if disk.get("more.encryption"):
-        yield Secret(f"Encryption of disk {disk.get('target')} of domain {{domain}}", disk.get("more.encryption_uuid"))
-
-
-def _secret(view: View, need: Secret) -> t.Iterator[Problem]:
-    if need.uuid is not None and need.uuid not in [entry["uuid"] for entry in view.destination.get("security.secrets")]:
-        yield Problem(need.what, f"secret {need.uuid} is not on {view.there}")
-
-
 class Server(t.NamedTuple):
     protocol: str
     name: str
@@ -308,17 +293,6 @@ CHECKS: tuple[Check, ...] = (
         expected="an active pool of that name for the same folder, with the volume",
         remedy="define, start and refresh the pool there (virsh pool-define, pool-start, pool-refresh)",
         requires=Requirement(each_disk(_volumes), _volume, _ask_volume),
-        evidence="lab",
-    ),
-    Check(
-        id="disk_encryption_secret",
-        category="storage",
-        severity="error",
-        scope="pair",
-        title="The destination has the secrets of encrypted disks",
-        expected="a secret with the same UUID and the same value",
-        remedy="define it there and set its value (virsh secret-define, secret-set-value)",
-        requires=Requirement(each_disk(_disk_secrets), _secret),
         evidence="lab",
     ),
     Check(

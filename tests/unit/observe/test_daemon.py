@@ -28,22 +28,6 @@ Limit                     Soft Limit           Hard Limit           Units
 Max cpu time              unlimited            unlimited            seconds   
 Max open files            20000                524288               files     
 """
-FIB_TRIE = """\
-Main:
-  +-- 0.0.0.0/0 2 0 2
-     +-- 127.0.0.0/8 2 0 2
-           |-- 127.0.0.1
-              /32 host LOCAL
-     +-- 198.51.100.0/24 2 0 2
-        +-- 198.51.100.0/30 2 0 2
-           |-- 198.51.100.0
-              /24 link UNICAST
-           |-- 198.51.100.2
-              /32 host LOCAL
-        |-- 198.51.100.255
-           /32 link BROADCAST
-"""
-IF_INET6 = "00000000000000000000000000000001 01 80 10 80       lo\n"
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:C000 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0
@@ -113,8 +97,7 @@ def test_a_conf_that_may_not_be_read_is_not_taken_for_defaults(monkeypatch: pyte
         host_daemon.FACTS["qemu_conf"].read(area.Host(mock.Mock()))
 
 
-def test_own_addresses() -> None:
-    assert host_system.addresses(FIB_TRIE, IF_INET6) == ["127.0.0.1", "198.51.100.2", "::1"]
+def test_what_a_host_calls_itself() -> None:
     hosts = "127.0.0.1 localhost\n127.0.1.1\thv2.example.com hv2 # the installer\n::1 localhost\n\n"
     assert host_system.own_addresses(hosts, "hv2.example.com") == ["127.0.1.1"]
     assert host_system.own_addresses(hosts, "hv3") == []

@@ -7,11 +7,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.questions import key_of
-from tests.unit.preflight.case import Case, Edit, both, device, fact, migration, more, put
+from tests.unit.preflight.case import Case, Edit, both, device, fact, migration, put
 from tests.unit.preflight.scene import Scene
 
 FORMATDOMAIN = "libvirt: docs/formatdomain.rst"
-SECRET = "0a81f5b2-8403-7b23-c8d6-21ccc2f80d6f"
 MIB = 1024**2
 
 
@@ -58,13 +57,6 @@ def _network(protocol: str, **changes: t.Any) -> Edit:
 
 def _modules(*names: str) -> Edit:
     return fact("destination", "daemon.qemu_modules", list(names))
-
-
-def _secrets(*uuids: str) -> Edit:
-    entries = [{"uuid": uuid, "type": "volume", "usage": "web1", "ephemeral": False} for uuid in uuids]
-    return both(
-        more("disk", encryption="luks", encryption_uuid=SECRET), fact("destination", "security.secrets", entries)
-    )
 
 
 def _folder(driver: str | None, path: str, **there: t.Any) -> Edit:
@@ -145,7 +137,6 @@ CASES: dict[str, Case] = {
         "pool disks is /srv/pool on the source and /srv/elsewhere on hv2",
         _volume("/srv/pool"),
     ),
-    "disk_encryption_secret": Case(_secrets("1" * 36), f"secret {SECRET} is not on hv2", _secrets(SECRET)),
     "disk_network_driver_available": Case(
         both(_network("rbd"), _modules("block-curl")),
         "QEMU on hv2 has no block-rbd",
