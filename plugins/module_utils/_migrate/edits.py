@@ -12,6 +12,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import os
 import typing as t
 import xml.etree.ElementTree as ET
 
@@ -75,7 +76,7 @@ def _replace(root: ET.Element, edit: Edit) -> int:
     places = 0
     for path, attribute in _PLACES[edit["kind"]]:
         for element in root.findall(path):
-            if (element.get(attribute) if attribute else (element.text or "").strip()) != edit["old"]:
+            if edit["old"] not in _values(element, attribute):
                 continue
             places += 1
             _set(element, attribute, edit["new"])
@@ -83,6 +84,14 @@ def _replace(root: ET.Element, edit: Edit) -> int:
                 for known in _OF_NETWORK:
                     element.attrib.pop(known, None)
     return places
+
+
+def _values(element: ET.Element, attribute: str) -> t.Sequence[str | None]:
+    """What stands there; of a path in a text, where it leads too, since a snapshot names that."""
+    if attribute:
+        return (element.get(attribute),)
+    path = (element.text or "").strip()
+    return path, os.path.realpath(path)
 
 
 def _set(element: ET.Element, attribute: str, new: str | None) -> None:

@@ -12,6 +12,9 @@ from __future__ import annotations
 import functools
 import typing as t
 
+_MAX = 65535
+"""More than any kernel counts CPUs or nodes: a longer range is a mistake, or meant to exhaust the reader."""
+
 
 @functools.lru_cache(maxsize=4096)
 def numbers(text: str) -> frozenset[int]:
@@ -19,6 +22,8 @@ def numbers(text: str) -> frozenset[int]:
     chosen: set[int] = set()
     for part in filter(None, (part.strip() for part in text.split(","))):
         first, _dash, last = part.lstrip("^").partition("-")
+        if int(last or first) > _MAX:
+            raise ValueError(f"{part} in a set of CPUs; expected {_MAX} at most")
         meant = range(int(first), int(last or first) + 1)
         chosen = chosen.difference(meant) if part.startswith("^") else chosen.union(meant)
     return frozenset(chosen)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.livemig.libvirt.plugins.module_utils._model import cpuset
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import (
     EDITS,
     LEVELS,
@@ -155,8 +156,18 @@ def edits(wanted: t.Mapping[str, t.Any], destinations: t.Sequence[str]) -> dict[
                 new is None or isinstance(new, str) for new in names.values()
             ):
                 raise _wrong_edit(f"{kind} of {destination}", names, "old -> new, for example br0: br1")
+            if kind == "cpuset":
+                _cpusets(destination, names)
     here = {destination: mapping[destination] for destination in destinations if destination in mapping}
     return {"allow": list(allow), "map": here, "eject_media": bool(wanted.get("eject_media"))}
+
+
+def _cpusets(destination: str, names: t.Mapping[str, str | None]) -> None:
+    for new in names.values():
+        try:
+            cpuset.numbers(new or "")
+        except ValueError:
+            raise _wrong_edit(f"cpuset of {destination}", new, "CPUs as 0-3,8") from None
 
 
 def _kind(where: str, kind: str) -> None:

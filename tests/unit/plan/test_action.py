@@ -118,7 +118,7 @@ def test_first_questions_then_findings(run: tuple[dict[str, t.Any], str]) -> Non
     assert {finding["domain"] for finding in judged["findings"]} == {"scratch"}
     assert judged["summary"]["blocks"] == sum(finding["blocks"] for finding in judged["findings"]) >= 2
     assert (judged["summary"]["fail"], judged["summary"]["silenced"]) == (len(judged["findings"]) - 1, 1)
-    assert judged["summary"]["unknown_checks"] == {} and asked["summary"]["unknown_checks"]["disk_same_object"] == 2
+    assert judged["summary"]["unknown_checks"] == {} and asked["summary"]["unknown_checks"]["disk_same_object"] > 1
     (silenced,) = (finding for finding in judged["findings"] if finding["status"] == "silenced")
     assert silenced["check"] == "net_bridge_exists" and silenced["decision"]["reason"] == "seen to"
 

@@ -86,6 +86,9 @@ class Scene:
     def findings(self) -> list[Finding]:
         return api.findings(self.hosts, self.domains, self.destinations, self.answers, self.policy)
 
+    def questions(self) -> t.Any:
+        return api.questions(self.hosts, self.domains, self.destinations, self.policy)
+
     def volatile(self) -> list[Finding]:
         return api.volatile_findings(self.hosts, self.domains, self.destinations, {}, self.policy)
 

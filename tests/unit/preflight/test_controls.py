@@ -155,3 +155,40 @@ def test_changes_that_cannot_be_meant_are_refused(wanted: dict[str, t.Any], said
     with pytest.raises(LivemigError, match="livemig_edits") as caught:
         policies.edits(wanted, ["hv2"])
     assert said in str(caught.value)
+
+
+def test_a_missing_medium_is_ejected_where_that_is_allowed() -> None:
+    for allow, status in (([], "fail"), (["medium"], "edited")):
+        scene = Scene("media1")
+        CASES["disk_readonly_media_present"].fires(scene)
+        scene.policy["edits"] = policies.edits({"eject_media": True, "allow": allow}, ["hv2"])
+        (found,) = scene.of("disk_readonly_media_present")
+        assert (
+            found["status"] == status and found["edit"]["old"] == scene.medium["path"] and found["edit"]["new"] is None
+        )
+
+
+@pytest.mark.parametrize(("exists", "status"), [(True, "edited"), (False, "fail")])
+def test_another_emulator_must_be_there(exists: bool, status: str) -> None:
+    scene = Scene()
+    CASES["host_emulator_path"].fires(scene)
+    mapping = {"hv2": {"emulator": {scene.domain["emulator"]: "/opt/qemu"}}}
+    scene.policy["edits"] = policies.edits({"map": mapping, "allow": ["emulator"]}, ["hv2"])
+    assert "path:/opt/qemu" in [question["key"] for question in scene.questions()["hv2"]]
+    scene.answers["hv2"]["path:/opt/qemu"] = {"path": "/opt/qemu", "exists": exists}
+    (found,) = scene.of("host_emulator_path")
+    assert found["status"] == status
+
+
+@pytest.mark.parametrize(("new", "status"), [("0", "edited"), (None, "edited"), ("99", "fail")])
+def test_other_cpus_must_be_usable_there(new: str | None, status: str) -> None:
+    scene = Scene()
+    scene.domain["settings"]["cputune"]["emulatorpin"] = "98"
+    scene.policy["edits"] = policies.edits({"map": {"hv2": {"cpuset": {"98": new}}}, "allow": ["cpuset"]}, ["hv2"])
+    (found,) = scene.of("cpu_pinning_valid")
+    assert found["status"] == status
+
+
+def test_cpus_that_are_none_are_refused() -> None:
+    with pytest.raises(LivemigError, match="cpuset of hv2: two; expected CPUs as 0-3,8"):
+        policies.edits({"map": {"hv2": {"cpuset": {"4-7": "two"}}}}, ["hv2"])

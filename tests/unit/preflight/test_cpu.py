@@ -9,7 +9,7 @@ import typing as t
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Finding
-from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.checks_machine import BAD_PAIRS
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.checks.machine import BAD_PAIRS
 from tests.unit.preflight.case import Edit, both, fact, listed, put
 from tests.unit.preflight.cases_cpu import _cpu, _flags_gone, _identity, _kvm, _parameter, _tsc, _versions
 from tests.unit.preflight.scene import Scene

@@ -14,7 +14,7 @@ from tests.unit.preflight.cases import CASES
 from tests.unit.preflight.test_checks import REGISTRY, Reads
 
 SOURCE = "\n".join(
-    path.read_text(encoding="utf-8") for path in sorted(pathlib.Path(registry.__file__).parent.glob("*.py"))
+    path.read_text(encoding="utf-8") for path in sorted(pathlib.Path(registry.__file__).parent.rglob("*.py"))
 )
 # What people look up in a snapshot, and what another room reads: fact -> who.
 FOR_OTHERS: dict[str, str] = {}

@@ -9,7 +9,8 @@ import typing as t
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import UnknownFact
-from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import checks_memory, memory
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import memory
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.checks import memory as memory_checks
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.memory import Share
 from tests.unit.preflight.scene import Scene
 
@@ -64,8 +65,8 @@ def test_a_size_in_an_unknown_unit_is_unknown() -> None:
 
 
 def test_the_groups_of_a_partition() -> None:
-    assert checks_memory.partition_paths("/machine") == ("machine.slice", "machine")
-    assert checks_memory.partition_paths("/machine/prod") == (
+    assert memory_checks.partition_paths("/machine") == ("machine.slice", "machine")
+    assert memory_checks.partition_paths("/machine/prod") == (
         "machine.slice",
         "machine.slice/machine-prod.slice",
         "machine",

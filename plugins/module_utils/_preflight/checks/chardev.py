@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.api import Facts, Question
-from .check import Check, Problem, Requirement, View, each
-from .local import address_is_there, in_use
-from .questions import path_key, path_question
+from ..._model.api import Facts, Question
+from ..check import Check, Problem, Requirement, View, each
+from ..local import address_is_there, in_use
+from ..questions import path_key, path_question
 
 _FAMILIES = ("serials", "parallels", "consoles", "channels", "redirdevs", "smartcards")
 _LIBVIRTS_OWN = ("/var/lib/libvirt/qemu/", "/run/libvirt/", "/var/run/libvirt/", "/var/log/libvirt/")

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.api import Facts
-from . import identity
-from .check import Check, Problem, View, unknown, version_text
+from ..._model.api import Facts
+from .. import identity
+from ..check import Check, Problem, View, unknown, version_text
 
 Wants = t.Callable[[View], bool]
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import typing as t
 
-from .._model.api import Question
-from .check import Check, Problem, Requirement, View, facts_differ, unknown, version_not_less
-from .jobs import migration_under_way
-from .offers import asked_kind, runs
-from .questions import cpu_question, path_key, path_question
+from ..._model.api import Question
+from ..check import Check, Problem, Requirement, View, facts_differ, unknown, version_not_less
+from ..edits import mapped
+from ..jobs import migration_under_way
+from ..offers import asked_kind, runs
+from ..questions import cpu_question, path_key, path_question
 
 _MINOR = 1000
 
@@ -101,15 +102,24 @@ def _listed(view: View, path: str) -> bool:
 
 
 def _ask_emulator(view: View, path: str) -> t.Iterator[Question]:
-    if not _listed(view, path):
-        yield path_question(path)
+    edit = mapped(view, "emulator", path)
+    for name in (path, edit["new"] if edit is not None else None):
+        if name is not None and not _listed(view, name):
+            yield path_question(name)
 
 
 def _emulator(view: View, path: str) -> t.Iterator[Problem]:
     # Capabilities name one binary for each architecture, by the first match in PATH: a merged /usr shows as /bin one
     # time and as /usr/bin another (seen on libvirt 11.3). So what is not listed is looked for.
-    if not _listed(view, path) and not view.answer(view.destination_name, path_key(path)).get("exists"):
-        yield Problem("Emulator of domain {domain}", f"there is no {path} on {view.destination_name}")
+    if not _has_emulator(view, path):
+        edit = mapped(view, "emulator", path)
+        if edit is not None and not (edit["new"] and _has_emulator(view, edit["new"])):
+            edit = None
+        yield Problem("Emulator of domain {domain}", f"there is no {path} on {view.there}", edit=edit)
+
+
+def _has_emulator(view: View, path: str) -> bool:
+    return _listed(view, path) or bool(view.answer(view.there, path_key(path)).get("exists"))
 
 
 class Kind(t.NamedTuple):

@@ -12,11 +12,11 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .._model.api import Facts, Question, UnknownFact
-from . import identity
-from .check import Check, Problem, Requirement, View, unknown
-from .questions import key_of, path_key, path_question
-from .shared_fs import takes_for_shared
+from ..._model.api import Facts, Question, UnknownFact
+from .. import identity
+from ..check import Check, Problem, Requirement, View, unknown
+from ..questions import key_of, path_key, path_question
+from ..shared_fs import takes_for_shared
 
 _CONFINING = frozenset(("apparmor", "selinux"))
 _BOOLEAN_OF = {

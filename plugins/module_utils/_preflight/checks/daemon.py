@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .check import Check, Problem, Requirement, View, unknown
+from ..check import Check, Problem, Requirement, View, unknown
 
 _PATIENCE_S = 30
 _SSH = "+ssh"

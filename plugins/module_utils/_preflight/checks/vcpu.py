@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model import cpuset
-from .._model.api import Question, UnknownFact
-from .check import Check, Problem, Requirement, View
-from .edits import mapped
-from .offers import Kind, ask, kind_of, offers, usable_cpus
+from ..._model import cpuset
+from ..._model.api import Question, UnknownFact
+from ..check import Check, Problem, Requirement, View
+from ..edits import mapped
+from ..offers import Kind, ask, kind_of, offers, usable_cpus
 
 _REAL_TIME = frozenset(("fifo", "rr"))
 # perf events that count in the CPU (enum virPerfEventType); the others count in the kernel, which always can.
@@ -95,6 +95,8 @@ def _pinning(view: View, pin: Pin) -> t.Iterator[Problem]:
     where = f"{view.there} has {view.destination.get('cpu.online')}, of which guests may use {allowed}"
     what = f"Pinning of domain {{domain}} ({pin.what})"
     edit = mapped(view, "cpuset", pin.cpuset)
+    if edit is not None and edit["new"] is not None and not cpuset.numbers(edit["new"]) <= usable:
+        edit = None
     if wanted & usable:
         # The kernel narrows the mask without a word (sched_setaffinity(2)).
         yield Problem(what, f"CPUs {pin.cpuset}; {where}", severity="warning", edit=edit)

@@ -13,9 +13,9 @@ import ipaddress
 import typing as t
 import urllib.parse
 
-from .._model.api import Question
-from .check import Check, Problem, View
-from .questions import key_of
+from ..._model.api import Question
+from ..check import Check, Problem, View
+from ..questions import key_of
 
 _WILDCARDS = ("0.0.0.0", "::")
 _PER_MIGRATION = 2

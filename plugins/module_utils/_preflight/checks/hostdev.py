@@ -15,8 +15,8 @@ from __future__ import annotations
 import collections
 import typing as t
 
-from .._model.api import Question
-from .check import Check, Problem, Requirement, View
+from ..._model.api import Question
+from ..check import Check, Problem, Requirement, View
 
 _ADDRESS = ("domain", "bus", "slot", "function")
 _VFIO = frozenset(("pci", "mdev"))

@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 import typing as t
 
-from .._model.api import Facts, Question
-from .check import Check, Problem, Requirement, View
-from .checks_storage import DIRECT
-from .disks import Image, ask_path, each_disk, each_image, is_copied, is_media, there_of, what_of
-from .identity import NETWORK_FS
-from .questions import ASKED_PATHS
-from .shared_fs import SHARED
+from ..._model.api import Facts, Question
+from ..check import Check, Problem, Requirement, View
+from ..disks import Image, ask_path, each_disk, each_image, is_copied, is_media, there_of, what_of
+from ..identity import NETWORK_FS
+from ..questions import ASKED_PATHS
+from ..shared_fs import SHARED
+from .storage import DIRECT
 
 _NFS = frozenset(("nfs", "nfs4"))
 _SOFT = frozenset(("soft", "softerr"))

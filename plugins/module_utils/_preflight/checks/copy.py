@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .._model.api import Facts, Question, UnknownFact
-from . import identity
-from .check import Check, Problem, Requirement, View, each, unknown, version_text
-from .disks import Needed, ask_path, each_disk, is_copied, needed, there_of, what_of
-from .questions import ASKED_PATHS, path_question
+from ..._model.api import Facts, Question, UnknownFact
+from .. import identity
+from ..check import Check, Problem, Requirement, View, each, unknown, version_text
+from ..disks import Needed, ask_path, each_disk, is_copied, needed, there_of, what_of
+from ..questions import ASKED_PATHS, path_question
 
 _MIB = 1024**2
 # Mounted by one host at a time: two hosts that see different inodes there do not see one file.

@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .._model.api import Facts, Question, UnknownFact
-from .check import Check, Problem, Requirement, View
-from .questions import path_key, path_question
+from ..._model.api import Facts, Question, UnknownFact
+from ..check import Check, Problem, Requirement, View
+from ..questions import path_key, path_question
 
 _NVRAM_DIR = "/var/lib/libvirt/qemu/nvram"
 """libvirt makes this folder itself; any other must be there."""

@@ -12,10 +12,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from .._model.api import UnknownFact
-from .check import Check, Problem, View, unknown
-from .fleet import Fleet
-from .offers import running_on
+from ..._model.api import UnknownFact
+from ..check import Check, Problem, View, unknown
+from ..fleet import Fleet
+from ..offers import running_on
 
 ID = "one_way_move"
 _OF_THIS_HOUR = frozenset(("host_disk_space_runtime", "host_maintenance_flag", "host_migration_ports_free"))

@@ -12,12 +12,12 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .._model.api import Facts, UnknownFact
-from .._model.types import BlockDevice, DrbdState
-from .check import Check, Problem, Requirement, View
-from .disks import Image, ask_path, each_image, is_copied, there_of
-from .identity import NETWORK_FS
-from .identity_block import LOCAL
+from ..._model.api import Facts, UnknownFact
+from ..._model.types import BlockDevice, DrbdState
+from ..check import Check, Problem, Requirement, View
+from ..disks import Image, ask_path, each_image, is_copied, there_of
+from ..identity import NETWORK_FS
+from ..identity_block import LOCAL
 
 _KERNEL_NAME = re.compile(r"/dev/(sd[a-z]+\d*|x?vd[a-z]+\d*|nvme\d+n\d+(p\d+)?|dm-\d+|md\d+|mapper/mpath[a-z]+)")
 _ONE_HOST = {

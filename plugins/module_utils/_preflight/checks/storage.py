@@ -12,12 +12,13 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .._model.api import Facts, UnknownFact
-from . import identity
-from .check import Check, Problem, Requirement, View, unknown
-from .disks import Image, Needed, ask_path, each_disk, each_image, is_copied, is_media, needed, there_of, what_of
-from .questions import ASKED_PATHS
-from .shared_fs import takes_for_shared
+from ..._model.api import Facts, UnknownFact
+from .. import identity
+from ..check import Check, Problem, Requirement, View, unknown
+from ..disks import Image, Needed, ask_path, each_disk, each_image, is_copied, is_media, needed, there_of, what_of
+from ..edits import mapped
+from ..questions import ASKED_PATHS
+from ..shared_fs import takes_for_shared
 
 # From virFileIsClusterFS(): libvirt and the file system itself keep the caches of the hosts coherent.
 _CLUSTER_FS = frozenset(("ceph", "fuse.glusterfs", "gfs2", "ocfs2"))
@@ -72,7 +73,8 @@ def _media(view: View, disk: Facts) -> t.Iterator[Needed]:
 def _media_present(view: View, need: Needed) -> t.Iterator[Problem]:
     there = there_of(view, need.path)
     if not there.get("exists"):
-        yield Problem(need.what, f"there is no {need.path} on {view.there}")
+        edit = mapped(view, "medium", need.path)
+        yield Problem(need.what, f"there is no {need.path} on {view.there}", edit=edit)
         return
     here = need.here()
     if not here.get("exists") or {here.get("kind"), there.get("kind")} != {"file"}:

@@ -15,9 +15,9 @@ import time
 import typing as t
 import urllib.parse
 
-from .._model.api import Facts, Question
-from .check import Check, Problem, View, each, unknown
-from .questions import peer_key
+from ..._model.api import Facts, Question
+from ..check import Check, Problem, View, each, unknown
+from ..questions import peer_key
 
 _DAY_S = 86400
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .._model.api import Facts
-from .check import Check, Evaluate, Problem, Requirement, View, each
-from .disks import Image, ask_path, each_disk, each_image, is_copied, is_media, there_of, what_of
-from .questions import ASKED_PATHS
+from ..._model.api import Facts
+from ..check import Check, Evaluate, Problem, Requirement, View, each
+from ..disks import Image, ask_path, each_disk, each_image, is_copied, is_media, there_of, what_of
+from ..questions import ASKED_PATHS
 
 # libvirt's names; in QEMU's block drivers these set a migration blocker when a node is opened, read-only or not.
 _BLOCKING = {

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.api import Facts, Question
-from .check import Check, Problem, Requirement, View, each, fact_in, unknown, version_text
-from .checks_copy import LOCAL_FS
-from .disks import ask_path, each_disk, there_of, what_of
-from .jobs import NO_JOB
-from .questions import key_of
+from ..._model.api import Facts, Question
+from ..check import Check, Problem, Requirement, View, each, fact_in, unknown, version_text
+from ..disks import ask_path, each_disk, there_of, what_of
+from ..jobs import NO_JOB
+from ..questions import key_of
+from .copy import LOCAL_FS
 
 _OTHER_JOBS = {
     "backup": "a pull backup lasts until its client has ended it: end it there, or with virsh domjobabort",

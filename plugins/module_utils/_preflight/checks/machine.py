@@ -13,8 +13,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from .._model.api import UnknownFact
-from .check import Check, Problem, Requirement, View, version_text
+from ..._model.api import UnknownFact
+from ..check import Check, Problem, Requirement, View, version_text
 
 _TCG_FIXED = 9000000
 _VMX_NAMED, _VMX_FIXED = 9010000, 10002000

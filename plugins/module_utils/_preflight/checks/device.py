@@ -12,11 +12,11 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from .._model.api import Facts, Question, UnknownFact
-from .check import Check, Evaluate, Problem, Requirement, View, each, version_text
-from .local import address_is_there, everywhere, in_use
-from .nics import TAPS, each_nic, with_edit
-from .questions import path_key, path_question
+from ..._model.api import Facts, Question, UnknownFact
+from ..check import Check, Evaluate, Problem, Requirement, View, each, version_text
+from ..local import address_is_there, everywhere, in_use
+from ..nics import TAPS, each_nic, with_edit
+from ..questions import path_key, path_question
 
 _CONSOLES = ("vnc", "spice")
 _VDAGENT_QEMU = 10001000

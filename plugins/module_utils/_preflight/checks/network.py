@@ -12,9 +12,9 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from .._model.api import Facts, UnknownFact
-from .check import Check, Problem, Requirement, View
-from .nics import Port, bridge_here, bridge_there, each_nic, network_of, port_of, uplinks, with_edit
+from ..._model.api import Facts, UnknownFact
+from ..check import Check, Problem, Requirement, View
+from ..nics import Port, bridge_here, bridge_there, each_nic, network_of, port_of, uplinks, with_edit
 
 _NETWORK = "Network of domain {domain}"
 _VLANS_ON_BRIDGES = 11000000

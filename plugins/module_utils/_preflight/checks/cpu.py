@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.api import Facts, Question, UnknownFact
-from .check import Check, Problem, Requirement, View, version_text
-from .offers import Kind, ask, has_kvm_guests, kind_of, offers
+from ..._model.api import Facts, Question, UnknownFact
+from ..check import Check, Problem, Requirement, View, version_text
+from ..offers import Kind, ask, has_kvm_guests, kind_of, offers
 
 _PASSTHROUGH = ("host-passthrough", "maximum")
 _WANTED = ("require", "force", None)

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.api import Question
-from .check import Check, Problem, Requirement, View
-from .offers import Kind, ask, kind_of, offers
+from ..._model.api import Question
+from ..check import Check, Problem, Requirement, View
+from ..offers import Kind, ask, kind_of, offers
 
 
 class Column(t.NamedTuple):

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.api import Facts, Question
-from .check import Check, Evaluate, Problem, Requirement, View, each
-from .memory import Share, needed_mib, numbers, ranges, shares, size_kib
-from .questions import path_key, path_question
+from ..._model.api import Facts, Question
+from ..check import Check, Evaluate, Problem, Requirement, View, each
+from ..memory import Share, needed_mib, numbers, ranges, shares, size_kib
+from ..questions import path_key, path_question
 
 _SWAPPED_PERCENT = 5
 # A memory limit of libvirt's that means none (VIR_DOMAIN_MEMORY_PARAM_UNLIMITED, in KiB).

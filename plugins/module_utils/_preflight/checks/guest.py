@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .check import Check, Problem, View
-from .jobs import NO_JOB
+from ..check import Check, Problem, View
+from ..jobs import NO_JOB
 
 # virDomainPausedReason: why, and what to do about it. Where nothing stands here the check's remedy holds.
 _PAUSED: t.Mapping[int, tuple[str, str | None]] = {

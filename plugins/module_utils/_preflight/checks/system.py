@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.api import Question
-from .check import Check, Problem, Requirement, View
-from .questions import path_key, path_question
+from ..._model.api import Question
+from ..check import Check, Problem, Requirement, View
+from ..questions import path_key, path_question
 
 _FREE_MIB = 100
 _FREE_INODES_PERCENT = 1

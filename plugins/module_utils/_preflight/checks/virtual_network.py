@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.api import Facts, Question
-from .check import Check, Problem, Requirement, View
-from .nics import each_nic, network_of, with_edit
-from .questions import key_of
+from ..._model.api import Facts, Question
+from ..check import Check, Problem, Requirement, View
+from ..nics import each_nic, network_of, with_edit
+from ..questions import key_of
 
 _NETWORK = "Network of domain {domain}"
 _HOST_LOCAL = ("nat", "route", "open", "isolated")

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.api import Facts
-from .check import Check, Problem, Requirement, View, version_text
-from .memory import size_mib
+from ..._model.api import Facts
+from ..check import Check, Problem, Requirement, View, version_text
+from ..memory import size_mib
 
 _DEVICE_LIBVIRT, _DEVICE_QEMU = 10001000, 8000000
 """libvirt lets QEMU have /dev/userfaultfd (NEWS 10.1), QEMU looks for it (8.0)."""

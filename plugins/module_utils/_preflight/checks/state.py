@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .check import Check, Problem, View, unknown
-from .controls import label_words
+from ..check import Check, Problem, View, unknown
+from ..controls import label_words
 
 _AGENT = "org.qemu.guest_agent.0"
 _OCCUPIED_S = 4

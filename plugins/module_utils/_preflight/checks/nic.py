@@ -12,11 +12,11 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .._model.api import Facts, Question, UnknownFact
-from .check import Check, Problem, Requirement, View
-from .fleet import Fleet
-from .nics import TAPS, Port, bridge_there, each_nic, parent_of, port_of, with_edit
-from .questions import path_key, path_question
+from ..._model.api import Facts, Question, UnknownFact
+from ..check import Check, Problem, Requirement, View
+from ..fleet import Fleet
+from ..nics import TAPS, Port, bridge_there, each_nic, parent_of, port_of, with_edit
+from ..questions import path_key, path_question
 
 _AUTOMATIC = re.compile(r"(vnet|macvtap|macvlan|vif)\d")
 _USO_KERNEL = (6, 2)
