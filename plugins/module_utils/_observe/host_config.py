@@ -71,7 +71,8 @@ def nic_speed(_host: Host, root: str = "/sys/class/net") -> int | None:
             speeds.append(int(files.read(os.path.join(folder, "speed"))))
         except (OSError, ValueError):  # a device that is down or has no speed says EINVAL
             continue
-    return max(real) if max(real) > 0 else max(max(other), 0) or None
+    fastest = max(real) if max(real) > 0 else max(other)
+    return fastest if fastest > 0 else None
 
 
 FACTS: Facts = {

@@ -24,9 +24,9 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._observe import (
 from tests.unit import standin_libvirt
 
 LIMITS = """\
-Limit                     Soft Limit           Hard Limit           Units     
-Max cpu time              unlimited            unlimited            seconds   
-Max open files            20000                524288               files     
+Limit                     Soft Limit           Hard Limit           Units
+Max cpu time              unlimited            unlimited            seconds
+Max open files            20000                524288               files
 """
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

@@ -65,8 +65,7 @@ def _synchronised(view: View) -> t.Iterator[Problem]:
     good = {name: view.facts[name].get("system.synchronised") for name in ("source", "destination")}
     names = {"source": view.source_name, "destination": view.destination_name}
     if good["source"] != good["destination"]:
-        bad = next(part for part, is_good in good.items() if not is_good)
-        other = next(part for part, is_good in good.items() if is_good)
+        other, bad = sorted(good, key=lambda part: not good[part])
         yield Problem(f"Clock of {names[bad]}", f"no time service keeps it right, while one does on {names[other]}")
 
 
