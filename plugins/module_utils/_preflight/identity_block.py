@@ -109,12 +109,12 @@ def _replicas(here: BlockDevice, there: BlockDevice) -> Verdict:
     if names[0] != names[1]:
         return "unknown", f"DRBD volume {names[0]} here and {names[1]} there"
     # Two pairs of hosts may both have a resource r0: each host must name the other as its peer.
-    if _names(one, other["node"]) and _names(other, one["node"]):
+    if _sees(one, other["node"]) and _sees(other, one["node"]):
         return "same", f"DRBD volume {names[0]}, connected and up to date"
     return "unknown", f"DRBD volume {names[0]} of the two hosts is not connected and up to date with each other"
 
 
-def _names(state: DrbdState, node: str) -> bool:
+def _sees(state: DrbdState, node: str) -> bool:
     """Whether the host sees that peer connected and up to date."""
     peers = [peer for peer in state["peers"] if peer["name"] == node]
     return any(peer["connection"] == "Connected" and peer["disk"] == "UpToDate" for peer in peers)
