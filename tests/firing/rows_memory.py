@@ -99,8 +99,9 @@ ROWS: tuple[Provocation, ...] = (
     ),
     Provocation(
         "mem_overcommit_policy",
-        "the destination's kernel does not overcommit (faked), and has promised more than that already",
+        "a destination whose kernel does not overcommit (faked), and a guest of 20000 MiB",
         "since vm.overcommit_memory is 2",
+        guest=_of_mib(20000),
         act=_OVERCOMMIT[0],
         undo=_OVERCOMMIT[1],
         faked=True,

@@ -15,7 +15,7 @@ from .._libvirt import Connect, Connection, error_text, libvirt
 from .._model.api import Answer, LivemigError, Question
 from . import answers_copy, answers_host, answers_net, answers_qemu, answers_security, answers_storage, files
 from .area import Ask, Host
-from .collector import UNREADABLE
+from .collector import UNREADABLE, reason
 from .xml import parse
 
 # virCPUCompareResult
@@ -35,7 +35,7 @@ def _answer(host: Host, question: Question) -> Answer:
     try:
         return ask(host, question)
     except UNREADABLE as error:
-        return {"error": error_text(error)}
+        return {"error": reason(error)}
 
 
 def _path(host: Host, question: Question) -> Answer:

@@ -14,8 +14,14 @@ import typing as t
 from .._libvirt import LIBVIRT_ERRORS, error_text
 from .._model.api import Unknown
 
-UNREADABLE: tuple[type[Exception], ...] = (OSError, ValueError, KeyError, *LIBVIRT_ERRORS)
-"""Errors that make a fact unknown. Everything else is a fault of ours and must be seen."""
+_FAULTS: tuple[type[Exception], ...] = (ArithmeticError, AttributeError, LookupError, TypeError)
+UNREADABLE: tuple[type[Exception], ...] = (OSError, ValueError, *_FAULTS, *LIBVIRT_ERRORS)
+"""Errors that make a fact unknown: what cannot be read, and what is not of the form in which we know how to read it."""
+
+
+def reason(error: Exception) -> str:
+    """Why a fact is unknown; with the kind of error where its text alone says nothing."""
+    return f"{type(error).__name__}: {error}" if isinstance(error, _FAULTS) else error_text(error)
 
 
 class Collector:
@@ -29,13 +35,13 @@ class Collector:
         try:
             self.facts[fact] = read()
         except UNREADABLE as error:
-            self.unknown.append({"fact": fact, "reason": error_text(error)})
+            self.unknown.append({"fact": fact, "reason": reason(error)})
 
     def add_below(self, area: str, fact: str, read: t.Callable[[], t.Any]) -> None:
         try:
             self.facts.setdefault(area, {})[fact] = read()
         except UNREADABLE as error:
-            self.unknown.append({"fact": f"{area}.{fact}", "reason": error_text(error)})
+            self.unknown.append({"fact": f"{area}.{fact}", "reason": reason(error)})
 
     def merge(self, facts: t.Mapping[str, t.Any]) -> None:
         self.facts.update(facts)

@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .._libvirt import Connection, error_code, error_text, libvirt
+from .._libvirt import Connection, error_code, libvirt
 from .._model.api import SCHEMA, Disk, DomainSnapshot, LivemigError
 from .._model.types import Layer
 from . import boot_files, control, domain_xml, files
 from .agent import NOT_ASKED, Agents
-from .collector import UNREADABLE, Collector
+from .collector import UNREADABLE, Collector, reason
 
 # virDomainState and virDomainJobType, in the order of libvirt's numbers
 STATES = ("nostate", "running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended")
@@ -222,7 +222,7 @@ def _add_sizes(collector: Collector, disks: t.Sequence[Disk], read: t.Callable[[
     except UNREADABLE as error:
         for disk in disks:
             for fact in ("capacity", "allocation"):
-                collector.unknown.append({"fact": f"disks.{disk['target']}.{fact}", "reason": error_text(error)})
+                collector.unknown.append({"fact": f"disks.{disk['target']}.{fact}", "reason": reason(error)})
         return
     for disk in disks:
         disk["capacity"], disk["allocation"] = sizes.get(disk["target"], (None, None))
@@ -233,7 +233,7 @@ def _definition(collector: Collector, xml: str) -> None:
     try:
         facts = domain_xml.parse(xml)
     except UNREADABLE as error:
-        collector.unknown += [{"fact": fact, "reason": error_text(error)} for fact in domain_xml.FACTS]
+        collector.unknown += [{"fact": fact, "reason": reason(error)} for fact in domain_xml.FACTS]
         return
     collector.merge({**facts, "emulator": os.path.realpath(facts["emulator"])})
 

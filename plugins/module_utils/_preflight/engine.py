@@ -20,6 +20,9 @@ from .world import World
 _SCOPES = ("host", "link", "domain", "pair")
 _UNKNOWN_REMEDY = "remove the cause that is named here, observe the hosts again and evaluate once more"
 
+NOT_EVALUATED = (UnknownFact, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a check may end with instead of a verdict; all but the first is a fault of the check, and is said to be one."""
+
 _Key = tuple[t.Any, ...]
 _Found = list[tuple[_Key, Finding]]
 
@@ -49,8 +52,15 @@ def _problems(check: Check, view: View) -> t.Iterator[Problem]:
     try:
         if check.evaluate is not None:
             yield from check.evaluate(view)
-    except UnknownFact as reason:
-        yield unknown(reason)
+    except NOT_EVALUATED as reason:
+        yield _not_evaluated(reason)
+
+
+def _not_evaluated(reason: Exception) -> Problem:
+    """A check that stumbles over what was observed has said nothing, and must not keep the others from speaking."""
+    if isinstance(reason, UnknownFact):
+        return unknown(reason)
+    return unknown(f"this check has a fault, which shows with what was observed: {type(reason).__name__}: {reason}")
 
 
 def _pairs(found: _Found, world: World, index: int, check: Check, requires: Requirement) -> None:
@@ -67,8 +77,8 @@ def _pairs(found: _Found, world: World, index: int, check: Check, requires: Requ
 def _lacking(requires: Requirement, view: View, need: t.Any) -> t.Iterator[Problem]:
     try:
         yield from requires.lacks(view, need)
-    except UnknownFact as reason:
-        yield unknown(reason)
+    except NOT_EVALUATED as reason:
+        yield _not_evaluated(reason)
 
 
 def _of_pair(owner: View, view: View) -> View:
@@ -93,8 +103,8 @@ def needs(
                     against.append(need)
                 else:
                     owners.setdefault((view.source_name if requires.uses_source else None, need), []).append(view)
-        except UnknownFact as reason:
-            against.append(unknown(reason))
+        except NOT_EVALUATED as reason:
+            against.append(_not_evaluated(reason))
         if against:
             say(view, against)
     return owners.items()

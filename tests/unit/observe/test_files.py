@@ -100,9 +100,12 @@ def test_a_fact_that_cannot_be_read_is_unknown_with_its_reason() -> None:
         facts.get("memory.available_mib")
 
 
-def test_a_fault_of_ours_is_not_taken_for_an_unknown_fact() -> None:
+def test_a_fault_of_ours_is_said_to_be_one_and_stops_nothing_else() -> None:
     def fault() -> None:
         raise AttributeError("typo")
 
-    with pytest.raises(AttributeError):
-        Collector().add("x", fault)
+    collector = Collector()
+    collector.add("x", fault)
+    collector.add("y", lambda: 1)
+    assert collector.facts == {"y": 1}
+    assert collector.unknown == [{"fact": "x", "reason": "AttributeError: typo"}]

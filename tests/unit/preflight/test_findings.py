@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
 import random
 import typing as t
@@ -11,7 +13,8 @@ import typing as t
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
-from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api, engine
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.world import World
 from tests.unit.preflight.scene import RECORDED, Scene
 
 
@@ -194,3 +197,32 @@ def test_other_snapshots_are_refused(change: dict[str, t.Any]) -> None:
     api.require_snapshots("host", RECORDED["hosts"])
     with pytest.raises(LivemigError, match="expected kind host, schema 1"):
         api.require_snapshots("host", [{**RECORDED["hosts"][0], **change}])
+
+
+STRANGE: list[t.Any] = [None, "x", "", -1, 1.5, True, [], [None], ["x"], {}, {"x": None}]
+
+
+@pytest.mark.parametrize("part", ["source", "destination", "domain", "disk", "nic", "there"])
+def test_nothing_strange_in_a_snapshot_keeps_the_other_checks_from_speaking(part: str) -> None:
+    """Every fact once with every strange value: the finding of another domain is there all the same."""
+    for key in getattr(Scene(), part):
+        for strange in STRANGE:
+            scene = Scene()
+            if key in ("schema", "kind", "name", "host", "uuid", "state", "unknown", "target", "mac"):
+                continue
+            scene.domains.append(copy.deepcopy({**scene.domain, "name": "stopped", "uuid": "9", "state": "shutoff"}))
+            getattr(scene, part)[key] = strange
+            api.questions(scene.hosts, scene.domains, scene.destinations, scene.policy)
+            assert ("guest_state", "stopped") in [(found["check"], found["domain"]) for found in scene.findings()]
+
+
+def test_a_fault_of_a_check_is_said_and_rules_out_what_unknown_would() -> None:
+    def faulty(_view: t.Any) -> t.Iterator[t.Any]:
+        raise KeyError("colour")
+
+    row = api.registry()["dst_domain_uuid_running"]
+    scene = Scene()
+    world = World({h["name"]: h for h in scene.hosts}, scene.domains, ["hv2"], scene.answers, scene.policy)
+    (found,) = engine.evaluate(world, [dataclasses.replace(row, evaluate=faulty)])
+    assert found["status"] == "unknown" and found["blocks"]
+    assert "this check has a fault" in found["message"] and "KeyError: 'colour'" in found["message"]
