@@ -6,7 +6,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 PY := $(CURDIR)/$(VENV)/bin/python
-GATES := unit lint typing docs-lint sanity build molecule integration
+GATES := unit lint typing docs-lint sanity build molecule integration firing-some
 TREE := $(CURDIR)/.cache/collections
 
 # Nothing is read from or written to the user's home, and no collection is looked for elsewhere.
@@ -76,6 +76,9 @@ integration: setup ## bad input, ansible-runner and more against the lab; KEEP=1
 firing: setup ## every check that the lab can show, under its real condition; keeps what was seen
 	PYTHONPATH=$(TREE) $(PY) -m tests.firing --record
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.firing_reference
+
+firing-some: setup ## 40 of these conditions, others with every commit
+	PYTHONPATH=$(TREE) $(PY) -m tests.firing --sample 40 --seed $$(git log -1 --format=%ct)
 
 fired: setup ## list the checks that were seen firing in the lab
 	@PYTHONPATH=$(TREE) $(PY) -m tests.firing --list

@@ -40,8 +40,7 @@ class ActionModule(ControllerAction):
         text = api.table(plan)
         if args["show"]:
             Display().display(text)
-        shown = {"diff": api.diff(plan)} if self._task.diff else {}
-        return {"changed": False, "plan": plan, "table": text, **shown}
+        return {"changed": False, "plan": plan, "table": text}
 
 
 def _plan(args: dict[str, t.Any]) -> t.Any:

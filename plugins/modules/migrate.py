@@ -117,20 +117,29 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         "changed": any(outcome["state"] in ("moved", "planned") for outcome in outcomes),
         "outcomes": outcomes,
         "failed": bool(broken),
-        "diff": {
-            "before": _places(values["moves"], "source"),
-            "after": "".join(f"{outcome['domain']}: {outcome['running_on']}\n" for outcome in outcomes),
-        },
+        "diff": _diff(values["moves"], None if module.check_mode else outcomes),
     }
-    if module.check_mode:
-        result["diff"]["after"] = _places(values["moves"], "destination")
     if broken:
         result["msg"] = "; ".join(f"{o['domain']} ({o['state']}): {o['error']}" for o in broken)
     return result
 
 
-def _places(moves: list[dict[str, t.Any]], side: str) -> str:
-    return "".join(f"{move['domain']}: {move[side]}\n" for move in moves)
+def _diff(moves: list[dict[str, t.Any]], outcomes: t.Any) -> dict[str, str]:
+    """Where each domain was and is, and what is changed in its definition. Without outcomes: where the moves lead."""
+    if outcomes is None:
+        ends = [move["destination"] for move in moves]
+    else:
+        ends = [str(outcome["running_on"]) for outcome in outcomes]
+    return {
+        "before": "".join(_shown(move, move["source"]) for move in moves),
+        "after": "".join(_shown(move, end) for move, end in zip(moves, ends)),
+    }
+
+
+def _shown(move: dict[str, t.Any], host: str) -> str:
+    side = "new" if host == move["destination"] else "old"
+    edits = [f"  {edit['kind']} {edit[side]}" for edit in move["edits"] if edit[side] is not None]
+    return "\n".join([f"{move['domain']}: {host}", *edits, ""])
 
 
 def main() -> None:

@@ -47,8 +47,8 @@ def test_the_way_there_and_back(tied: str, play: Play) -> None:
     assert place_of(tied) == ["hv1"]
 
     shown = play("evacuate", wanted("hv1", "hv2", "bridge", "medium"), "--check", "--diff")
-    assert "-bridge br-here" in shown.stdout and "+bridge br-there" in shown.stdout, shown.stdout
-    assert f"-medium {MEDIUM}" in shown.stdout
+    assert "-  bridge br-here" in shown.stdout and "+  bridge br-there" in shown.stdout, shown.stdout
+    assert f"-  medium {MEDIUM}" in shown.stdout
     assert place_of(tied) == ["hv1"]
 
     done = play("evacuate", wanted("hv1", "hv2", "bridge", "medium"))

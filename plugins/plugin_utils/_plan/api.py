@@ -25,11 +25,10 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api imp
 
 from .place import DEFAULT_RESERVE_MIB, place, rooms
 from .stays import reworded, stay_lines
-from .text import diff, short_digest, table
+from .text import short_digest, table
 
 __all__ = [
     "DEFAULT_RESERVE_MIB",
-    "diff",
     "digest",
     "make_plan",
     "reworded",

@@ -30,20 +30,6 @@ def table(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def diff(plan: Plan) -> list[dict[str, str]]:
-    """What is changed in definitions, as Ansible shows differences: one entry for each domain that is changed."""
-    return [
-        {
-            "before_header": f"{move['domain']} on {move['source']}",
-            "after_header": f"{move['domain']} on {move['destination']}",
-            "before": "".join(f"{edit['kind']} {edit['old']}\n" for edit in move["edits"]),
-            "after": "".join(f"{edit['kind']} {edit['new']}\n" for edit in move["edits"] if edit["new"] is not None),
-        }
-        for move in plan["moves"]
-        if move["edits"]
-    ]
-
-
 def _edits(moves: t.Sequence[Move]) -> list[str]:
     """The changes of definitions, said below the moves."""
     lines = []

@@ -9,6 +9,7 @@ Note that this plugin util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import (
@@ -156,8 +157,8 @@ def _left_out(plan: Plan, hosts: t.Iterable[HostSnapshot]) -> list[LeftOut]:
     ]
 
 
-def _identity(finding: Finding) -> frozenset[tuple[str, object]]:
-    return frozenset(finding.items())
+def _identity(finding: Finding) -> str:
+    return json.dumps(finding, sort_keys=True)
 
 
 def _row(result: Outcome) -> Row:

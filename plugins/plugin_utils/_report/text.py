@@ -110,14 +110,14 @@ def _findings(findings: t.Sequence[Finding]) -> list[str]:
     """Each finding once, with all whom it concerns: those that differ only by names of hosts and domains are one."""
     groups: dict[tuple[str, str, str, str, str], list[Finding]] = {}
     for finding in findings:
-        key = (finding["check"], finding["severity"], finding["status"], *_nameless(finding))
+        key = (finding["check"], finding["severity"], _verdict(finding), *_nameless(finding))
         groups.setdefault(key, []).append(finding)
     lines = [f"Also found: {len(findings)}"] if findings else []
-    for (check, severity, status, message, remedy), same in groups.items():
+    for (check, severity, verdict, message, remedy), same in groups.items():
         concerned = _concerned(same)
         if len({(finding["message"], finding["remedy"]) for finding in same}) == 1:
             message, remedy = same[0]["message"], same[0]["remedy"]
-        lines += wrap(f"[{check}] {severity}, {_STATUS[status]}", WIDTH, "  ", "    ")
+        lines += wrap(f"[{check}] {severity}, {verdict}", WIDTH, "  ", "    ")
         lines += wrap(message, WIDTH, "    ")
         if len(concerned) > 1:
             lines += wrap(f"Concerns: {', '.join(concerned)}", WIDTH, "    ", "      ")
@@ -133,7 +133,22 @@ def _nameless(finding: Finding) -> tuple[str, str]:
     return reworded(finding, {host: "host" for host in (source, destination) if host}, shared=True)
 
 
-_STATUS = {"fail": "not fulfilled", "unknown": "could not be evaluated"}
+_STATUS = {
+    "edited": "solved by a change of the definition",
+    "fail": "not fulfilled",
+    "silenced": "silenced",
+    "unknown": "could not be evaluated",
+}
+
+
+def _verdict(finding: Finding) -> str:
+    """How it stands with the check, and what the user has decided about it, with the reason."""
+    status, decision = _STATUS[finding["status"]], finding["decision"]
+    if decision is None:
+        return status
+    if finding["status"] != "silenced":
+        status += f", {decision['was']} set to {decision['set']}"
+    return f"{status}: {decision['reason']}" if decision["reason"] else status
 
 
 def _concerned(findings: t.Iterable[Finding]) -> list[str]:

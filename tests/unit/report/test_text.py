@@ -166,3 +166,14 @@ def test_the_summary_is_one_line_even_for_many_hosts() -> None:
     assert len(line) <= WIDTH
     endless = summary_line(summary_of({"x" * 120: False}))
     assert endless.endswith("hosts emptied: 0 of 1")
+
+
+def test_what_a_user_has_decided_is_said_with_the_reason() -> None:
+    decision = {"set": "warning", "was": "error", "reason": "ticket 4711"}
+    lowered = example("Finding", severity="warning", blocks=False, decision=decision)
+    silenced = example("Finding", check="hd_usb", status="silenced", decision={**decision, "set": "silence"})
+    edited = example("Finding", check="net_bridge_exists", status="edited")
+    text = table(example("Report", findings=[lowered, silenced, edited]))
+    assert "warning, not fulfilled, error set to warning: ticket 4711" in text
+    assert "silenced: ticket 4711" in text
+    assert "solved by a change of the definition" in text
