@@ -23,6 +23,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "uris": {"type": "dict", "required": True},
     "addresses": {"type": "dict", "required": True},
     "controls": {"type": "list", "elements": "dict", "default": []},
+    "migration": {"type": "dict", "default": {}},
     "memory_reserve_mib": {"type": "int", "default": 512},
     "show": {"type": "bool", "default": True},
 }
@@ -52,6 +53,14 @@ def _plan(args: dict[str, t.Any]) -> t.Any:
             value=args["memory_reserve_mib"],
             expected="0 or more MiB",
             remedy="correct livemig_memory_reserve_mib",
+        )
+    if args["migration"]:
+        raise LivemigError(
+            "migration",
+            value=", ".join(f"{name}={value}" for name, value in sorted(args["migration"].items())),
+            expected="none: livemig.libvirt.migrate of this version uses no such options, so findings that were judged "
+            "with them do not hold for it",
+            remedy="judge again without the option migration of livemig.libvirt.preflight",
         )
     policy = {name: args[name] for name in _POLICY}
     return api.make_plan(

@@ -10,7 +10,11 @@ import typing as t
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._action import ControllerAction
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy import api as policies
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy.migration import MIGRATION_OPTION, migration
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy.migration import (
+    MIGRATION_OPTION,
+    changed,
+    migration,
+)
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "hosts": {"type": "list", "elements": "dict", "required": True},
@@ -52,6 +56,7 @@ class ActionModule(ControllerAction):
             "findings": found,
             "summary": _summary(found),
             "controls": policy["controls"],
+            "migration": changed(policy["migration"]),
         }
 
 

@@ -14,7 +14,8 @@ description:
   - Reads the facts of one hypervisor that M(livemig.libvirt.preflight) and M(livemig.libvirt.plan) need, in a few calls
     on one connection. Nothing is changed.
   - What cannot be read is listed under C(unknown) in RV(host) with the reason, and is never taken for good.
-  - With O(questions) it also answers what M(livemig.libvirt.preflight) asks about domains that run on other hosts.
+  - With O(questions) it answers what M(livemig.libvirt.preflight) asks about domains that run on other hosts, and nothing
+    else: the snapshot of the first call stays the one that counts.
 extends_documentation_fragment:
   - livemig.libvirt.connection
   - livemig.libvirt.attributes
@@ -47,7 +48,7 @@ EXAMPLES = r"""
 RETURN = r"""
 host:
   description: The host's snapshot. C(docs/data-types.md) describes each key.
-  returned: success
+  returned: when O(questions) is empty
   type: dict
   sample: {"kind": "host", "name": "hv1", "schema": 1}
 answers:
@@ -76,11 +77,9 @@ def observe(module: AnsibleModule) -> dict[str, t.Any]:
     start_event_loop()
     connection = connect(module.params["uri"])
     try:
-        return {
-            "changed": False,
-            "host": host_snapshot(connection, module.params["name"]),
-            "answers": answers(connection, connect, module.params["questions"]),
-        }
+        if module.params["questions"]:
+            return {"changed": False, "answers": answers(connection, connect, module.params["questions"])}
+        return {"changed": False, "answers": {}, "host": host_snapshot(connection, module.params["name"])}
     finally:
         connection.close()
 

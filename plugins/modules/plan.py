@@ -74,6 +74,13 @@ options:
     type: list
     elements: dict
     default: []
+  migration:
+    description:
+      - The options with which O(findings) were judged, as M(livemig.libvirt.preflight) returned them as C(migration).
+      - They must be the defaults, that is, none may be given here. M(livemig.libvirt.migrate) of this version uses none
+        of them, so findings that were judged with others do not hold for its moves.
+    type: dict
+    default: {}
   memory_reserve_mib:
     description:
       - Memory in MiB that is left free on every destination, for the host's own daemons, the page cache of its disks,
@@ -95,6 +102,7 @@ EXAMPLES = r"""
     hosts: "{{ ansible_play_hosts | map('extract', hostvars, ['observed', 'host']) }}"
     domains: "{{ hostvars['hv1'].inside.domains }}"
     findings: "{{ judged.findings }}"
+    migration: "{{ judged.migration }}"
     sources: [hv1]
     destinations: [hv2, hv3]
     uris:

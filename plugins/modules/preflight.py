@@ -302,6 +302,12 @@ controls:
   returned: success
   type: list
   elements: dict
+migration:
+  description:
+    - The options of O(migration) that differ from their defaults, for M(livemig.libvirt.plan), which refuses them.
+  returned: success
+  type: dict
+  sample: {}
 questions:
   description:
     - For each host name, the questions that O(answers) does not answer yet. A host without any is left out.

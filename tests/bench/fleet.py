@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan import api as plans
 
 RECORDED = Path(__file__).resolve().parents[1] / "unit" / "preflight" / "data" / "recorded.json"
 SPACE = uuid.UUID("6c1d0000-5a1b-4a6e-8b1e-2f0d00000000")
@@ -106,9 +108,23 @@ def answered(fleet: Fleet, asked: dict[str, list[Any]]) -> dict[str, dict[str, A
     return {host: {question["key"]: answer(question) for question in questions} for host, questions in asked.items()}
 
 
-def judged(fleet: Fleet) -> tuple[int, int]:
-    """What a run does: questions, answers, findings. Returns how many questions and findings there were."""
+class Judged(NamedTuple):
+    """How much came out of a run, and the seconds of CPU time that its plan took."""
+
+    questions: int
+    findings: int
+    moves: int
+    plan_s: float
+
+
+def judged(fleet: Fleet) -> Judged:
+    """What a run does: questions, answers, findings, and the plan that empties every second host into the others."""
     asked: Any = api.questions(fleet.hosts, fleet.domains, fleet.destinations, fleet.policy)
     answers = answered(fleet, asked)
     found = api.findings(fleet.hosts, fleet.domains, fleet.destinations, answers, fleet.policy)
-    return sum(map(len, asked.values())), len(found)
+    addresses = {host["name"]: host["net"]["addresses"][1] for host in fleet.hosts}
+    policy = {**fleet.policy, "addresses": addresses, "memory_reserve_mib": plans.DEFAULT_RESERVE_MIB}
+    sources, destinations = fleet.destinations[::2], fleet.destinations[1::2]
+    began = time.process_time()
+    plan = plans.make_plan(fleet.hosts, fleet.domains, found, sources, destinations, policy)
+    return Judged(sum(map(len, asked.values())), len(found), len(plan["moves"]), time.process_time() - began)

@@ -30,15 +30,14 @@ def once(domains: int, hosts: int) -> dict[str, Any]:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     made = fleet.make(domains, hosts)
     began, cpu = time.perf_counter(), time.process_time()
-    questions, findings = fleet.judged(made)
+    judged = fleet.judged(made)
     return {
         "domains": domains,
         "hosts": hosts,
         "wall_s": time.perf_counter() - began,
         "cpu_s": time.process_time() - cpu,
         "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "questions": questions,
-        "findings": findings,
+        **judged._asdict(),
     }
 
 
@@ -79,17 +78,19 @@ def markdown(result: dict[str, Any]) -> str:
 ## Preflight over a fleet
 
 `python -m tests.bench preflight`: questions, answers and findings over {FULL[0]} domains and {FULL[1]} hosts, all of
-them sources and destinations, made of recorded snapshots. Medians of {len(result["raw"]) // 7} runs, each a process
-of its own on one core.
+them sources and destinations, made of recorded snapshots, and the plan that empties every second host into the others.
+Medians of {len(result["raw"]) // 7} runs, each a process of its own on one core.
 
 | what | measured | goal |
 |---|---|---|
 | time, one core | {full["cpu_s"]:.1f} s | 60 s |
+| of which the plan | {full["plan_s"]:.2f} s | |
 | peak memory, snapshots included | {full["rss_mib"]:.0f} MiB | 500 MiB |
 | growth with domains (exponent, 125 to 1,000 domains) | {result["exponent_domains"]:.2f} | 1.15 |
 | growth with hosts (exponent, 13 to 100 hosts) | {result["exponent_hosts"]:.2f} | 1.15 |
 | questions asked | {full["questions"]:.0f} | |
 | findings | {full["findings"]:.0f} | |
+| moves planned | {full["moves"]:.0f} | |
 """
 
 

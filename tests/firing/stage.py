@@ -17,7 +17,7 @@ from tests.firing.provocation import SOURCE
 from tests.lab import domain, observe
 from tests.lab.errors import LabError
 from tests.lab.hosts import BY_NAME
-from tests.lab.places import DISKS_INSIDE
+from tests.lab.places import CONSOLES_INSIDE, DISKS_INSIDE
 
 PLAIN = "plain"
 
@@ -57,7 +57,7 @@ def main(given):
             found.destroy()
         if found.isPersistent():
             found.undefineFlags(flags)
-    for path in given["disks"]:
+    for path in given["files"]:
         if os.path.exists(path):
             os.unlink(path)
 """
@@ -81,8 +81,8 @@ def start(guests: Mapping[str, str], source: str = SOURCE) -> dict[str, str]:
 
 
 def stop(names: Sequence[str], source: str = SOURCE) -> None:
-    disks = [f"{DISKS_INSIDE}/{name}.qcow2" for name in names]
-    observe.observe_inside(source, STOP, {"names": list(names), "disks": disks}, timeout_s=300)
+    files = [path for name in names for path in (f"{DISKS_INSIDE}/{name}.qcow2", f"{CONSOLES_INSIDE}/{name}.log")]
+    observe.observe_inside(source, STOP, {"names": list(names), "files": files}, timeout_s=300)
 
 
 @dataclass(frozen=True)

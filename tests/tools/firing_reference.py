@@ -8,10 +8,12 @@ With --check nothing is written, and the exit status is 1 when the page is out o
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import CHECKS
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.check import version_text
 from tests.firing import rows
 from tests.tools.export import ROOT
 from tests.tools.reference import escape, keep
@@ -41,10 +43,10 @@ def page() -> str:
 
 
 def _row(entry: dict[str, Any]) -> str:
-    versions = "; ".join(
-        f"{host}: {text}" for host, text in sorted(entry["versions"].items()) if host not in ("date", "hv1", "hv2")
-    )
-    notes = [entry["versions"]["date"], *(["faked"] if entry["faked"] else []), *([versions] if versions else [])]
+    used = {host["name"] for host in entry["fired"]["hosts"]}
+    numbers = "; ".join(f"{host}: {entry['versions'][host]}" for host in sorted(used & set(entry["versions"])))
+    versions = re.sub(r"\d{7,}", lambda found: version_text(int(found[0])), numbers)
+    notes = [entry["versions"]["date"], *(["faked"] if entry["faked"] else []), versions]
     return f"| `{entry['check']}` | {escape(entry['how'])} | {', '.join(notes)} |"
 
 

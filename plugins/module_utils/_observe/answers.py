@@ -13,7 +13,16 @@ import typing as t
 
 from .._libvirt import Connect, Connection, error_text, libvirt
 from .._model.api import Answer, LivemigError, Question
-from . import answers_copy, answers_host, answers_net, answers_qemu, answers_security, answers_storage, files
+from . import (
+    answers_copy,
+    answers_host,
+    answers_net,
+    answers_qemu,
+    answers_security,
+    answers_storage,
+    boot_files,
+    files,
+)
 from .area import Ask, Host
 from .collector import UNREADABLE, reason
 from .xml import parse
@@ -68,15 +77,15 @@ def peer(host: Host, question: Question) -> Answer:
         connection.close()
 
 
-ASKS: t.Mapping[str, Ask] = {
-    "cpu": compare_cpu,
-    "path": _path,
-    "peer": peer,
-    **answers_copy.ASKS,
-    **answers_host.ASKS,
-    **answers_net.ASKS,
-    **answers_qemu.ASKS,
-    **answers_security.ASKS,
-    **answers_storage.ASKS,
-}
+TABLES: tuple[t.Mapping[str, Ask], ...] = (
+    {"cpu": compare_cpu, "path": _path, "peer": peer},
+    answers_copy.ASKS,
+    answers_host.ASKS,
+    answers_net.ASKS,
+    answers_qemu.ASKS,
+    answers_security.ASKS,
+    answers_storage.ASKS,
+    boot_files.ASKS,
+)
+ASKS: t.Mapping[str, Ask] = {name: ask for table in TABLES for name, ask in table.items()}
 """What can be asked -> who answers it."""

@@ -18,6 +18,7 @@ from .._libvirt import error_code, libvirt
 from .._model.api import Answer, Question
 from . import files
 from .area import Ask, Host
+from .child import bounded
 
 _CONNECT_S = 3.0
 _QCOW2 = b"QFI\xfb"
@@ -43,11 +44,22 @@ def volume(host: Host, question: Question) -> Answer:
 
 def image(_host: Host, question: Question) -> Answer:
     """What there is in a disk image's place. ``capacity``: bytes that a guest would see, by the header of a qcow2."""
+    path = question["path"]
+    return files.looked(path, lambda: _image(path), f"reading {path}")
+
+
+def _image(path: str) -> Answer:
     try:
-        info = os.stat(question["path"])
+        info = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return {"exists": False}
-    with open(question["path"], "rb") as file:
+    if stat.S_ISBLK(info.st_mode):  # a device whose path is dead lets nobody go either
+        return t.cast(Answer, bounded(lambda: _header(path, info), f"reading {path}"))
+    return _header(path, info)
+
+
+def _header(path: str, info: os.stat_result) -> Answer:
+    with open(path, "rb") as file:
         header = file.read(_HEADER)
         size = info.st_size if stat.S_ISREG(info.st_mode) else file.seek(0, os.SEEK_END)
     if header.startswith(_QCOW2):
@@ -59,6 +71,10 @@ def image(_host: Host, question: Question) -> Answer:
 def space(_host: Host, question: Question) -> Answer:
     """Bytes that are free in the file system of a folder."""
     path = question["path"]
+    return files.looked(path, lambda: _space(path), f"looking at {path}")
+
+
+def _space(path: str) -> Answer:
     if not os.path.isdir(path):
         return {"exists": False}
     info = os.statvfs(path)

@@ -46,10 +46,11 @@ def _resolved(name: str) -> Answer:
     return {"addresses": sorted({str(entry[4][0]).partition("%")[0] for entry in entries}), "reason": ""}
 
 
-def connect(_host: area.Host, question: Question) -> Answer:
+def reach(_host: area.Host, question: Question) -> Answer:
     """Whether a packet to this port comes back: ``ok``, and ``reason`` where it does not.
 
-    That nothing listens there is an answer too: then the port is not closed by what drops packets.
+    That nothing listens there is an answer too, as on a migration port that waits for nobody yet: what drops packets
+    does not refuse.
     """
     address, port = question["value"]
     try:
@@ -63,4 +64,4 @@ def connect(_host: area.Host, question: Question) -> Answer:
         return {"ok": False, "reason": os.strerror(error.errno) if error.errno else str(error)}
 
 
-ASKS: t.Mapping[str, area.Ask] = {"resolve": resolve, "connect": connect}
+ASKS: t.Mapping[str, area.Ask] = {"resolve": resolve, "reach": reach}

@@ -16,8 +16,8 @@ import stat
 import typing as t
 
 from .._model.api import Answer, Question
-from . import area
-from .child import User, bounded
+from . import area, files
+from .child import User
 from .collector import Collector
 
 _DYNAMIC_OWNERSHIP = 1  # dynamic_ownership's default in qemu.conf
@@ -45,25 +45,32 @@ def openable(host: area.Host, question: Question) -> Answer:
     dynamic: whether libvirt changes the file's owner first; direct: whether O_DIRECT works; open_by: processes of this
     host that have it open. What cannot be told is listed as ``unknown``.
     """
-    real = os.path.realpath(question["path"])
-    try:
-        info = os.stat(real)
-    except (FileNotFoundError, NotADirectoryError):
+    path = question["path"]
+    found = files.looked(path, lambda: _real(path), f"looking at {path}")
+    if found is None:
         return {"exists": False}
+    real, is_block = found
     collector = Collector()
     collector.merge({"exists": True})
     collector.add("access", lambda: _access_as(qemu_user(host, question["value"]), real))
     collector.add("dynamic", lambda: bool(int(host.qemu_conf().get("dynamic_ownership", _DYNAMIC_OWNERSHIP))))
-    collector.add("direct", lambda: _direct(real, info))
+    collector.add("direct", lambda: is_block or files.looked(real, lambda: _direct(real), f"opening {real}"))
     collector.add("open_by", lambda: host.once("open files", _open_files).get(real, []))
     return {**collector.facts, "unknown": collector.unknown}
 
 
+def _real(path: str) -> list[t.Any] | None:
+    """The path with links resolved, and whether it is a block device, which all know O_DIRECT; None: nothing there."""
+    real = os.path.realpath(path)
+    try:
+        return [real, stat.S_ISBLK(os.stat(real).st_mode)]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def _access_as(user: User, path: str) -> dict[str, t.Any]:
-    if user.uid == os.getuid():
-        found = _access(path)
-    else:
-        found = bounded(lambda: _access(path), f"opening {path} as {user.name}", user)
+    other = None if user.uid == os.getuid() else user
+    found = files.looked(path, lambda: _access(path), f"opening {path} as {user.name}", other)
     return {**found, "user": user.name}
 
 
@@ -77,10 +84,8 @@ def _folders(path: str) -> list[str]:
     return ["/" + "/".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
-def _direct(path: str, info: os.stat_result) -> bool:
-    """Whether the file system knows O_DIRECT; nothing is read. Every block device does."""
-    if stat.S_ISBLK(info.st_mode):
-        return True
+def _direct(path: str) -> bool:
+    """Whether the file system knows O_DIRECT; nothing is read."""
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC))
     except OSError as error:

@@ -290,10 +290,13 @@ SETTINGS: t.Mapping[str, Family] = {
         {
             "firmware": "@firmware",
             "loader": "loader",
+            "loader_format": "loader/@format",
             "nvram": "nvram",
+            "nvram_format": "nvram/@format",
             "nvram_type": "nvram/@type",
             "nvram_source": "nvram/source/@file",
             "nvram_template": "nvram/@template",
+            "nvram_template_format": "nvram/@templateFormat",
             "kernel": "kernel",
             "initrd": "initrd",
             "dtb": "dtb",
@@ -366,7 +369,8 @@ def _words(root: ET.Element) -> dict[str, list[str]]:
     arguments = [argument.get("value", "") for argument in root.findall(f"{QEMU}commandline/{QEMU}arg")]
     metadata = root.find("metadata")
     return {
-        "qemu_arguments": [argument.partition(",")[0].partition("=")[0] for argument in arguments],
+        # An option's name tells what it is for; what follows it may be a password.
+        "qemu_arguments": [argument if argument.startswith("-") else "" for argument in arguments],
         "qemu_environment": [entry.get("name", "") for entry in root.findall(f"{QEMU}commandline/{QEMU}env")],
         "metadata": (
             sorted({child.tag[1:].partition("}")[0] for child in metadata if child.tag[:1] == "{"})

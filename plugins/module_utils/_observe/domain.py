@@ -174,16 +174,15 @@ def _snapshot(
     collector.merge(
         {"schema": SCHEMA, "kind": "domain", "host": host, "name": domain.name(), "uuid": domain.UUIDString()}
     )
-    state, reason = reads["state"]()
-    collector.merge({"state": STATES[state] if state < len(STATES) else str(state), "state_reason": reason})
+    _state(collector, reads["state"])
     collector.add("control", reads["control"])
     # While one call waits for QEMU, libvirt lets neither virsh dumpxml nor domjobinfo through (seen with 11.3).
     hangs = control.hangs(collector.facts.get("control"))
     if hangs:
         collector.unknown += [{"fact": fact, "reason": _HANGS} for fact in (*domain_xml.FACTS, "job")]
     else:
-        _definition(collector, domain.XMLDesc(0))
-    active = collector.facts["state"] not in ("shutoff", "crashed")
+        _definition(collector, domain)
+    active = collector.facts.get("state") not in ("shutoff", "crashed")
     for fact, read in reads.items():
         if fact not in ("state", "control", "sizes"):
             collector.add(fact, read)
@@ -228,11 +227,28 @@ def _add_sizes(collector: Collector, disks: t.Sequence[Disk], read: t.Callable[[
         disk["capacity"], disk["allocation"] = sizes.get(disk["target"], (None, None))
 
 
-def _definition(collector: Collector, xml: str) -> None:
+def _state(collector: Collector, read: t.Callable[[], t.Any]) -> None:
+    try:
+        state, why = read()
+    except UNREADABLE as error:
+        _unless_gone(error)
+        collector.unknown += [{"fact": fact, "reason": reason(error)} for fact in ("state", "state_reason")]
+    else:
+        collector.merge({"state": STATES[state] if state < len(STATES) else str(state), "state_reason": why})
+
+
+def _unless_gone(error: Exception) -> None:
+    """Raises the error where it says that the domain is not there any more: then there is no snapshot."""
+    if error_code(error) == libvirt.VIR_ERR_NO_DOMAIN:
+        raise error
+
+
+def _definition(collector: Collector, domain: t.Any) -> None:
     """The facts of the document; where it cannot be read each of them is unknown, and the other domains are not."""
     try:
-        facts = domain_xml.parse(xml)
+        facts = domain_xml.parse(domain.XMLDesc(0))
     except UNREADABLE as error:
+        _unless_gone(error)
         collector.unknown += [{"fact": fact, "reason": reason(error)} for fact in domain_xml.FACTS]
         return
     collector.merge({**facts, "emulator": os.path.realpath(facts["emulator"])})

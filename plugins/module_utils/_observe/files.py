@@ -9,6 +9,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import ssl
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 
 from .._model.api import Certificate, PathIdentity, Unknown
 from . import blockdev
-from .child import bounded
+from .child import User, bounded
 
 QEMU_CONF = "/etc/libvirt/qemu.conf"
 CERTIFICATES = {
@@ -107,32 +108,129 @@ def mount_of(path: str, mounts: list[tuple[str, str, str, str]]) -> tuple[str, s
     return found
 
 
-_REMOTE = frozenset(("9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "lustre", "nfs", "nfs4", "smb3"))
+# What answers from this host's own memory and disks. Everything else may wait for others: for a server, for the other
+# members of a cluster (gfs2, ocfs2, gpfs), for a daemon (fuse), for a mount that only a look brings about (autofs).
+_LOCAL = frozenset(
+    (
+        "bcachefs",
+        "binfmt_misc",
+        "bpf",
+        "btrfs",
+        "cgroup",
+        "cgroup2",
+        "configfs",
+        "debugfs",
+        "devpts",
+        "devtmpfs",
+        "efivarfs",
+        "erofs",
+        "exfat",
+        "ext2",
+        "ext3",
+        "ext4",
+        "f2fs",
+        "hugetlbfs",
+        "iso9660",
+        "jfs",
+        "mqueue",
+        "nsfs",
+        "overlay",
+        "proc",
+        "pstore",
+        "ramfs",
+        "reiserfs",
+        "rootfs",
+        "securityfs",
+        "selinuxfs",
+        "squashfs",
+        "sysfs",
+        "tmpfs",
+        "tracefs",
+        "udf",
+        "vfat",
+        "xfs",
+        "zfs",
+    )
+)
+_LINKS = 40  # MAXSYMLINKS of the kernel
 _WITH_OPTIONS = frozenset(("cifs", "nfs", "nfs4", "smb3"))
 _KINDS = ((stat.S_ISREG, "file"), (stat.S_ISBLK, "block"), (stat.S_ISDIR, "dir"), (stat.S_ISCHR, "char"))
 
 
 _SILENT: dict[str, str] = {}
+_T = t.TypeVar("_T")
+
+
+def looked(path: str, look: t.Callable[[], _T], what: str, user: User | None = None) -> _T:
+    """What ``look`` returns, which looks at ``path``: a path of a user's, whose file system may not answer.
+
+    What may wait for others is looked at in a child process, since a server that is gone lets nobody go; so the result
+    is what JSON carries. Once such a mount has not answered, it is not asked again by this process. ``user``: as whom
+    to look, always in a child. Raises OSError with the look's error, and TimeoutError where none answers.
+    """
+    point = waits_for(path, read("/proc/self/mountinfo"))
+    if point is None:
+        return look() if user is None else t.cast(_T, bounded(look, what, user))
+    if point in _SILENT:
+        raise TimeoutError(_SILENT[point])
+    try:
+        return t.cast(_T, bounded(look, what, user))
+    except TimeoutError as error:
+        _SILENT[point] = f"the mount {point} does not answer: {error}"
+        raise
+
+
+def waits_for(path: str, mountinfo: str, readlink: t.Callable[[str], str] = os.readlink) -> str | None:
+    """The first mount that may not answer on the way to ``path``, links followed; None where all of it is local.
+
+    Nothing on such a mount is touched, not even a link to it that leads on.
+    """
+    suspects = _suspects(mountinfo)
+    if not suspects:
+        return None
+    place, ahead, links = "/", _parts(path), 0
+    while ahead:
+        name = ahead.pop()
+        place = os.path.dirname(place) if name == ".." else os.path.join(place, name)
+        if (place + "/").startswith(suspects):
+            mount = mount_of(place, _mounts(mountinfo))
+            if mount is not None and mount[2] not in _LOCAL:
+                return mount[0]
+        try:
+            target = readlink(place)
+        except OSError:
+            continue  # no link, or nothing there: then the look says so
+        links += 1
+        if links > _LINKS:
+            return None
+        place = "/" if target.startswith("/") else os.path.dirname(place)
+        ahead += _parts(target)
+    return None
+
+
+def _parts(path: str) -> list[str]:
+    """The names in a path, the last one first."""
+    return [name for name in reversed(path.split("/")) if name not in ("", ".")]
+
+
+@functools.lru_cache(maxsize=1)
+def _mounts(mountinfo: str) -> list[tuple[str, str, str, str]]:
+    """The text changes with a mount; else it is the same for path after path."""
+    return parse_mountinfo(mountinfo)
+
+
+@functools.lru_cache(maxsize=1)
+def _suspects(mountinfo: str) -> tuple[str, ...]:
+    """The beginnings of paths that may lie on a mount that waits for others."""
+    return tuple(mount[0].rstrip("/") + "/" for mount in _mounts(mountinfo) if mount[2] not in _LOCAL)
 
 
 def path_identity(path: str, shared: Declared) -> PathIdentity:
     """What this host knows of ``path``, links resolved.
 
-    Raises OSError where the path may be there but cannot be looked at. What lies on a network file system is looked at
-    in a child process, since a server that is gone lets nobody go; once such a mount has not answered, it is not asked
-    again by this process.
+    Raises OSError where the path may be there but cannot be looked at.
     """
-    mount = mount_of(os.path.normpath(path), parse_mountinfo(read("/proc/self/mountinfo")))
-    if mount is None or mount[2] not in _REMOTE:
-        return _path_identity(path, shared)
-    point = mount[0]
-    if point in _SILENT:
-        raise TimeoutError(_SILENT[point])
-    try:
-        return t.cast(PathIdentity, bounded(lambda: _path_identity(path, shared), f"looking at {path}"))
-    except TimeoutError as error:
-        _SILENT[point] = f"the mount {point} does not answer: {error}"
-        raise
+    return looked(path, lambda: _path_identity(path, shared), f"looking at {path}")
 
 
 def _path_identity(path: str, shared: Declared) -> PathIdentity:
@@ -166,7 +264,7 @@ def _path_identity(path: str, shared: Declared) -> PathIdentity:
 
 def _add_mount(identity: PathIdentity, real: str) -> None:
     mountinfo = read("/proc/self/mountinfo")
-    mount = mount_of(real, parse_mountinfo(mountinfo))
+    mount = mount_of(real, _mounts(mountinfo))
     if mount is not None:
         point, root, fs_type, source = mount
         identity["fs_type"] = fs_type
@@ -211,12 +309,16 @@ def _loop_file(identity: PathIdentity, real: str, shared: Declared) -> PathIdent
         return None
     status = blockdev.loop_status(real)
     path = block["leaves"][0]["backing"] or ""
-    info = os.stat(path)
-    if (info.st_dev, info.st_ino) != (status.device, status.inode):
+    if looked(path, lambda: _number(path), f"looking at {path}") != [status.device, status.inode]:
         raise OSError(f"{path} is not the file of {real}, which was removed or is in another mount namespace")
     if status.offset or status.limit:
         raise OSError(f"{real} is a part of {path}, which this version does not compare")
     return path_identity(path, shared)
+
+
+def _number(path: str) -> list[int]:
+    info = os.stat(path)
+    return [info.st_dev, info.st_ino]
 
 
 def mount_options(mountinfo: str, point: str) -> list[str]:

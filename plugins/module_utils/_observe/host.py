@@ -18,7 +18,7 @@ import xml.etree.ElementTree as ET
 from .._libvirt import Connection, error_code, libvirt
 from .._model.api import SCHEMA, Certificate, Emulator, HostSnapshot, Network
 from .._model.types import HostMemory, KnownDomain, MigrationPorts
-from . import cgroups, files, host_ram
+from . import cgroups, files, host_ram, pki
 from .area import Fact, Host
 from .areas import AREAS
 from .collector import Collector
@@ -27,7 +27,6 @@ from .xml import parse
 # qemu.conf's defaults, from libvirt's src/qemu/qemu.conf.in
 _FIRST_PORT, _LAST_PORT = 49152, 49215
 _NOT_NOW = "it is not read right before a start, when a host is asked through libvirt from another one"
-_QEMU_PKI = "/etc/pki/qemu"
 
 
 def host_snapshot(connection: Connection, name: str) -> HostSnapshot:
@@ -169,7 +168,7 @@ def _tcp_tables() -> list[str]:
 
 def certificates() -> dict[str, Certificate]:
     conf = files.qemu_conf()
-    folder = conf.get("migrate_tls_x509_cert_dir") or conf.get("default_tls_x509_cert_dir") or _QEMU_PKI
+    folder = pki.folder(conf, "migrate")
     paths = {**files.CERTIFICATES, **{k: os.path.join(folder, v) for k, v in files.QEMU_CERTIFICATES.items()}}
     return {name: files.certificate(path) for name, path in paths.items()}
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from . import area, netdevs, virtual_networks
+from . import area, netdevs, pki, virtual_networks
 
 _CONSOLE_SETTINGS = (
     "vnc_listen",
@@ -27,7 +27,6 @@ _CONSOLE_SETTINGS = (
     "default_tls_x509_cert_dir",
 )
 _PASSWORDS = ("vnc_password", "spice_password")
-_PKI = {"vnc": "/etc/pki/libvirt-vnc", "spice": "/etc/pki/libvirt-spice"}
 _NODES = ("/dev/net/tun", "/dev/vhost-net", "/dev/vhost-vsock")
 
 
@@ -36,10 +35,9 @@ def console_settings(host: area.Host) -> dict[str, t.Any]:
     conf = host.qemu_conf()
     found = {name: conf[name] for name in _CONSOLE_SETTINGS if name in conf}
     found.update({name: bool(conf[name]) for name in _PASSWORDS if name in conf})
-    for kind, usual in _PKI.items():
+    for kind in ("vnc", "spice"):
         if conf.get(f"{kind}_tls"):
-            folder = conf.get(f"{kind}_tls_x509_cert_dir") or conf.get("default_tls_x509_cert_dir") or usual
-            found[f"{kind}_certificate"] = os.path.exists(os.path.join(folder, "server-cert.pem"))
+            found[f"{kind}_certificate"] = os.path.exists(os.path.join(pki.folder(conf, kind), "server-cert.pem"))
     return found
 
 

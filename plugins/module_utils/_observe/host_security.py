@@ -23,10 +23,9 @@ import subprocess
 import typing as t
 
 from .._libvirt import libvirt
-from . import files, x509
+from . import files, pki, x509
 from .area import Fact, Facts, Host
 
-_PKI = "/etc/pki/qemu"
 _KEYS = {
     "server": "/etc/pki/libvirt/private/serverkey.pem",
     "client": "/etc/pki/libvirt/private/clientkey.pem",
@@ -35,6 +34,7 @@ _KEYS = {
 }
 _TPM_STATE = "/var/lib/libvirt/swtpm"
 _SECRETS = "/etc/libvirt/secrets"
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # virSecretUsageType, in the order of libvirt's numbers
 _USAGE_TYPES = ("none", "volume", "ceph", "iscsi", "tls", "vtpm")
 # libvirt looks for all of them before it starts one (virTPMEmulatorInit in src/util/virtpm.c).
@@ -93,9 +93,13 @@ def _usage_type(number: int) -> str:
 
 
 def stored_secrets(_host: Host) -> list[str]:
-    """UUIDs of secrets whose value libvirt keeps in a file, by the file's name. Raises OSError for all but root."""
+    """UUIDs of secrets whose value libvirt keeps in a file, by the file's name. Raises OSError for all but root.
+
+    The definition is UUID.xml; the value is UUID.base64, or has another ending where libvirt encrypts it (since 12.1).
+    """
     with contextlib.suppress(FileNotFoundError):
-        return sorted(name[: -len(".base64")] for name in os.listdir(_SECRETS) if name.endswith(".base64"))
+        stems = {name.partition(".")[0] for name in os.listdir(_SECRETS) if not name.endswith(".xml")}
+        return sorted(stem for stem in stems if _UUID.fullmatch(stem))
     return []
 
 
@@ -141,8 +145,7 @@ def tpm_state(_host: Host) -> dict[str, t.Any]:
 
 def certificates(host: Host) -> dict[str, dict[str, t.Any]]:
     """What x509.read tells of each certificate that is there, and of its key; ``error`` where it cannot be read."""
-    conf = host.qemu_conf()
-    folder = conf.get("migrate_tls_x509_cert_dir") or conf.get("default_tls_x509_cert_dir") or _PKI
+    folder = pki.folder(host.qemu_conf(), "migrate")
     paths = {**files.CERTIFICATES, **{name: os.path.join(folder, of) for name, of in files.QEMU_CERTIFICATES.items()}}
     found = {}
     for name, path in paths.items():

@@ -26,12 +26,14 @@ _UNSYNCHRONISED = 0x40
 _PORTS = "/proc/sys/net/ipv4"
 _LISTEN = "0A"
 
-_MANAGERS: t.Mapping[str, str] = {
-    "CloudStack": "/etc/cloudstack/agent/agent.properties",
-    "Ganeti": "/var/lib/ganeti/config.data",
-    "nova": "/etc/nova/nova-compute.conf",
-    "oVirt": "/etc/vdsm/vdsm.conf",
-    "Proxmox VE": "/etc/pve/storage.cfg",
+# Of Ganeti's nodes only master candidates have config.data, and all have the ssconf files. nova-compute.conf is
+# Debian's, nova-cpu.conf devstack's; other packages of nova share nova.conf among its services, and its state_path.
+_MANAGERS: t.Mapping[str, tuple[str, ...]] = {
+    "CloudStack": ("/etc/cloudstack/agent/agent.properties",),
+    "Ganeti": ("/var/lib/ganeti/config.data", "/var/lib/ganeti/ssconf_cluster_name"),
+    "nova": ("/etc/nova/nova-compute.conf", "/etc/nova/nova-cpu.conf", "/var/lib/nova"),
+    "oVirt": ("/etc/vdsm/vdsm.conf",),
+    "Proxmox VE": ("/etc/pve/storage.cfg",),
 }
 
 
@@ -160,7 +162,7 @@ def _client_ports(host: area.Host) -> dict[str, t.Any]:
 
 
 def _managers(_host: area.Host) -> list[str]:
-    return sorted(name for name, path in _MANAGERS.items() if os.path.exists(path))
+    return sorted(name for name, paths in _MANAGERS.items() if any(map(os.path.exists, paths)))
 
 
 FACTS: area.Facts = {

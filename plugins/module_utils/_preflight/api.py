@@ -16,7 +16,7 @@ from . import controls, edits, engine
 from . import questions as asking
 from .check import MIGRATION, Check, Policy, Problem, View
 from .controls import label_words
-from .memory import required_memory_mib
+from .memory import Share, pages_at, required_memory_mib, required_pages
 from .registry import CHECKS, registry
 from .world import INACTIVE, World
 
@@ -27,15 +27,18 @@ __all__ = [
     "Check",
     "Policy",
     "Problem",
+    "Share",
     "edit_text",
     "findings",
     "judge",
     "label_words",
     "matching_controls",
+    "pages_at",
     "questions",
     "registry",
     "require_snapshots",
     "required_memory_mib",
+    "required_pages",
     "volatile_findings",
 ]
 

@@ -200,6 +200,17 @@ def unknown(reason: object, what: str = "", remedy: str | None = None) -> Proble
     return Problem(what, str(reason), remedy=remedy, unknown=True)
 
 
+NOT_EVALUATED = (UnknownFact, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a check may end with instead of a verdict; all but the first is a fault of the check, and is said to be one."""
+
+
+def not_evaluated(reason: Exception) -> Problem:
+    """A check that stumbles over what was observed has said nothing, and must not keep the others from speaking."""
+    if isinstance(reason, UnknownFact):
+        return unknown(reason)
+    return unknown(f"this check has a fault, which shows with what was observed: {type(reason).__name__}: {reason}")
+
+
 _T = t.TypeVar("_T")
 
 
@@ -208,8 +219,8 @@ def each(items: t.Iterable[Facts], judge: t.Callable[[Facts], t.Iterable[_T]]) -
     for item in items:
         try:
             yield from judge(item)
-        except UnknownFact as reason:
-            yield unknown(reason)
+        except NOT_EVALUATED as reason:
+            yield not_evaluated(reason)
 
 
 def fact_in(part: str, path: str, good: t.Container[object], what: str) -> Evaluate:

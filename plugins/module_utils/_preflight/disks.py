@@ -124,6 +124,11 @@ def is_copied(view: View, disk: Facts) -> bool:
     return not disk.get("shareable") and not disk.get("readonly")
 
 
+def is_image_copied(view: View, image: Image) -> bool:
+    """The same of an image: copy_storage=inc copies the top one alone and needs those below it at the destination."""
+    return is_copied(view, image.disk) and (image.top or view.option("copy_storage") == "all")
+
+
 def there_of(view: View, path: str) -> Facts:
     """What the destination answered about the path."""
     return view.answer(view.destination_name, path_key(path))

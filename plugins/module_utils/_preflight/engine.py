@@ -12,16 +12,14 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from .._model.api import SCHEMA, Finding, UnknownFact
+from .._model.api import SCHEMA, Finding
 from . import controls
-from .check import Check, Problem, Requirement, View, unknown
+from .check import NOT_EVALUATED, Check, Problem, Requirement, View, not_evaluated
 from .world import World
 
 _SCOPES = ("host", "link", "domain", "pair")
 _UNKNOWN_REMEDY = "remove the cause that is named here, observe the hosts again and evaluate once more"
 
-NOT_EVALUATED = (UnknownFact, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What a check may end with instead of a verdict; all but the first is a fault of the check, and is said to be one."""
 
 _Key = tuple[t.Any, ...]
 _Found = list[tuple[_Key, Finding]]
@@ -53,14 +51,7 @@ def _problems(check: Check, view: View) -> t.Iterator[Problem]:
         if check.evaluate is not None:
             yield from check.evaluate(view)
     except NOT_EVALUATED as reason:
-        yield _not_evaluated(reason)
-
-
-def _not_evaluated(reason: Exception) -> Problem:
-    """A check that stumbles over what was observed has said nothing, and must not keep the others from speaking."""
-    if isinstance(reason, UnknownFact):
-        return unknown(reason)
-    return unknown(f"this check has a fault, which shows with what was observed: {type(reason).__name__}: {reason}")
+        yield not_evaluated(reason)
 
 
 def _pairs(found: _Found, world: World, index: int, check: Check, requires: Requirement) -> None:
@@ -78,7 +69,7 @@ def _lacking(requires: Requirement, view: View, need: t.Any) -> t.Iterator[Probl
     try:
         yield from requires.lacks(view, need)
     except NOT_EVALUATED as reason:
-        yield _not_evaluated(reason)
+        yield not_evaluated(reason)
 
 
 def _of_pair(owner: View, view: View) -> View:
@@ -104,7 +95,7 @@ def needs(
                 else:
                     owners.setdefault((view.source_name if requires.uses_source else None, need), []).append(view)
         except NOT_EVALUATED as reason:
-            against.append(_not_evaluated(reason))
+            against.append(not_evaluated(reason))
         if against:
             say(view, against)
     return owners.items()

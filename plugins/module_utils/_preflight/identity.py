@@ -24,6 +24,11 @@ system, not of its cluster), and those that show no source at all, such as beegf
 # No server at all, or the host itself: "localhost:/export" is another server on every host.
 _LOOPBACK = re.compile(r"^(|localhost|127\.\d+\.\d+\.\d+|\[?::1\]?):|^//(localhost|127\.\d+\.\d+\.\d+)/")
 
+# Without serverino each client counts up inode numbers of its own (mount.cifs(8)); a client that notices that the
+# server's are not unique shows noserverino from then on.
+_SMB = frozenset(("cifs", "smb3"))
+_SERVER_INODES = "serverino"
+
 # GlusterFS takes the inode from the file's random gfid, so that equal ones mean the same file whoever is asked.
 _GLOBAL_INODES = frozenset(("fuse.glusterfs",))
 
@@ -40,6 +45,8 @@ def compare(source: Facts, destination: Facts) -> tuple[str, str]:
         return identity_block.compare(source, destination, compare)
     if kinds != {"file"}:
         return "unknown", "only two files or two block devices can be compared, and this is " + _and(kinds)
+    if any(_invents_inodes(identity) for identity in (source, destination)):
+        return "unknown", f"it is on {_place(source)}, mounted without {_SERVER_INODES}: its inodes prove nothing"
     inodes = source.get("inode"), destination.get("inode")
     if _same_export(source, destination):
         if inodes[0] != inodes[1]:
@@ -64,6 +71,10 @@ def _same_export(source: Facts, destination: Facts) -> bool:
     if not fs_types <= NETWORK_FS or source.get("mount_source") != destination.get("mount_source"):
         return False
     return fs_types <= _GLOBAL_INODES or not _LOOPBACK.match(source.get("mount_source"))
+
+
+def _invents_inodes(identity: Facts) -> bool:
+    return identity.get("fs_type") in _SMB and _SERVER_INODES not in identity.get("mount_options")
 
 
 def _place(identity: Facts) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._model import cpuset
 from .._model.api import DomainSnapshot, Facts, UnknownFact
 
 _QEMU_MIB = 240
@@ -25,15 +26,29 @@ def required_memory_mib(domain: DomainSnapshot) -> int:
     The maximum counts and not the balloon's current size: the guest may claim it at any time, and then the
     destination's OOM killer takes some guest. The overhead is an estimate with room: 240 MiB for QEMU's code, heap,
     display memory and I/O buffers; 8 MiB a vCPU for its thread (KubeVirt reckons with the same); 2 % of the RAM for
-    page tables (0.2 % in each of two levels), dirty bitmaps and migration buffers. The RAM of a guest on huge pages
-    comes out of their pool and not out of free memory, so only the overhead is counted.
+    page tables (0.2 % in each of two levels), dirty bitmaps and migration buffers. RAM on huge pages comes out of
+    their pool and not out of free memory, so of it only the overhead is counted. Raises UnknownFact.
     """
-    return needed_mib(domain["memory_mib"], domain["vcpus"], domain["hugepages"])
+    return needed_mib(_facts(domain))
 
 
-def needed_mib(memory_mib: int, vcpus: int, hugepages: t.Any) -> int:
-    overhead = _QEMU_MIB + _PER_VCPU_MIB * vcpus - (-memory_mib * _RAM_PERCENT // 100)
-    return overhead if hugepages else memory_mib + overhead
+def needed_mib(domain: Facts) -> int:
+    """The same of a domain's facts."""
+    memory_mib = domain.get("memory_mib")
+    overhead = _QEMU_MIB + _PER_VCPU_MIB * domain.get("vcpus") - (-memory_mib * _RAM_PERCENT // 100)
+    return int(overhead + (_plain_mib(domain, memory_mib) if domain.get("hugepages") else memory_mib))
+
+
+def _plain_mib(domain: Facts, memory_mib: int) -> int:
+    """What is not on huge pages. What may be plugged in later counts too, unless all cells are on huge pages."""
+    divided = shares(domain)
+    if all(share.page_kib != 0 for share in divided):
+        return 0
+    return max(memory_mib - sum(share.mib for share in divided if share.page_kib != 0), 0)
+
+
+def _facts(domain: DomainSnapshot) -> Facts:
+    return Facts(f"domain {domain['name']}", t.cast("dict[str, t.Any]", domain))
 
 
 class Share(t.NamedTuple):
@@ -47,8 +62,29 @@ class Share(t.NamedTuple):
 
 def required_pages(domain: DomainSnapshot) -> list[Share]:
     """The shares of a domain that come out of pools of huge pages. Raises UnknownFact."""
-    facts = Facts(f"domain {domain['name']}", t.cast("dict[str, t.Any]", domain))
-    return [share for share in shares(facts) if share.page_kib != 0]
+    return [share for share in shares(_facts(domain)) if share.page_kib != 0]
+
+
+class Pages(t.NamedTuple):
+    """Huge pages of a host: their size in KiB (0: it has no default size), how many a share needs, and how many are
+    free where the share may take them."""
+
+    size_kib: int
+    needed: int
+    free: int
+
+
+def pages_at(host: Facts, share: Share) -> Pages:
+    """What a share on huge pages needs of a host, and what is free there. Raises UnknownFact."""
+    size = page_kib_at(host, share.page_kib)
+    cells = [cell for cell in host.get("ram.cells") if share.nodes is None or cell["id"] in share.nodes]
+    free = sum(pages["free"] for cell in cells for pages in cell["pages"] if pages["size_kib"] == size)
+    return Pages(size, -(-share.mib * 1024 // size) if size else 0, free)
+
+
+def page_kib_at(host: Facts, page_kib: int | None) -> int:
+    """The page size of a share on huge pages, on this host; 0 where it has no default size."""
+    return int(host.get("ram.hugepage_kib") or 0) if page_kib is None else page_kib
 
 
 def shares(domain: Facts) -> list[Share]:
@@ -75,7 +111,7 @@ def _bound(memnodes: t.Iterable[t.Mapping[str, t.Any]], numatune: t.Mapping[str,
 
 def _strict(mode: str | None, nodeset: str | None) -> tuple[int, ...] | None:
     """libvirt's default mode is strict; ``restrictive`` binds by cgroup alone, and as hard."""
-    return numbers(nodeset) if nodeset and mode in (None, "strict", "restrictive") else None
+    return node_set(nodeset) if nodeset and mode in (None, "strict", "restrictive") else None
 
 
 def _page_kib(pages: t.Sequence[t.Mapping[str, t.Any]], cell: int | None) -> int | None:
@@ -83,7 +119,7 @@ def _page_kib(pages: t.Sequence[t.Mapping[str, t.Any]], cell: int | None) -> int
     if not pages:
         return None
     for entry in sorted(pages, key=lambda entry: entry["nodeset"] is None):
-        if entry["nodeset"] is None or (cell or 0) in numbers(entry["nodeset"]):
+        if entry["nodeset"] is None or (cell or 0) in node_set(entry["nodeset"]):
             return size_kib(entry["size"], entry["unit"])
     return 0
 
@@ -100,14 +136,12 @@ def size_mib(size: str | None, unit: str | None) -> int:
     return -(-size_kib(size, unit) // 1024)
 
 
-def numbers(text: str) -> tuple[int, ...]:
-    """libvirt's sets: ``0-3,^2,8`` is 0, 1, 3, 8."""
-    found: set[int] = set()
-    for part in text.replace(" ", "").split(","):
-        first, _dash, last = part.lstrip("^").partition("-")
-        members = set(range(int(first), int(last or first) + 1))
-        found = found - members if part.startswith("^") else found | members
-    return tuple(sorted(found))
+def node_set(text: str) -> tuple[int, ...]:
+    """The nodes of one of libvirt's sets, in order. Raises UnknownFact."""
+    try:
+        return tuple(sorted(cpuset.numbers(text)))
+    except ValueError as error:
+        raise UnknownFact(f"a set of NUMA nodes cannot be read: {error}") from None
 
 
 def ranges(members: t.Iterable[int]) -> str:

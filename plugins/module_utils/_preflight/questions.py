@@ -16,7 +16,7 @@ import typing as t
 
 from .._model.api import Facts, Question
 from . import engine
-from .check import Asks, Check, Requirement
+from .check import NOT_EVALUATED, Asks, Check, Requirement
 from .world import World
 
 ASKED_PATHS = frozenset(("file", "block"))
@@ -78,7 +78,7 @@ def _of_pairs(asked: dict[str, dict[str, Question]], world: World, requires: Req
         hosts = {owner.source_name for owner in owners}
         for view in world.destination_views(source):
             if view.silent is None and hosts != {view.destination_name}:
-                with contextlib.suppress(*engine.NOT_EVALUATED):
+                with contextlib.suppress(*NOT_EVALUATED):
                     for question in requires.asks(view, need):
                         asked.setdefault(view.destination_name or "", {})[question["key"]] = question
 
@@ -87,6 +87,6 @@ def _of_hosts(asked: dict[str, dict[str, Question]], world: World, check: Check,
     views = {"host": world.host_views, "link": world.link_views, "domain": world.domain_views}
     for view in views[check.scope]():
         if view.silent is None and (check.scope == "host" or world.gives(view.source_name)):
-            with contextlib.suppress(*engine.NOT_EVALUATED):
+            with contextlib.suppress(*NOT_EVALUATED):
                 for host, question in asks(view):
                     asked.setdefault(host, {})[question["key"]] = question

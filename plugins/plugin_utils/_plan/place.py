@@ -26,9 +26,12 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api imp
     INACTIVE,
     Policy,
     Problem,
+    Share,
     judge,
     matching_controls,
+    pages_at,
     required_memory_mib,
+    required_pages,
 )
 
 from .address import migrate_uri, of_destination
@@ -39,6 +42,24 @@ there already may still claim, since QEMU takes its guest's memory only when the
 
 _MOVE_FACTS = ("persistent", "autostart")
 
+Index = dict[tuple[t.Optional[str], t.Optional[str], t.Optional[str]], list[tuple[int, Finding]]]
+"""By domain, source and destination, each None for any: findings with their places in the order."""
+
+
+class Need(t.NamedTuple):
+    """What a domain takes of a destination: free memory, and huge pages of a size and of some of its nodes."""
+
+    mib: int
+    pages: tuple[Share, ...]
+
+
+class Taken(t.NamedTuple):
+    """Huge pages that a domain will take, from one of these nodes or from several (None: from any)."""
+
+    size_kib: int
+    needed: int
+    nodes: tuple[int, ...] | None
+
 
 @dataclass
 class Room:
@@ -46,12 +67,38 @@ class Room:
 
     name: str
     left_mib: int | None
-    coming: list[str] = field(default_factory=list)
+    host: Facts
+    coming: set[str] = field(default_factory=set)
+    taken: list[Taken] = field(default_factory=list)
 
-    def take(self, domain: str, needed_mib: int) -> None:
-        self.coming.append(domain)
+    def take(self, domain: str, need: Need) -> None:
+        self.coming.add(domain)
         if self.left_mib is not None:
-            self.left_mib -= needed_mib
+            self.left_mib -= need.mib
+        for share in need.pages:
+            self.taken.append(self._taken_by(share))
+
+    def few_pages(self, need: Need) -> tuple[int, int, int] | None:
+        """Size in KiB, pages left and pages needed of the first share that does not fit. Raises UnknownFact.
+
+        From which of its nodes a guest takes its pages is up to the kernel, so all that it takes counts for each.
+        """
+        taken = list(self.taken)
+        for share in need.pages:
+            size, needed, free = pages_at(self.host, share)
+            left = free - sum(entry.needed for entry in taken if entry.size_kib == size and _meet(entry, share))
+            if not size or left < needed:
+                return size, max(left, 0), needed
+            taken.append(self._taken_by(share))
+        return None
+
+    def _taken_by(self, share: Share) -> Taken:
+        pages = pages_at(self.host, share)
+        return Taken(pages.size_kib, pages.needed, share.nodes)
+
+
+def _meet(taken: Taken, share: Share) -> bool:
+    return taken.nodes is None or share.nodes is None or not set(taken.nodes).isdisjoint(share.nodes)
 
 
 def rooms(hosts: t.Sequence[HostSnapshot], destinations: t.Sequence[str], reserve_mib: int) -> list[Room]:
@@ -61,10 +108,60 @@ def rooms(hosts: t.Sequence[HostSnapshot], destinations: t.Sequence[str], reserv
     for name in dict.fromkeys(destinations):
         facts = Facts(f"host {name}", t.cast("dict[str, t.Any]", snapshots.get(name, {})))
         try:
-            found.append(Room(name, facts.get("memory.available_mib") - reserve_mib))
+            found.append(Room(name, facts.get("memory.available_mib") - reserve_mib, facts))
         except UnknownFact:
-            found.append(Room(name, None))
+            found.append(Room(name, None, facts))
     return found
+
+
+class Known:
+    """What is known of all domains, looked up instead of searched: findings that rule moves out, edits, twins."""
+
+    def __init__(self, domains: t.Sequence[DomainSnapshot], findings: t.Sequence[Finding]) -> None:
+        self._blocking: Index = {}
+        self._edited: Index = {}
+        self._active: dict[str, set[str]] = {}
+        for position, finding in enumerate(findings):
+            key = finding["domain"], finding["source"], finding["destination"]
+            if finding["blocks"]:
+                self._blocking.setdefault(key, []).append((position, finding))
+            if finding["status"] == "edited":
+                self._edited.setdefault(key, []).append((position, finding))
+        for domain in domains:
+            if domain.get("state") not in INACTIVE:
+                self._active.setdefault(domain["uuid"], set()).add(domain["host"])
+
+    def against(self, domain: DomainSnapshot, destination: str | None) -> list[Finding]:
+        """What rules out its move to this destination alone (None: to all alike); what is about all domains first."""
+        return [
+            finding
+            for name in (None, domain["name"])
+            for finding in _in_order(self._blocking, name, domain["host"], (destination,))
+        ]
+
+    def edits(self, domain: DomainSnapshot, destination: str) -> list[Edit]:
+        """What is changed in the definition on its way there, each change once."""
+        found: list[Edit] = []
+        for finding in _in_order(self._edited, domain["name"], domain["host"], (None, destination)):
+            edit = finding["edit"]
+            if edit is not None and edit not in found:
+                found.append(edit)
+        return found
+
+    def twins(self, domain: DomainSnapshot) -> list[str]:
+        """The other hosts on which a domain with its UUID is active, unless it is inactive itself."""
+        if domain.get("state") in INACTIVE:
+            return []
+        return sorted(self._active.get(domain["uuid"], set()) - {domain["host"]})
+
+
+def _in_order(
+    index: Index, domain: str | None, source: str, destinations: t.Sequence[str | None]
+) -> t.Iterator[Finding]:
+    found = [
+        entry for host in (None, source) for there in destinations for entry in index.get((domain, host, there), ())
+    ]
+    return (finding for _position, finding in sorted(found, key=lambda entry: entry[0]))
 
 
 def place(
@@ -76,62 +173,56 @@ def place(
     """Moves in the order in which they were placed, the largest first; stays by name. Fills the rooms."""
     moves: list[Move] = []
     stays: list[Stay] = []
-    blocking: dict[str | None, list[Finding]] = {}
-    for finding in findings:
-        if finding["blocks"]:
-            blocking.setdefault(finding["domain"], []).append(finding)
-    for domain in sorted(domains, key=_largest_first):
-        of_it = [*blocking.get(None, []), *blocking.get(domain["name"], [])]
-        of_it += _twins(domain, domains, of_it)
-        room, reasons = _find_room(domain, destinations, of_it)
+    known = Known(domains, findings)
+    wanted = [(domain, _need(domain)) for domain in domains]
+    for domain, need in sorted(wanted, key=_largest_first):
+        room, reasons = _find_room(domain, need, destinations, known)
         if room is None:
             stays.append(_stay(domain, reasons))
         else:
-            room.take(domain["name"], required_memory_mib(domain))
-            edits = _edits(domain, room.name, findings)
-            moves.append(_move(domain, room.name, edits, policy))
+            room.take(domain["name"], need)
+            moves.append(_move(domain, need, room.name, known.edits(domain, room.name), policy))
     return moves, sorted(stays, key=lambda stay: (stay["source"], stay["domain"]))
 
 
-def _twins(domain: DomainSnapshot, domains: t.Sequence[DomainSnapshot], known: t.Sequence[Finding]) -> list[Finding]:
+def _twins(domain: DomainSnapshot, known: Known, said: t.Container[str]) -> list[Finding]:
     """That a domain with its UUID runs on another source too, unless preflight has said so: then none of them moves."""
     check = "dst_domain_uuid_running"
-    said = any(finding["check"] == check and _speaks_of(finding, domain, None) for finding in known)
-    if said or domain.get("state") in INACTIVE:
-        return []
-    same = [other for other in domains if other["uuid"] == domain["uuid"] and other.get("state") not in INACTIVE]
-    hosts = sorted({other["host"] for other in same} - {domain["host"]})
-    if not hosts:
+    hosts = known.twins(domain)
+    if check in said or not hosts:
         return []
     what = f"UUID {domain['uuid']} is active on {' and '.join(hosts)} as well as on {domain['host']}"
     return [judge(check, domain, None, Problem(f"Domain {domain['name']}", what))]
 
 
-def _largest_first(domain: DomainSnapshot) -> tuple[int, str, str]:
-    return -_needed_mib(domain), domain["host"], domain["name"]
+def _largest_first(wanted: tuple[DomainSnapshot, Need]) -> tuple[int, str, str]:
+    domain, need = wanted
+    return -need.mib, domain["host"], domain["name"]
 
 
-def _needed_mib(domain: DomainSnapshot) -> int:
-    """0 where it is not known; then the domain stays, whatever its place in the order."""
+def _need(domain: DomainSnapshot) -> Need:
+    """Nothing where it is not known; then the domain stays, whatever its place in the order."""
     try:
-        return required_memory_mib(domain)
-    except KeyError:
-        return 0
+        return Need(required_memory_mib(domain), tuple(required_pages(domain)) if domain["hugepages"] else ())
+    except UnknownFact:
+        return Need(0, ())
 
 
 def _find_room(
-    domain: DomainSnapshot, destinations: t.Sequence[Room], blocking: t.Sequence[Finding]
+    domain: DomainSnapshot, need: Need, destinations: t.Sequence[Room], known: Known
 ) -> tuple[Room | None, list[Finding]]:
     """The first room that takes the domain; or None and everything that speaks against each of them."""
-    own = _own_reasons(domain, blocking)
+    own = _own_reasons(domain, known)
     if domain.get("state") != "running":
         return None, own
     reasons = list(own)
     for room in destinations:
         if room.name == domain["host"]:
             continue
-        against = [finding for finding in blocking if _speaks_of(finding, domain, room.name)]
-        against += _capacity(domain, room, {finding["check"] for finding in against})
+        against = known.against(domain, room.name)
+        said = {finding["check"] for finding in against}
+        if "host_daemon_alive" not in said:
+            against += [*_capacity(domain, need, room, said), *_pages(domain, need, room, said)]
         against += _namesake(domain, room)
         if not own and not against:
             return room, []
@@ -142,47 +233,69 @@ def _find_room(
     return None, reasons
 
 
-def _speaks_of(finding: Finding, domain: DomainSnapshot, destination: str | None) -> bool:
-    """Of a finding about this domain or about all: whether it holds on its host and for this destination alone."""
-    return finding["source"] in (None, domain["host"]) and finding["destination"] == destination
-
-
-def _own_reasons(domain: DomainSnapshot, blocking: t.Sequence[Finding]) -> list[Finding]:
+def _own_reasons(domain: DomainSnapshot, known: Known) -> list[Finding]:
     """What holds whatever the destination is: found by preflight, or missing for a move."""
-    reasons = [finding for finding in blocking if _speaks_of(finding, domain, None)]
-    known = {finding["check"] for finding in reasons}
-    if domain.get("state") != "running" and "guest_state" not in known:
+    reasons = known.against(domain, None)
+    said = {finding["check"] for finding in reasons}
+    reasons += _twins(domain, known, said)
+    if domain.get("state") != "running" and "guest_state" not in said:
         problem = Problem(f"Domain {domain['name']}", f"it is {domain.get('state')}")
         reasons.append(judge("guest_state", domain, None, problem))
-    facts = Facts(f"domain {domain['name']}", t.cast("dict[str, t.Any]", domain))
-    for check, needed in (("flags_persist_policy", _MOVE_FACTS), ("mem_capacity_dest", ("memory_mib", "vcpus"))):
+    for check, read in (("flags_persist_policy", _move_facts), ("mem_capacity_dest", required_memory_mib)):
         try:
-            for fact in needed:
-                facts.get(fact)
+            read(domain)
         except UnknownFact as reason:
-            if check not in known:
+            if check not in said:
                 reasons.append(judge(check, domain, None, Problem("", str(reason), unknown=True)))
     return reasons
 
 
-def _capacity(domain: DomainSnapshot, room: Room, known: t.Container[str]) -> list[Finding]:
+def _move_facts(domain: DomainSnapshot) -> None:
+    facts = Facts(f"domain {domain['name']}", t.cast("dict[str, t.Any]", domain))
+    for fact in _MOVE_FACTS:
+        facts.get(fact)
+
+
+def _capacity(domain: DomainSnapshot, need: Need, room: Room, said: t.Container[str]) -> list[Finding]:
     """That the room is too small, unless preflight has said so, or that its size is not known."""
-    needed = _needed_mib(domain)
-    if "mem_capacity_dest" in known or "host_daemon_alive" in known:
+    if "mem_capacity_dest" in said:
         return []
     if room.left_mib is None:
         unknown = Problem("", f"the available memory of {room.name} was not observed", unknown=True)
         return [judge("mem_capacity_dest", domain, room.name, unknown)]
-    if room.left_mib >= needed:
+    if room.left_mib >= need.mib:
         return []
-    earlier = f", {len(room.coming)} earlier moves" if room.coming else ""
     problem = Problem(
         f"Memory of {room.name}",
-        f"{max(room.left_mib, 0)} MiB are left after the reserve{earlier}",
-        expected=f"{needed} MiB for domain {domain['name']}",
+        f"{max(room.left_mib, 0)} MiB are left after the reserve{_earlier(room)}",
+        expected=f"{need.mib} MiB for domain {domain['name']}",
         remedy="add a destination, free memory there, or lower livemig_memory_reserve_mib",
     )
     return [judge("mem_capacity_dest", domain, room.name, problem)]
+
+
+def _pages(domain: DomainSnapshot, need: Need, room: Room, said: t.Container[str]) -> list[Finding]:
+    """That the huge pages left do not suffice, unless preflight has said so, or that they are not known."""
+    if "mem_hugepages_free" in said or not need.pages:
+        return []
+    try:
+        few = room.few_pages(need)
+    except UnknownFact as reason:
+        unknown = judge("mem_hugepages_free", domain, room.name, Problem("", str(reason), unknown=True))
+        return [{**unknown, "blocks": True}]
+    if few is None:
+        return []
+    size, left, needed = few
+    problem = Problem(
+        f"Huge pages of {room.name}",
+        f"{left} of {size} KiB each are left{_earlier(room)}",
+        expected=f"{needed} for domain {domain['name']}",
+    )
+    return [judge("mem_hugepages_free", domain, room.name, problem)]
+
+
+def _earlier(room: Room) -> str:
+    return f", {len(room.coming)} earlier moves" if room.coming else ""
 
 
 def _namesake(domain: DomainSnapshot, room: Room) -> list[Finding]:
@@ -193,18 +306,7 @@ def _namesake(domain: DomainSnapshot, room: Room) -> list[Finding]:
     return [judge("dst_domain_name_conflict", domain, room.name, problem)]
 
 
-def _edits(domain: DomainSnapshot, destination: str, findings: t.Sequence[Finding]) -> list[Edit]:
-    """What is changed in the definition on its way there, each change once."""
-    found: list[Edit] = []
-    for finding in findings:
-        edit = finding["edit"] if finding["status"] == "edited" and finding["domain"] == domain["name"] else None
-        here = _speaks_of(finding, domain, destination) or _speaks_of(finding, domain, None)
-        if edit is not None and here and edit not in found:
-            found.append(edit)
-    return found
-
-
-def _move(domain: DomainSnapshot, destination: str, edits: list[Edit], policy: Policy) -> Move:
+def _move(domain: DomainSnapshot, need: Need, destination: str, edits: list[Edit], policy: Policy) -> Move:
     return {
         "domain": domain["name"],
         "uuid": domain["uuid"],
@@ -215,7 +317,7 @@ def _move(domain: DomainSnapshot, destination: str, edits: list[Edit], policy: P
         "persistent": domain["persistent"],
         "autostart": domain["autostart"],
         "memory_mib": domain["memory_mib"],
-        "requires": {"available_mib": required_memory_mib(domain)},
+        "requires": {"available_mib": need.mib},
         "edits": edits,
         "controls": matching_controls(policy.get("controls", ()), domain["uuid"], (domain["host"], destination)),
     }

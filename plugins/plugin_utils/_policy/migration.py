@@ -49,5 +49,10 @@ def migration(wanted: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return dict(wanted)
 
 
+def changed(wanted: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The options that differ from what holds where nothing is said."""
+    return {name: value for name, value in wanted.items() if value != MIGRATION[name]}
+
+
 def _wrong(name: str, value: object, expected: str, remedy: str) -> LivemigError:
     return LivemigError(f"migration: {name}", value=value, expected=expected, remedy=remedy)

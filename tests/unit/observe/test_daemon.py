@@ -136,6 +136,66 @@ def test_pacemaker_names_its_domains(given: dict[str, str], managed: bool) -> No
     assert _resources(**given) == [{"resource": "vm", "domain": "web1", "managed": managed}]
 
 
+TEMPLATE = """\
+<cib><configuration><crm_config/><resources>
+ <template id="guest" class="ocf" provider="heartbeat" type="VirtualDomain">
+  <instance_attributes id="ti"><nvpair id="tc" name="config" value="/x/of-template.xml"/></instance_attributes>
+  <meta_attributes id="tm"><nvpair id="tk" name="is-managed" value="false"/></meta_attributes>
+ </template>
+ <template id="fence" class="stonith" type="fence_ipmilan"/>
+ <primitive id="plain" template="guest"/>
+ <primitive id="own" template="guest">
+  <instance_attributes id="i"><nvpair id="c" name="config" value="/x/web1.xml"/></instance_attributes>
+  <meta_attributes id="m"><nvpair id="k" name="is-managed" value="true"/></meta_attributes>
+ </primitive>
+ <primitive id="other" template="fence"/>
+</resources></configuration></cib>
+"""
+
+
+def test_pacemakers_templates_are_resolved() -> None:
+    found = cluster.virtual_domains(TEMPLATE, lambda path: os.path.basename(path)[:-4])
+    assert found == [
+        {"resource": "plain", "domain": "of-template", "managed": False},
+        {"resource": "own", "domain": "web1", "managed": True},
+    ]
+
+
+@pytest.fixture
+def pacemaker(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> pathlib.Path:
+    """Installed, and never configured."""
+    (tmp_path / "pacemaker" / "cib").mkdir(parents=True)
+    monkeypatch.setattr(cluster, "_FOLDER", str(tmp_path / "pacemaker" / "cib"))
+    monkeypatch.setattr(cluster, "_AUTHKEY", str(tmp_path / "authkey"), raising=False)
+    monkeypatch.setattr(cluster, "_commands", lambda: iter(["systemd"]), raising=False)
+    return tmp_path
+
+
+def test_a_pacemaker_that_was_never_configured_has_no_guests(pacemaker: pathlib.Path) -> None:
+    assert cluster.pacemaker(mock.Mock()) == []
+    (pacemaker / "pacemaker" / "cib").rmdir()
+    assert cluster.pacemaker(mock.Mock()) == []
+
+
+@pytest.mark.parametrize("sign", ["authkey", "pacemaker/cib/cib.last"])
+def test_a_node_without_the_configuration_is_not_taken_for_none(pacemaker: pathlib.Path, sign: str) -> None:
+    (pacemaker / sign).write_text("1")
+    with pytest.raises(OSError, match="belongs to a Pacemaker cluster"):
+        cluster.pacemaker(mock.Mock())
+
+
+def test_a_remote_node_is_known_by_its_daemon(pacemaker: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_commands", lambda: iter(["systemd", "pacemaker-remot"]), raising=False)
+    with pytest.raises(OSError, match="pacemaker-remot runs"):
+        cluster.pacemaker(mock.Mock())
+
+
+@pytest.mark.parametrize("path", ["/var/lib/ganeti/ssconf_cluster_name", "/etc/nova/nova-cpu.conf", "/var/lib/nova"])
+def test_managers_are_known_on_all_their_nodes(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.exists", lambda asked: asked == path)
+    assert host_system._managers(mock.Mock()) == ["Ganeti" if "ganeti" in path else "nova"]
+
+
 def test_a_name_that_is_not_found_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.getaddrinfo", mock.Mock(side_effect=OSError("Name or service not known")))
     question: t.Any = {"key": "resolve:x", "ask": "resolve", "value": "x"}
@@ -156,12 +216,12 @@ def test_a_look_up_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_refusal_shows_that_the_way_is_open() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        question: t.Any = {"key": "connect:x", "ask": "connect", "value": ["127.0.0.1", port]}
-        assert answers_host.connect(area.Host(mock.Mock()), question)["ok"]
-    assert answers_host.connect(area.Host(mock.Mock()), question) == {"ok": True, "reason": ""}
+        question: t.Any = {"key": "reach:x", "ask": "reach", "value": ["127.0.0.1", port]}
+        assert answers_host.reach(area.Host(mock.Mock()), question)["ok"]
+    assert answers_host.reach(area.Host(mock.Mock()), question) == {"ok": True, "reason": ""}
 
 
 def test_a_way_that_is_closed_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.create_connection", mock.Mock(side_effect=OSError(113, "No route to host")))
-    question: t.Any = {"key": "connect:x", "ask": "connect", "value": ["198.51.100.9", 49215]}
-    assert answers_host.connect(area.Host(mock.Mock()), question) == {"ok": False, "reason": "No route to host"}
+    question: t.Any = {"key": "reach:x", "ask": "reach", "value": ["198.51.100.9", 49215]}
+    assert answers_host.reach(area.Host(mock.Mock()), question) == {"ok": False, "reason": "No route to host"}

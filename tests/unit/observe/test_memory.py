@@ -9,6 +9,7 @@ import pathlib
 import types
 import typing as t
 import xml.etree.ElementTree as ET
+from unittest import mock
 
 import pytest
 
@@ -207,7 +208,17 @@ def test_a_folder_that_is_not_there_yet_is_measured_where_it_will_be(tmp_path: p
 
 
 def _boot(**os_facts: str) -> Collector:
-    names = ("loader", "nvram", "nvram_source", "kernel", "initrd", "dtb", "acpi_table")
+    names = (
+        "loader",
+        "loader_format",
+        "nvram",
+        "nvram_format",
+        "nvram_source",
+        "kernel",
+        "initrd",
+        "dtb",
+        "acpi_table",
+    )
     collector = Collector()
     collector.facts["settings"] = {"os": {**dict.fromkeys(names), **os_facts}}
     collector.facts["lists"] = {"roms": ["rom-by-name"], "fwcfg_entries": []}
@@ -238,3 +249,33 @@ def test_a_broken_definition_leaves_boot_files_unknown() -> None:
     collector = Collector()
     boot_files.add(collector)
     assert [entry["fact"] for entry in collector.unknown] == ["boot_files"]
+
+
+def _qcow2(path: pathlib.Path, virtual: int) -> str:
+    path.write_bytes(b"QFI\xfb" + bytes(20) + virtual.to_bytes(8, "big") + bytes(100))
+    return str(path)
+
+
+def test_firmware_in_qcow2_has_the_size_that_the_guest_sees(tmp_path: pathlib.Path) -> None:
+    code, variables = _qcow2(tmp_path / "code", 3653632), tmp_path / "vars"
+    variables.write_bytes(bytes(528))
+    collector = _boot(loader=code, loader_format="qcow2", nvram=str(variables), nvram_format="raw")
+    boot_files.add(collector)
+    assert [entry["size"] for entry in collector.facts["boot_files"]] == [3653632, 528]
+
+
+def test_firmware_of_another_format_has_no_known_size(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "code").write_bytes(bytes(64))
+    for image_format in ("qcow2", "vmdk"):
+        collector = _boot(loader=str(tmp_path / "code"), loader_format=image_format)
+        boot_files.add(collector)
+        assert collector.unknown[0]["fact"] == f"boot_files.{tmp_path}/code.size"
+
+
+def test_the_destination_tells_the_size_in_qcow2(tmp_path: pathlib.Path) -> None:
+    def asked(path: str) -> t.Any:
+        question: t.Any = {"key": "x", "ask": "firmware_size", "value": [path, "qcow2"]}
+        return boot_files.ASKS["firmware_size"](mock.Mock(), question)
+
+    assert asked(_qcow2(tmp_path / "code", 2097152)) == {"exists": True, "size": 2097152}
+    assert asked(str(tmp_path / "none")) == {"exists": False}

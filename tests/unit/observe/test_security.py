@@ -15,7 +15,15 @@ from unittest import mock
 import pytest
 from cryptography import x509 as made
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._observe import answers_security, host_security, x509
+from ansible_collections.livemig.libvirt.plugins.module_utils._observe import (
+    answers_security,
+    area,
+    files,
+    host,
+    host_net,
+    host_security,
+    x509,
+)
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls import ca
 from tests.unit.tls import material
 
@@ -144,6 +152,47 @@ def test_an_unprivileged_daemon_changes_no_owners() -> None:
     label = "<baselabel type='kvm'>+64055:+107</baselabel>"
     assert host_security.qemu_user(_host(models.format("dac", label))) == {"uid": 64055, "gid": 107}
     assert host_security.qemu_user(_host(models.format("dac", label.replace("+64055", "qemu")))) is None
+
+
+PKI = {
+    "nothing there": ({}, False, "/etc/pki/qemu"),
+    "a default": ({"default_tls_x509_cert_dir": "/d"}, False, "/d"),
+    "its own folder": ({}, True, "/etc/pki/libvirt-{}"),
+    "its own folder and a default": ({"default_tls_x509_cert_dir": "/d"}, True, "/etc/pki/libvirt-{}"),
+    "its own setting": ({"{}_tls_x509_cert_dir": "/o", "default_tls_x509_cert_dir": "/d"}, True, "/o"),
+}
+
+
+@pytest.mark.parametrize(("conf", "there", "folder"), PKI.values(), ids=PKI)
+def test_where_qemu_finds_its_certificates(
+    conf: dict[str, str], there: bool, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def exists(path: str) -> bool:
+        looked.append(path)
+        return there and os.path.basename(path).startswith("libvirt-")
+
+    monkeypatch.setattr("os.path.exists", exists)
+    for service in ("migrate", "vnc"):
+        given = {name.format(service): value for name, value in conf.items()}
+        monkeypatch.setattr(files, "qemu_conf", lambda given=given: {**given, "vnc_tls": 1})
+        if service == "migrate":
+            assert host.certificates()["qemu_server"]["path"] == folder.format(service) + "/server-cert.pem"
+            host_security.certificates(area.Host(mock.Mock()))
+        else:
+            host_net.console_settings(area.Host(mock.Mock()))
+        assert looked[-1].startswith(folder.format(service) + "/")
+
+
+def test_secrets_are_stored_under_several_endings(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_security, "_SECRETS", str(tmp_path / "secrets"))
+    assert host_security.stored_secrets(mock.Mock()) == []
+    (tmp_path / "secrets").mkdir()
+    ids = [f"6c1d000{number}-0000-4000-8000-000000000001" for number in range(3)]
+    for name in (*(f"{uuid}.xml" for uuid in ids), f"{ids[0]}.base64", f"{ids[1]}.base64.enc", "README"):
+        (tmp_path / "secrets" / name).write_text("")
+    assert host_security.stored_secrets(mock.Mock()) == ids[:2]
 
 
 def test_local_rules_are_compared_without_comments_and_order(

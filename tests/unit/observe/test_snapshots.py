@@ -71,11 +71,13 @@ def test_a_domain_that_vanishes_is_an_error_where_it_was_named() -> None:
         api.domain_snapshots(_connection(domain("b"), vanished("a", "XMLDesc")), "hv1", ["a"])
 
 
-def test_other_errors_are_not_taken_for_a_vanished_domain() -> None:
+@pytest.mark.parametrize(("call", "fact"), [("XMLDesc", "disks"), ("state", "state")])
+def test_other_errors_spoil_one_domain_only(call: str, fact: str) -> None:
     broken = domain("a")
-    broken.XMLDesc.side_effect = standin_libvirt.libvirtError("internal error")
-    with pytest.raises(standin_libvirt.libvirtError, match="internal error"):
-        api.domain_snapshots(_connection(broken), "hv1")
+    getattr(broken, call).side_effect = standin_libvirt.libvirtError("internal error")
+    spoilt, whole = api.domain_snapshots(_connection(broken, domain("b")), "hv1")
+    assert {"fact": fact, "reason": "internal error"} in spoilt["unknown"] and fact not in spoilt
+    assert fact in whole
 
 
 def test_a_host_does_not_know_domains_that_vanished() -> None:

@@ -331,18 +331,19 @@ def test_folders_that_a_user_cannot_enter(tmp_path: pathlib.Path) -> None:
 def test_a_mount_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     asked = []
 
-    def silent(_work: t.Any, what: str) -> None:
+    def silent(_work: t.Any, what: str, _user: t.Any) -> None:
         asked.append(what)
         raise TimeoutError("no answer within 5 s")
 
     monkeypatch.setattr(files, "mount_of", lambda _path, _mounts: ("/nfs", "/", "nfs4", "store:/images"))
+    monkeypatch.setattr(files, "_suspects", lambda _text: ("/",))
     monkeypatch.setattr(files, "bounded", silent)
     monkeypatch.setattr(files, "_SILENT", {})
     for name in ("a", "b"):
         with pytest.raises(TimeoutError, match="no answer within 5 s"):
             files.path_identity(f"/nfs/{name}", files.Declared())
     assert asked == ["looking at /nfs/a"]
-    monkeypatch.setattr(files, "bounded", lambda work, _what: work())
+    monkeypatch.setattr(files, "bounded", lambda work, _what, _user: work())
     monkeypatch.setattr(files, "_SILENT", {})
     assert files.path_identity(str(tmp_path), files.Declared())["fs_type"] == "nfs4"
 

@@ -10,9 +10,21 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api imp
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan import api
 
 
-def host(name: str, available_mib: int | None) -> t.Any:
-    """None: its memory could not be read."""
-    known = {} if available_mib is None else {"memory": {"total_mib": 1 << 20, "available_mib": available_mib}}
+def host(name: str, available_mib: int | None, *free: int) -> t.Any:
+    """None: its memory could not be read. ``free``: huge pages of 2 MiB that are free in each NUMA cell."""
+    known: dict[str, t.Any] = {}
+    if available_mib is not None:
+        known["memory"] = {"total_mib": 1 << 20, "available_mib": available_mib}
+    if free:
+        cells = [
+            {
+                "id": number,
+                "free_mib": 0,
+                "pages": [{"size_kib": 2048, "free": count}, {"size_kib": 1 << 20, "free": 9}],
+            }
+            for number, count in enumerate(free)
+        ]
+        known["ram"] = {"cells": cells, "hugepage_kib": 2048}
     return {"schema": 1, "kind": "host", "name": name, "unknown": [], **known}
 
 
@@ -31,8 +43,23 @@ def domain(name: str, memory_mib: int = 1024, on: str = "hv1", **changes: t.Any)
         "persistent": True,
         "autostart": False,
         "unknown": [],
+        "lists": {"numa_cells": [], "hugepages": [], "memnodes": []},
+        "settings": {
+            "memory": {"memory": str(memory_mib), "unit": "MiB"},
+            "memory_backing": {"hugepages": changes.get("hugepages", False)},
+            "numatune": {"mode": None, "nodeset": None},
+        },
         **changes,
     }
+
+
+def on_pages(name: str, memory_mib: int = 1024, nodeset: str | None = None, size: str | None = None) -> t.Any:
+    """A domain on huge pages of so many KiB (None: the host's default), bound to nodes if they are named."""
+    made = domain(name, memory_mib, hugepages=True)
+    made["settings"]["numatune"]["nodeset"] = nodeset
+    if size:
+        made["lists"]["hugepages"] = [{"name": "page1", "size": size, "unit": "KiB", "nodeset": None}]
+    return made
 
 
 def against(

@@ -40,11 +40,13 @@ PLAYBOOK = """
         checks:
           - {check: net_bridge_exists, set: silence, reason: seen to}
           - {check: disk_cache_mode, set: error, domains: [web1]}
+        migration: {live: true}
       check_mode: true
       register: judged
     - livemig.libvirt.plan:
         <<: *common
         findings: "{{ judged.findings }}"
+        migration: "{{ judged.migration }}"
         controls: "{{ judged.controls | rejectattr('check', 'equalto', 'net_bridge_exists') }}"
         sources: [hv1]
         addresses: {hv2: 198.51.100.2}
@@ -62,9 +64,21 @@ PLAYBOOK = """
         memory_reserve_mib: -1
       register: negative
       ignore_errors: true
+    - livemig.libvirt.preflight:
+        <<: *common
+        migration: {copy_storage: all, postcopy: true, persist: true}
+      register: otherwise
+    - livemig.libvirt.plan:
+        <<: *common
+        findings: "{{ otherwise.findings }}"
+        migration: "{{ otherwise.migration }}"
+        sources: [hv1]
+        addresses: {hv2: 198.51.100.2}
+      register: unlike
+      ignore_errors: true
     - ansible.builtin.copy:
-        content: "{{ {'asked': asked, 'judged': judged, 'planned': planned, 'refused': refused, 'negative': negative}
-          | to_json }}"
+        content: "{{ {'asked': asked, 'judged': judged, 'planned': planned, 'refused': refused, 'negative': negative,
+          'otherwise': otherwise, 'unlike': unlike} | to_json }}"
         dest: "{{ result_file }}"
         mode: "0600"
 """
@@ -139,3 +153,11 @@ def test_what_cannot_be_judged_is_refused_with_a_remedy(run: tuple[dict[str, t.A
     assert run[0]["refused"]["failed"] and run[0]["negative"]["failed"]
     assert "kind host, schema 9; expected kind host, schema 1. Remedy: " in run[0]["refused"]["msg"]
     assert "memory_reserve_mib: -1; expected 0 or more MiB. Remedy: " in run[0]["negative"]["msg"]
+
+
+def test_findings_for_another_way_of_migration_are_refused(run: tuple[dict[str, t.Any], str]) -> None:
+    judged, otherwise, unlike = (run[0][name] for name in ("judged", "otherwise", "unlike"))
+    assert judged["migration"] == {}
+    assert otherwise["migration"] == {"copy_storage": "all", "postcopy": True}
+    assert unlike["failed"] and "migration: copy_storage=all, postcopy=True; expected none: " in unlike["msg"]
+    assert "Remedy: judge again without the option migration of livemig.libvirt.preflight" in unlike["msg"]

@@ -15,7 +15,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import required_memory_mib
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan import api
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.address import migrate_uri
-from tests.unit.plan.fleet import against, domain, host, plan, policy, reasons, ways
+from tests.unit.plan.fleet import against, domain, host, on_pages, plan, policy, reasons, ways
 
 
 def test_the_largest_goes_first_and_destinations_are_filled_in_their_order() -> None:
@@ -210,10 +210,11 @@ def test_migrate_uri(address: str, uri: str) -> None:
 def _random_case(seed: int) -> tuple[list[t.Any], list[t.Any], list[t.Any]]:
     rng = random.Random(seed)
     hosts = [
-        host(f"hv{number}", rng.choice([None, *range(0, 9000, 700)])) for number in range(2, 2 + rng.randint(1, 4))
+        host(f"hv{number}", rng.choice([None, *range(0, 9000, 700)]), rng.randint(0, 3000))
+        for number in range(2, 2 + rng.randint(1, 4))
     ]
     domains = [
-        domain(f"d{number}", rng.randint(1, 4096), hugepages=rng.random() < 0.1, vcpus=rng.randint(1, 8))
+        domain(f"d{number}", rng.randint(1, 4096), hugepages=rng.random() < 0.3, vcpus=rng.randint(1, 8))
         for number in range(rng.randint(0, 9))
     ]
     findings = [
@@ -247,23 +248,36 @@ def test_properties(seed: int) -> None:
     for entry in hosts:
         there = sum(needs[name] for name, place in ways(made).items() if place == entry["name"])
         assert there == 0 or there <= entry["memory"]["available_mib"] - reserve
+        assert _pages_left(made, entry, domains) >= 0
     assert not [1 for move in made["moves"] for finding in findings if _rules_out(finding, move)]
-    _stays_could_not_move(made, hosts, needs, findings, reserve)
+    _stays_could_not_move(made, hosts, domains, findings, reserve)
     shuffled = plan(hosts, random.Random(seed).sample(domains, len(domains)), findings, memory_reserve_mib=reserve)
     assert shuffled == made, "the order of the domains does not matter"
 
 
+def _pages(entry: t.Any) -> int:
+    return -(-entry["memory_mib"] // 2) if entry["hugepages"] else 0
+
+
+def _pages_left(made: t.Any, there: t.Any, domains: t.Sequence[t.Any]) -> int:
+    taken = sum(_pages(entry) for entry in domains if ways(made).get(entry["name"]) == there["name"])
+    return int(there["ram"]["cells"][0]["pages"][0]["free"]) - taken
+
+
 def _stays_could_not_move(
-    made: t.Any, hosts: t.Sequence[t.Any], needs: dict[str, int], findings: t.Sequence[t.Any], reserve: int
+    made: t.Any, hosts: t.Sequence[t.Any], domains: t.Sequence[t.Any], findings: t.Sequence[t.Any], reserve: int
 ) -> None:
-    """Against each destination of a stay there is a finding, or the memory that is left in the end does not suffice."""
+    """Against each destination of a stay there is a finding, or what is left of its memory in the end is too little."""
+    needs = {entry["name"]: required_memory_mib(entry) for entry in domains}
+    pages = {entry["name"]: _pages(entry) for entry in domains}
     for stay in made["stays"]:
         assert stay["reasons"]
         for entry in hosts:
             move = {"domain": stay["domain"], "source": "hv1", "destination": entry["name"]}
             taken = sum(needs[name] for name, place in ways(made).items() if place == entry["name"])
             left = entry["memory"]["available_mib"] - reserve - taken if "memory" in entry else 0
-            assert any(_rules_out(finding, move) for finding in findings) or left < needs[stay["domain"]]
+            few = _pages_left(made, entry, domains) < pages[stay["domain"]]
+            assert few or any(_rules_out(finding, move) for finding in findings) or left < needs[stay["domain"]]
             assert [finding for finding in stay["reasons"] if finding["destination"] in (None, entry["name"])]
 
 
@@ -273,6 +287,88 @@ def test_the_digest_is_that_of_the_rest() -> None:
     assert made["digest"] == api.digest(again) and len(made["digest"]) == 64
     again["digest"] = "x"
     assert api.digest(again) == made["digest"]
+
+
+@pytest.mark.parametrize(("free", "moves"), [(1023, {"a": "hv2"}), (1024, {"a": "hv2", "b": "hv2"})])
+def test_two_guests_do_not_get_the_same_huge_pages(free: int, moves: dict[str, str]) -> None:
+    made = plan([host("hv2", 9000, free)], [on_pages("a"), on_pages("b")])
+    assert ways(made) == moves
+    if len(moves) == 1:
+        assert reasons(made) == {"b": [("mem_hugepages_free", "hv2")]}
+        message = made["stays"][0]["reasons"][0]["message"]
+        assert "511 of 2048 KiB each are left, 1 earlier moves; expected 512 for domain b" in message
+
+
+def test_each_page_size_is_a_pool_of_its_own() -> None:
+    made = plan([host("hv2", 9000, 512)], [on_pages("a"), on_pages("b", size="1048576")])
+    assert ways(made) == {"a": "hv2", "b": "hv2"}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "moves"), [(("0", "1"), ["a", "b"]), (("0", "0"), ["a"]), (("0-1", "1"), ["a"]), ((None, "1"), ["a"])]
+)
+def test_huge_pages_are_counted_by_node(nodes: tuple[str | None, str], moves: list[str]) -> None:
+    guests = [on_pages(name, nodeset=nodeset) for name, nodeset in zip("ab", nodes, strict=True)]
+    assert list(ways(plan([host("hv2", 9000, 600, 600)], guests))) == moves
+
+
+def test_huge_pages_that_are_not_known_keep_only_guests_on_them() -> None:
+    made = plan([host("hv2", 9000)], [domain("a"), on_pages("b")])
+    assert ways(made) == {"a": "hv2"}
+    (reason,) = made["stays"][0]["reasons"]
+    assert (reason["check"], reason["status"], reason["blocks"]) == ("mem_hugepages_free", "unknown", True)
+    assert "ram.hugepage_kib of host hv2 was not observed" in reason["message"]
+
+
+@pytest.mark.parametrize("check", ["mem_hugepages_free", "host_daemon_alive"])
+def test_huge_pages_that_preflight_has_named_are_not_named_again(check: str) -> None:
+    made = plan([host("hv2", 9000, 0)], [on_pages("a")], [against(check, "a", "hv1", "hv2")])
+    assert reasons(made) == {"a": [(check, "hv2")]}
+
+
+def test_huge_pages_of_a_guest_that_are_not_known_keep_it() -> None:
+    unsure = domain("a", hugepages=True, lists={})
+    (reason,) = plan([host("hv2", 9000, 9000)], [unsure])["stays"][0]["reasons"]
+    assert (reason["check"], reason["status"], reason["destination"]) == ("mem_capacity_dest", "unknown", None)
+
+
+class _Counted(dict[str, t.Any]):
+    """A finding or a domain that counts how often it is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, key: str) -> t.Any:
+        self.looks += 1
+        return super().__getitem__(key)
+
+
+def test_what_concerns_others_is_not_looked_at_again_for_each_domain() -> None:
+    hosts = [host(f"hv{number}", 90000) for number in range(2, 12)]
+    domains = [_Counted(domain(f"d{number}")) for number in range(40)]
+    findings = [
+        _Counted(against("host_not_same", None, "hv9", "hv2")),
+        _Counted(against("host_daemon_alive", None, None, "hv99")),
+        _Counted({**against("net_bridge_exists", "d1", "hv1", "hv99"), "status": "edited"}),
+    ]
+    assert len(plan(hosts, domains, findings)["moves"]) == len(domains)
+    assert max(finding.looks for finding in findings) < 10
+    assert max(entry.looks for entry in domains) < len(domains)
+
+
+def test_reasons_come_in_the_order_of_the_findings() -> None:
+    findings = [
+        against("disk_same_object", "a", "hv1", "hv2"),
+        against("host_not_same", None, "hv1", "hv2"),
+        against("host_daemon_alive", None, None, "hv2"),
+        against("host_clock_skew", None, "hv1", "hv2"),
+    ]
+    made = plan([host("hv2", 9000)], [domain("a")], findings)
+    assert [check for check, _there in reasons(made)["a"]] == [
+        "host_not_same",
+        "host_daemon_alive",
+        "host_clock_skew",
+        "disk_same_object",
+    ]
 
 
 @pytest.mark.parametrize("key", ["tls", "destinations", "moves", "stays"])

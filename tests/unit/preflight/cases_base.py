@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from tests.unit.preflight.case import Case, Edit, answered, certificate, put
+from tests.unit.preflight.case import Case, Edit, answered, both, certificate, put
 from tests.unit.preflight.scene import Scene
 
 
@@ -71,6 +71,15 @@ def _stable_update(scene: Scene) -> None:
     scene.source["qemu_version"] = scene.destination["qemu_version"]
 
 
+def _rbd(scene: Scene) -> None:
+    """One more disk: an RBD image whose cluster both hosts have in their ceph.conf."""
+    more = {**scene.disk["more"], "rbd_config": None}
+    image = {**scene.disk, "target": "vdb", "type": "network", "path": None, "protocol": "rbd", "hosts": []}
+    scene.domain["disks"].append({**image, "more": more})
+    for host in (scene.source, scene.destination):
+        host["storage"]["ceph"] = {"/etc/ceph/ceph.conf": {"fsid": "0a1b2c3d", "mon_host": None}}
+
+
 CASES: dict[str, Case] = {
     "host_daemon_alive": Case(_silent, "ssh: no route to host", _other_unreachable),
     "host_not_same": Case(_same("uuid"), "on both", put("destination", uuid="1" * 32)),
@@ -125,7 +134,7 @@ CASES: dict[str, Case] = {
     "block_job_active": Case(put("disk", block_job=True), "Disk vda of domain web1", put("disk", block_job=False)),
     "disk_shared_fs_type": Case(lambda scene: scene.storage(declared_shared=False), "is on ext4 (/dev/vda)", _nfs()),
     "disk_path_exists_dest": Case(put("there", exists=False), "there is no /srv/shared", put("there", kind="file")),
-    "disk_same_object": Case(_nfs(inode=7), "inode 1443376 here and 7 there", _nfs()),
+    "disk_same_object": Case(_nfs(inode=7), "inode 1443376 here and 7 there", both(_nfs(), _rbd)),
     "disk_readonly_media_present": Case(
         lambda scene: scene.answers["hv2"][f"path:{scene.medium['path']}"].update(exists=False),
         "there is no /srv/shared/disks/media.iso on hv2",

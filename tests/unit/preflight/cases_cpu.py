@@ -93,7 +93,7 @@ _cachetune = both(_kvm, listed("cachetunes", vcpus="0"))
 CASES: dict[str, Case] = {
     "cpu_host_passthrough": Case(
         both(_kvm, _cpu(mode="host-passthrough", model=None), _flags_gone("avx512f")),
-        "hv2 lacks avx512f",
+        "the kernel of hv2 does not name avx512f",
         both(_kvm, _cpu(mode="host-passthrough", model=None)),
         documented=_CPUINFO,
     ),

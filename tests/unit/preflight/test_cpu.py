@@ -72,6 +72,8 @@ PASSTHROUGH = both(_kvm, _cpu(mode="host-passthrough", model=None))
         (_identity("destination", model="85"), "error", "hv2 has another CPU: GenuineIntel 6 85 1"),
         (fact("destination", "cpu.microcode", "0x2"), "warning", "microcode 0x2 there and 0x1 here"),
         (put("destination", kernel="6.1.0"), "warning", "kernel 6.1.0 there"),
+        (_flags_gone("avx512f"), "error", "the kernel of hv2 does not name avx512f"),
+        (both(_flags_gone("avx512f"), put("destination", kernel="6.1.0")), "warning", "does not name avx512f"),
         (put("destination", qemu_version=10001000), "warning", "QEMU 10.1.0 there"),
         (put("destination", qemu_version=9002000), "error", "QEMU 9.2.0 there"),
     ],

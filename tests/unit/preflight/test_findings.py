@@ -188,7 +188,9 @@ def test_an_open_vswitch_bridge_is_looked_for_among_its_own() -> None:
     [(256, 2, False, 518), (1024, 1, False, 1293), (100, 1, False, 350), (1024, 1, True, 269)],
 )
 def test_required_memory(memory_mib: int, vcpus: int, hugepages: bool, required: int) -> None:
-    domain = t.cast(t.Any, {"memory_mib": memory_mib, "vcpus": vcpus, "hugepages": hugepages})
+    domain = Scene().domain
+    domain.update(memory_mib=memory_mib, vcpus=vcpus, hugepages=hugepages)
+    domain["settings"]["memory_backing"]["hugepages"] = hugepages
     assert api.required_memory_mib(domain) == required
 
 

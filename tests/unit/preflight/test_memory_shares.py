@@ -55,8 +55,44 @@ def test_only_a_strict_mode_binds(mode: str | None, nodes: tuple[int, ...] | Non
     assert memory.required_pages(domain) == [Share(3072, None, nodes)]
 
 
-def test_sets_of_numbers() -> None:
-    assert memory.numbers("0-3,^2,8") == (0, 1, 3, 8)
+def test_sets_of_nodes() -> None:
+    assert memory.node_set("0-3,^2,8") == (0, 1, 3, 8)
+
+
+@pytest.mark.parametrize("text", ["0-999999999999", "zero"])
+def test_a_set_of_nodes_that_cannot_be_meant_is_unknown(text: str) -> None:
+    with pytest.raises(UnknownFact, match="a set of NUMA nodes cannot be read"):
+        memory.node_set(text)
+
+
+@pytest.mark.parametrize(
+    ("pages", "plain_mib"),
+    [
+        (None, 4096),
+        ([], 0),
+        ([_page("2", "MiB", None)], 0),
+        ([_page("2", "MiB", "0")], 3072),
+        ([_page("1", "GiB", "1")], 2048),
+        ([_page("2", "MiB", "0"), _page("1", "GiB", "1")], 0),
+    ],
+)
+def test_what_is_not_on_huge_pages_comes_out_of_free_memory(
+    pages: list[dict[str, t.Any]] | None, plain_mib: int
+) -> None:
+    """Of 4096 MiB, 1024 are in cell 0, 2048 in cell 1, and 1024 may be plugged in later."""
+    domain = _domain(pages)
+    domain.update(memory_mib=4096, vcpus=1, hugepages=pages is not None)
+    assert memory.required_memory_mib(domain) == 240 + 8 + 82 + plain_mib
+
+
+def test_a_guest_partly_on_huge_pages_is_judged_by_the_rest() -> None:
+    scene = Scene()
+    scene.domains[0] = _domain([_page("2", "MiB", "0")])
+    scene.domain.update(memory_mib=3072, vcpus=1, hugepages=True)
+    needed = memory.required_memory_mib(scene.domain)
+    for available, found in ((needed, 0), (needed - 1, 1)):
+        scene.destination["memory"]["available_mib"] = available
+        assert len(scene.of("mem_capacity_dest")) == found
 
 
 def test_a_size_in_an_unknown_unit_is_unknown() -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Facts
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api, identity
+from tests.unit.preflight.case import device
+from tests.unit.preflight.cases_disk import block
 from tests.unit.preflight.scene import Scene
 
 NFS = {
@@ -21,6 +23,7 @@ NFS = {
     "mount_source": "store:/images",
     "relative": "/a",
 }
+SMB = {**NFS, "fs_type": "cifs", "mount_source": "//store/images", "mount_options": ["rw", "serverino"]}
 LOCAL = {**NFS, "fs_type": "ext4", "mount_source": "/dev/sda1"}
 GLUSTER = {**NFS, "fs_type": "fuse.glusterfs", "mount_source": "localhost:/images"}
 SHARED = {"declared_shared": True}
@@ -34,7 +37,13 @@ TABLE: dict[str, tuple[dict[str, t.Any], dict[str, t.Any], str]] = {
     "nfs by loopback address": ({**NFS, "mount_source": "127.0.0.1:/images"}, {}, "unknown"),
     "nfs by IPv6 loopback": ({**NFS, "mount_source": "[::1]:/images"}, {}, "unknown"),
     "nfs by localhost, another inode": ({**NFS, "mount_source": "localhost:/images"}, {"inode": 6}, "unknown"),
-    "smb by loopback": ({**NFS, "fs_type": "cifs", "mount_source": "//127.0.0.1/images"}, {}, "unknown"),
+    "smb by loopback": ({**SMB, "mount_source": "//127.0.0.1/images"}, {}, "unknown"),
+    "smb, inodes of the server": (SMB, {}, "same"),
+    "smb, other inodes of the server": (SMB, {"inode": 6}, "different"),
+    "smb, inodes invented there": (SMB, {"mount_options": ["noserverino", "rw"]}, "unknown"),
+    "smb, other inodes, invented there": (SMB, {"inode": 6, "mount_options": ["rw"]}, "unknown"),
+    "smb, inodes invented on both": ({**SMB, "fs_type": "smb3", "mount_options": ["rw"]}, {}, "unknown"),
+    "smb, declared, inodes invented on both": ({**SMB, **SHARED, "mount_options": ["rw"]}, {}, "unknown"),
     "ceph without a monitor": ({**NFS, "fs_type": "ceph", "mount_source": ":/"}, {}, "unknown"),
     "gluster by localhost": (GLUSTER, {}, "same"),
     "gluster by localhost, another inode": (GLUSTER, {"inode": 6}, "different"),
@@ -291,3 +300,115 @@ def test_servers_that_are_the_same_for_both(server: str) -> None:
     scene = _network()
     scene.disk["hosts"] = [server]
     assert scene.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("copy_storage", "edit", "said"),
+    [
+        ("inc", {}, []),
+        ("inc", {"inode": 78}, [("disk_same_object", "unknown", True)]),
+        ("inc", {"exists": False}, [("disk_path_exists_dest", "fail", True)]),
+        ("all", {"inode": 78}, []),
+    ],
+)
+def test_an_incremental_copy_needs_what_is_below_the_top(
+    copy_storage: str, edit: dict[str, t.Any], said: list[t.Any]
+) -> None:
+    scene = Scene()
+    there = scene.backing()
+    scene.policy["migration"] = {"copy_storage": copy_storage}
+    there.update(edit)
+    assert _said(scene) == said
+
+
+def test_a_proven_difference_below_an_incremental_copy_stays_unknown() -> None:
+    scene = Scene()
+    there = scene.backing()
+    scene.policy["migration"] = {"copy_storage": "inc"}
+    for identity_ in (scene.disk["backing"][0]["identity"], there):
+        identity_.update(fs_type="nfs4", mount_source="store:/images", declared_shared=False)
+    there["inode"] = 78
+    assert _said(scene) == [("disk_same_object", "unknown", True)]
+
+
+@pytest.mark.parametrize(("copy_storage", "found"), [("inc", 1), ("all", 0)])
+def test_what_is_below_an_incremental_copy_is_opened_there(copy_storage: str, found: int) -> None:
+    scene = Scene()
+    scene.backing()
+    scene.policy["migration"] = {"copy_storage": copy_storage}
+    opened = scene.answers["hv2"]["open:/srv/shared/disks/base.qcow2"]
+    opened.update(access={"user": "qemu", "folder": "/srv", "read": False, "write": False})
+    assert len(scene.of("disk_access_as_qemu_user")) == found
+
+
+@pytest.mark.parametrize(("copy_storage", "found"), [("inc", 1), ("all", 0)])
+def test_how_nfs_below_an_incremental_copy_is_mounted(copy_storage: str, found: int) -> None:
+    scene = Scene()
+    there = scene.backing()
+    scene.policy["migration"] = {"copy_storage": copy_storage}
+    for identity_ in (scene.disk["backing"][0]["identity"], there):
+        identity_.update(fs_type="nfs4", mount_source="store:/images", mount_options=["hard", "vers=4.2"])
+    there["mount_options"] = ["hard", "vers=4.2", "local_lock=all"]
+    assert len(scene.of("disk_nfs_mount_options")) == found
+
+
+@pytest.mark.parametrize(("copy_storage", "found"), [("inc", 1), ("all", 0)])
+def test_a_device_below_an_incremental_copy_is_compared(copy_storage: str, found: int) -> None:
+    scene = Scene()
+    there = scene.backing(type="block")
+    scene.policy["migration"] = {"copy_storage": copy_storage}
+    common = {"kind": "block", "label": None, "read_error": None, "loop_file": None}
+    scene.disk["backing"][0]["identity"].update(common, block=block())
+    there.update(common, block=block(bytes=4096))
+    assert len(scene.of("disk_block_identity")) == found
+
+
+F1, F2 = "0a1b2c3d-0000-4000-8000-000000000001", "0a1b2c3d-0000-4000-8000-000000000002"
+MONITORS = ["192.0.2.1", "192.0.2.2"]
+CLUSTERS: dict[str, tuple[t.Any, t.Any, list[t.Any]]] = {
+    "one fsid": ((F1, None), (F1, MONITORS), []),
+    "two fsids": ((F1, MONITORS), (F2, MONITORS), [("disk_same_object", "fail", True)]),
+    "one list of monitors": ((None, MONITORS), (F1, MONITORS), []),
+    "two lists of monitors": ((None, MONITORS), (None, MONITORS[:1]), [("disk_same_object", "unknown", True)]),
+    "nothing named": ((None, None), (None, None), [("disk_same_object", "unknown", True)]),
+    "no file here": (None, (F1, MONITORS), [("disk_same_object", "unknown", True)]),
+    "no file there": ((F1, MONITORS), None, [("disk_same_object", "unknown", True)]),
+    **{
+        f"monitor {own}": ((None, [own]), (None, [own]), [("disk_same_object", "unknown", True)])
+        for own in ("127.0.0.1:6789", "[v2:127.0.0.1:3300/0", "v1:[::1]:6789/0]", "::1", "localhost")
+    },
+    **{
+        f"monitor {far}": ((None, [far]), (None, [far]), [])
+        for far in ("[v2:192.0.2.1:3300/0", "v1:[2001:db8::1]:6789")
+    },
+}
+
+
+@pytest.mark.parametrize("config", [None, "/etc/ceph/other.conf"])
+@pytest.mark.parametrize(("here", "there", "said"), CLUSTERS.values(), ids=CLUSTERS.keys())
+def test_an_image_without_monitors_is_the_same_in_one_cluster(
+    here: t.Any, there: t.Any, said: list[t.Any], config: str | None
+) -> None:
+    scene = _network()
+    scene.disk["hosts"] = []
+    scene.disk["more"]["rbd_config"] = config
+    for host, named in ((scene.source, here), (scene.destination, there)):
+        conf = {config or "/etc/ceph/ceph.conf": dict(zip(("fsid", "mon_host"), named, strict=True))} if named else {}
+        host["storage"]["ceph"] = conf
+    assert _said(scene) == said
+
+
+def test_below_an_image_without_monitors_the_file_is_not_known() -> None:
+    scene = Scene()
+    scene.backing(type="network", path=None, protocol="rbd", hosts=[])
+    assert _said(scene) == [("disk_same_object", "unknown", True)]
+
+
+@pytest.mark.parametrize(("exists", "found"), [(False, ["there is no /run/fs.sock on hv2"]), (True, [])])
+def test_the_socket_of_a_virtiofs_daemon_must_be_there(exists: bool, found: list[str]) -> None:
+    scene = Scene()
+    device("filesystems", type="mount", driver="virtiofs", socket="/run/fs.sock", target="data")(scene)
+    assert "path:/run/fs.sock" in [question["key"] for question in scene.questions()["hv2"]]
+    scene.answers["hv2"]["path:/run/fs.sock"] = {"exists": exists, "kind": "other"}
+    said = [finding["message"] for finding in scene.of("fs_virtiofs")]
+    assert len(said) == len(found) and all(text in message for text, message in zip(found, said, strict=True))

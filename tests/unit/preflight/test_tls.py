@@ -105,3 +105,39 @@ def test_without_alternative_names_the_common_name_counts() -> None:
     assert scene.of("sec_tls_hostname") == []
     scene.policy.update(addresses={"hv2": "hv3"})
     assert "it is for hv2; expected hv3" in scene.of("sec_tls_hostname")[0]["message"]
+
+
+def test_the_name_that_the_migration_expects_counts_before_the_address() -> None:
+    scene = Scene()
+    scene.policy.update(addresses={"hv2": "elsewhere"}, migration={"tls_destination": "hv2"})
+    assert scene.of("sec_tls_hostname") == []
+    scene.policy.update(addresses={"hv2": "hv2"}, migration={"tls_destination": "hv3"})
+    assert "expected hv3 among its names, by which tls_destination" in scene.of("sec_tls_hostname")[0]["message"]
+
+
+VERIFY: tuple[tuple[dict[str, t.Any], bool], ...] = (
+    ({"default_tls_x509_verify": 1, "migrate_tls_x509_verify": None}, True),
+    ({"default_tls_x509_verify": 0, "migrate_tls_x509_verify": None}, False),
+    ({"default_tls_x509_verify": 1, "migrate_tls_x509_verify": 0}, False),
+    ({"default_tls_x509_verify": 0, "migrate_tls_x509_verify": 1}, True),
+)
+
+
+@pytest.mark.parametrize(("conf", "asked_for"), VERIFY)
+def test_a_destination_that_asks_for_no_client_certificate(conf: dict[str, t.Any], asked_for: bool) -> None:
+    scene = Scene()
+    scene.destination["daemon"]["qemu_conf"].update(conf)
+    _certificates(scene, "source")["qemu_client"]["all"][0]["authority"] = "00"
+    # The source's own QEMU refuses a certificate that its CA has not signed; that is another check's.
+    assert bool(scene.of("sec_tls_ca_known")) is asked_for
+    scene.source["tls"]["qemu_client"]["exists"] = False
+    del _certificates(scene, "source")["qemu_client"]
+    assert bool(scene.of("sec_tls_migration_certs")) is asked_for
+
+
+def test_without_a_ca_nobody_is_trusted() -> None:
+    scene = Scene()
+    scene.destination["daemon"]["qemu_conf"].update(migrate_tls_x509_verify=0)
+    scene.source["tls"]["qemu_ca"]["exists"] = scene.source["tls"]["qemu_client"]["exists"] = False
+    found = scene.of("sec_tls_migration_certs")
+    assert found[0]["message"].count("there is no") == 1 and "ca-cert.pem" in found[0]["message"]

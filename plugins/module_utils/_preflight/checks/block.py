@@ -15,7 +15,7 @@ import typing as t
 from ..._model.api import Facts, UnknownFact
 from ..._model.types import BlockDevice, DrbdState
 from ..check import Check, Problem, Requirement, View
-from ..disks import Image, ask_path, each_image, is_copied, there_of
+from ..disks import Image, ask_path, each_image, is_image_copied, there_of
 from ..identity import NETWORK_FS
 from ..identity_block import LOCAL
 
@@ -59,7 +59,7 @@ class Replica(t.NamedTuple):
 
 def _block(view: View, image: Image) -> BlockDevice | None:
     """The block device that the image is on the source, None where it is none or is not needed there."""
-    if image.get("type") != "block" or is_copied(view, image.disk):
+    if image.get("type") != "block" or is_image_copied(view, image):
         return None
     identity = image.identity(view.source_name)
     if not identity.get("exists") or identity.get("kind") != "block":

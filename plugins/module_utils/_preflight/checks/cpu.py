@@ -66,7 +66,9 @@ def _same_cpu(view: View, need: Passthrough) -> t.Iterator[Problem]:
             return
         gone = set(here.get("cpu.flags")) - set(there.get("cpu.flags"))
         if gone:
-            hard.append(f"{view.there} lacks {', '.join(sorted(gone))}")
+            # Each version of the kernel names flags that others do not, of one and the same CPU.
+            same = here.get("kernel") == there.get("kernel")
+            (hard if same else soft).append(f"the kernel of {view.there} does not name {', '.join(sorted(gone))}")
         for fact, name in (("cpu.microcode", "microcode"), ("kernel", "kernel")):
             if here.get(fact) != there.get(fact):
                 soft.append(f"{name} {there.get(fact)} there and {here.get(fact)} here")

@@ -14,7 +14,7 @@ import typing as t
 
 from ..._model.api import Facts, Question
 from ..check import Check, Problem, Requirement, View
-from ..disks import Image, ask_path, each_disk, each_image, is_copied, is_media, there_of, what_of
+from ..disks import Image, ask_path, each_disk, each_image, is_image_copied, is_media, there_of, what_of
 from ..identity import NETWORK_FS
 from ..questions import ASKED_PATHS
 from ..shared_fs import SHARED
@@ -48,7 +48,7 @@ class Opened(t.NamedTuple):
 
 
 def _opened(view: View, image: Image) -> t.Iterator[Opened]:
-    if image.get("type") not in ASKED_PATHS or is_copied(view, image.disk):
+    if image.get("type") not in ASKED_PATHS or is_image_copied(view, image):
         return
     label, relabels = _label(view)
     written = image.top and not image.get("readonly")
@@ -138,7 +138,7 @@ class Mounted(t.NamedTuple):
 
 
 def _nfs(view: View, image: Image) -> t.Iterator[Mounted | Problem]:
-    if image.get("type") != "file" or is_copied(view, image.disk):
+    if image.get("type") != "file" or is_image_copied(view, image):
         return
     identity = image.identity(view.source_name)
     if not identity.get("exists") or identity.get("fs_type") not in _NFS:
@@ -224,7 +224,7 @@ def _readable(view: View, image: Image) -> t.Iterator[Device | Problem]:
     error = here.get("read_error")
     if error:
         yield Problem(image.what, f"{view.source_name} cannot read it: {error}", severity="warning")
-    if not is_copied(view, image.disk):
+    if not is_image_copied(view, image):
         yield Device(image.what, image.path)
 
 

@@ -14,7 +14,7 @@ import typing as t
 
 from ..._model.api import Facts, Question, UnknownFact
 from ..check import Check, Problem, Requirement, View
-from ..questions import path_key, path_question
+from ..questions import key_of, path_key, path_question
 
 _NVRAM_DIR = "/var/lib/libvirt/qemu/nvram"
 """libvirt makes this folder itself; any other must be there."""
@@ -44,6 +44,7 @@ _VIDEO_ROMS = {
     "bochs": "vgabios-bochs-display.bin",
 }
 _BIOS = "bios-256k.bin"
+_RAW = "raw"
 
 
 class File(t.NamedTuple):
@@ -81,23 +82,31 @@ def _missing(view: View, need: File) -> t.Iterator[Problem]:
 
 
 class Flash(t.NamedTuple):
-    """``template``: what libvirt fills the file from where there is none yet; None where the XML does not say."""
+    """``template``: what libvirt fills the file from where there is none yet; None where the XML does not say.
+
+    The formats are those of images, raw where the XML names none.
+    """
 
     file: File
     template: str | None
+    format: str = _RAW
+    template_format: str = _RAW
 
 
 def _flashes(view: View) -> t.Iterator[Flash]:
     boot = view.domain.get("settings.os")
     for file in _loader(view):
-        yield Flash(file, None)
+        yield Flash(file, None, boot["loader_format"] or _RAW)
     yield from _nvram(view, boot)
 
 
 def _nvram(view: View, boot: t.Mapping[str, t.Any]) -> t.Iterator[Flash]:
     path = boot["nvram_source"] or boot["nvram"]
     if path and boot["nvram_type"] in (None, "file"):
-        yield Flash(_file(view, "Firmware variables", path), boot["nvram_template"])
+        own = boot["nvram_format"] or _RAW
+        file = _file(view, "Firmware variables", path)
+        # Without a format of its own libvirt copies the template as it is.
+        yield Flash(file, boot["nvram_template"], own, boot["nvram_template_format"] or own)
 
 
 def _nvrams(view: View) -> t.Iterator[Flash]:
@@ -110,10 +119,29 @@ def _ask_flash(_view: View, need: Flash) -> t.Iterator[Question]:
         yield path_question(need.template)
 
 
+def _size_question(path: str, image_format: str) -> Question:
+    """A file of format raw is as big as what is in it; of others the header must be read."""
+    if image_format == _RAW:
+        return path_question(path)
+    asked = [path, image_format]
+    return t.cast(Question, {"key": key_of("firmware_size", asked), "ask": "firmware_size", "value": asked})
+
+
+def _size_questions(need: Flash) -> t.Iterator[Question]:
+    yield _size_question(need.file.path, need.format)
+    if need.template:
+        yield _size_question(need.template, need.template_format)
+
+
+def _ask_size(_view: View, need: Flash) -> t.Iterator[Question]:
+    return _size_questions(need)
+
+
 def _flash_size(view: View, need: Flash) -> t.Iterator[Problem]:
-    there, path = _there(view, need.file.path), need.file.path
+    own, *template = (question["key"] for question in _size_questions(need))
+    there, path = view.answer(view.destination_name, own), need.file.path
     if need.template and not there.get("exists"):
-        there, path = _there(view, need.template), need.template
+        there, path = view.answer(view.destination_name, template[0]), need.template
     if need.file.size is not None and there.get("exists") and there.get("size") != need.file.size:
         yield Problem(
             f"{need.file.what} of domain {{domain}}",
@@ -251,7 +279,7 @@ CHECKS: tuple[Check, ...] = (
         title="Firmware and its variables have the same size on both hosts",
         expected="the same size",
         remedy="install the same build of the firmware there (2 MiB and 4 MiB builds do not mix)",
-        requires=Requirement(_flashes, _flash_size, _ask_flash),
+        requires=Requirement(_flashes, _flash_size, _ask_size),
         evidence="lab",
     ),
     Check(

@@ -13,7 +13,7 @@ import typing as t
 
 from ..._model.api import Facts, Question
 from ..check import Check, Evaluate, Problem, Requirement, View, each
-from ..memory import Share, needed_mib, numbers, ranges, shares, size_kib
+from ..memory import Share, needed_mib, node_set, page_kib_at, pages_at, ranges, shares, size_kib
 from ..questions import path_key, path_question
 
 _SWAPPED_PERCENT = 5
@@ -23,8 +23,7 @@ _PMEM = ("nvdimm", "virtio-pmem")
 
 
 def _needed(view: View) -> t.Iterator[int]:
-    domain = view.domain
-    yield needed_mib(domain.get("memory_mib"), domain.get("vcpus"), domain.get("hugepages"))
+    yield needed_mib(view.domain)
 
 
 def _capacity(view: View, need: int) -> t.Iterator[Problem]:
@@ -130,15 +129,8 @@ def _huge(view: View) -> t.Iterator[Share]:
     return (share for share in shares(view.domain) if share.page_kib != 0)
 
 
-def _page_kib(view: View, share: Share) -> int:
-    return int(view.destination.get("ram.hugepage_kib") or 0) if share.page_kib is None else share.page_kib
-
-
 def _pages_free(view: View, share: Share) -> t.Iterator[Problem]:
-    size = _page_kib(view, share)
-    cells = [cell for cell in view.destination.get("ram.cells") if share.nodes is None or cell["id"] in share.nodes]
-    free = sum(pages["free"] for cell in cells for pages in cell["pages"] if pages["size_kib"] == size)
-    needed = -(-share.mib * 1024 // size) if size else 0
+    size, needed, free = pages_at(view.destination, share)
     if free < needed or not size:
         where = "" if share.nodes is None else f" on NUMA nodes {ranges(share.nodes)}"
         yield Problem(
@@ -154,7 +146,7 @@ def _mounted_sizes(view: View) -> t.Iterator[int | None]:
 
 
 def _mounted(view: View, need: int | None) -> t.Iterator[Problem]:
-    size = _page_kib(view, Share(0, need, None))
+    size = page_kib_at(view.destination, need)
     mounts = {mount["size_kib"] for mount in view.destination.get("ram.hugetlbfs")}
     if size not in mounts:
         has = ", ".join(f"{mount} KiB" for mount in sorted(mounts)) or "none"
@@ -186,7 +178,7 @@ def _nodes(view: View) -> t.Iterator[tuple[int, ...]]:
     sets = [domain.get("settings.numatune.nodeset")]
     sets += [entry["nodeset"] for entry in domain.get("lists.memnodes")]
     sets += [device["nodemask"] for device in domain.get("devices.memories")]
-    yield from dict.fromkeys(numbers(text) for text in sets if text)
+    yield from dict.fromkeys(node_set(text) for text in sets if text)
 
 
 def _nodes_there(view: View, need: tuple[int, ...]) -> t.Iterator[Problem]:

@@ -128,7 +128,7 @@ def _ask_port(view: View) -> t.Iterator[tuple[str, Question]]:
 
 def _port_question(name: str, port: int) -> Question:
     asked = [name, port]
-    return t.cast(Question, {"key": key_of("connect", asked), "ask": "connect", "value": asked})
+    return t.cast(Question, {"key": key_of("reach", asked), "ask": "reach", "value": asked})
 
 
 def _reachable(view: View) -> t.Iterator[Problem]:

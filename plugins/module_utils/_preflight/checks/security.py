@@ -40,6 +40,8 @@ def _certs(view: View) -> t.Iterator[Problem]:
         return
     needed = [Facts(f"{name} of {view.host.who}", view.host.get(f"tls.{name}")) for name in _QEMU[view.role]]
     missing = [certificate.get("path") for certificate in needed if not certificate.get("exists")]
+    if needed[1].get("path") in missing and view.role == "source" and not _client_asked_for(view):
+        missing.remove(needed[1].get("path"))
     if missing:
         yield Problem(f"TLS certificates of {_name(view)}", "there is no " + " and no ".join(missing))
         return
@@ -53,6 +55,18 @@ def _certs(view: View) -> t.Iterator[Problem]:
             f"no CA in {needed[0].get('path')} has signed it",
             expected="a certificate of the CA that is next to it: QEMU does not start with others",
         )
+
+
+def _client_asked_for(view: View) -> bool:
+    """Whether some destination wants to see the source's certificate."""
+    names = [name for name in view.policy.get("uris", {}) if name in view.fleet.hosts and name != view.source_name]
+    return not names or any(_verifies(view.fleet.hosts[name]) for name in names)
+
+
+def _verifies(host: Facts) -> bool:
+    """Whether QEMU there, as the server of a migration, asks for the client's certificate."""
+    own = host.get("daemon.qemu_conf.migrate_tls_x509_verify")
+    return bool(host.get("daemon.qemu_conf.default_tls_x509_verify") if own is None else own)
 
 
 def _unreadable(view: View, known: t.Mapping[str, t.Any], names: t.Iterable[str]) -> t.Iterator[Problem]:
@@ -151,7 +165,9 @@ def _why_not_for(certificate: t.Mapping[str, t.Any], purpose: str) -> str | None
 def _hostname(view: View) -> t.Iterator[Problem]:
     uri = urllib.parse.urlsplit(view.policy.get("uris", {}).get(view.destination_name) or "")
     address = view.policy.get("addresses", {}).get(view.destination_name) or uri.hostname
-    asked = [("qemu_server", address, "livemig_address")] if view.tls else []
+    named = view.option("tls_destination")
+    by = (named, "tls_destination") if named else (address, "livemig_address")
+    asked = [("qemu_server", *by)] if view.tls else []
     asked += [("server", uri.hostname, "livemig_uri")] if uri.scheme.endswith("+tls") else []
     for name, wanted, variable in asked:
         if wanted is None:
@@ -204,6 +220,8 @@ def _authorities(view: View) -> t.Iterator[Problem]:
         )
         for judge, own, owner, others, name in ways:
             if not _signed_by(others.get(name), own.get(authority)):
+                if name == "qemu_client" and not _verifies(view.destination):
+                    continue
                 yield Problem(
                     f"Certificate {others[name]['path']} of {owner}",
                     f"none of the CAs in {own[authority]['path']} of {judge} has signed it",

@@ -12,10 +12,22 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..._model.api import Facts, UnknownFact
+from ..._model.api import Facts, Question, UnknownFact
 from .. import identity
 from ..check import Check, Problem, Requirement, View, unknown
-from ..disks import Image, Needed, ask_path, each_disk, each_image, is_copied, is_media, needed, there_of, what_of
+from ..disks import (
+    Image,
+    Needed,
+    ask_path,
+    each_disk,
+    each_image,
+    is_copied,
+    is_image_copied,
+    is_media,
+    needed,
+    there_of,
+    what_of,
+)
 from ..edits import mapped
 from ..questions import ASKED_PATHS
 from ..shared_fs import takes_for_shared
@@ -28,6 +40,8 @@ _LOCAL_SERVER = re.compile(
     r"|localhost[\w.]*|ip6-(localhost|loopback)|127(\.\d+)+|0\.0\.0\.0|\[?([0:]+:0*1?|::ffff:127[\d.]+)\]?|/.*",
     re.IGNORECASE,
 )
+_PORT = re.compile(r"(?<=[\w\]])(:\d+)?(/\d+)?\]?$")
+CEPH_CONF = "/etc/ceph/ceph.conf"
 _MAY_BE_MISSING = frozenset(("optional", "requisite"))
 
 
@@ -51,7 +65,7 @@ class Path(t.NamedTuple):
 
 
 def _paths(view: View, image: Image) -> t.Iterator[Path]:
-    if is_copied(view, image.disk) and (image.top or view.option("copy_storage") == "all"):
+    if is_image_copied(view, image):
         return
     if not image.media and image.get("type") in ASKED_PATHS:
         yield Path(image.what, image.path, image.get("type"))
@@ -90,29 +104,89 @@ def _media_present(view: View, need: Needed) -> t.Iterator[Problem]:
         )
 
 
-def _objects(view: View, image: Image) -> t.Iterator[Needed | Problem]:
-    if (image.media and image.get("readonly")) or is_copied(view, image.disk):
+class Object(t.NamedTuple):
+    """``below_copy``: of an image below one that is copied alone, which may be on a copy of this one."""
+
+    what: str
+    path: str
+    needed: Needed
+    below_copy: bool
+
+
+class Cluster(t.NamedTuple):
+    """The Ceph cluster of an image that names no monitors, as the source's file says. ``monitors``: or ()."""
+
+    what: str
+    path: str
+    fsid: str | None
+    monitors: tuple[str, ...]
+
+
+def _objects(view: View, image: Image) -> t.Iterator[Object | Cluster | Problem]:
+    if (image.media and image.get("readonly")) or is_image_copied(view, image):
         return
     kind = image.get("type")
     if kind == "network":
         local = [host or "(none)" for host in image.get("hosts") if _LOCAL_SERVER.fullmatch(host)]
         if local:
             yield unknown(f"its server {', '.join(local)} is another one on every host", image.what)
+        elif image.get("protocol") == "rbd" and not image.get("hosts"):
+            yield _cluster(view, image)
         return
     if kind not in ASKED_PATHS:
         yield unknown(f"disks of type {kind} cannot be compared in this version", image.what)
         return
-    yield needed(view, image.what, image.facts, image.path)
+    below_copy = is_copied(view, image.disk)
+    yield Object(image.what, image.path, needed(view, image.what, image.facts, image.path), below_copy)
 
 
-def _same_object(view: View, need: Needed) -> t.Iterator[Problem]:
+def _cluster(view: View, image: Image) -> Cluster | Problem:
+    if not image.top:
+        return unknown("it is an RBD image without monitors, and its configuration file is not observed", image.what)
+    path = image.get("more.rbd_config") or CEPH_CONF
+    named = view.source.get("storage.ceph").get(path)
+    if named is None:
+        return unknown(f"{view.source_name} was not seen to have {path}", image.what, _CLUSTER_REMEDY)
+    return Cluster(image.what, path, named["fsid"], tuple(named["mon_host"] or ()))
+
+
+def _ask_object(view: View, need: Object | Cluster) -> t.Iterator[Question]:
+    if isinstance(need, Object):
+        yield from ask_path(view, need)
+
+
+def _same_object(view: View, need: Object | Cluster) -> t.Iterator[Problem]:
+    yield from _same_cluster(view, need) if isinstance(need, Cluster) else _same_path(view, need)
+
+
+def _same_cluster(view: View, need: Cluster) -> t.Iterator[Problem]:
+    """Another fsid is another cluster; other addresses may be other monitors of the same."""
+    named = view.destination.get("storage.ceph").get(need.path)
+    if named is None:
+        yield unknown(f"{view.there} was not seen to have {need.path}", need.what, _CLUSTER_REMEDY)
+    elif need.fsid and named["fsid"]:
+        if need.fsid != named["fsid"]:
+            said = f"{need.path} names cluster {need.fsid} on the source and {named['fsid']} on {view.there}"
+            yield Problem(need.what, said, remedy=_CLUSTER_REMEDY)
+    elif not need.monitors or any(map(_is_own_monitor, need.monitors)) or named["mon_host"] != list(need.monitors):
+        said = f"nothing in {need.path} of the source and of {view.there} proves that both name one cluster"
+        yield unknown(said, need.what, _CLUSTER_REMEDY)
+
+
+def _is_own_monitor(text: str) -> bool:
+    """Forms of mon_host: 192.0.2.1, 192.0.2.1:6789, [v2:192.0.2.1:3300/0, v1:[::1]:6789/0]."""
+    address = re.sub(r"^\[?v[12]:", "", text)
+    return bool(_LOCAL_SERVER.fullmatch(address) or _LOCAL_SERVER.fullmatch(_PORT.sub("", address)))
+
+
+def _same_path(view: View, need: Object) -> t.Iterator[Problem]:
     there = there_of(view, need.path)
     if not there.get("exists"):
         return  # disk_path_exists_dest says so, and disk_readonly_media_present of media
-    verdict, why = identity.compare(need.here(), there)
-    if verdict == "different":
-        yield Problem(need.what, f"{need.source} and {view.there} have different objects there: {why}")
-    elif verdict == "unknown":
+    verdict, why = identity.compare(need.needed.here(), there)
+    if verdict == "different" and not need.below_copy:
+        yield Problem(need.what, f"{need.needed.source} and {view.there} have different objects there: {why}")
+    elif verdict != "same":
         yield unknown(f"{need.path}: {why}", need.what, _SAME_REMEDY)
 
 
@@ -134,6 +208,10 @@ def _transient(view: View, disk: Facts) -> t.Iterator[Problem]:
         yield Problem(what_of(disk), "it is transient")
 
 
+_CLUSTER_REMEDY = (
+    "install the cluster's ceph.conf with its fsid below /etc/ceph on both hosts, or write the monitors into the "
+    "disk's definition"
+)
 _SAME_REMEDY = (
     "of files: mount the same export under the same server name on both hosts; where the file system has no such name, "
     "and both hosts really share it, list its folder in shared_filesystems of qemu.conf on both (libvirt 11.1). "
@@ -175,7 +253,7 @@ CHECKS: tuple[Check, ...] = (
         title="Both hosts see the same disk, and the same images below it",
         expected="proof that both hosts see the same object",
         remedy="mount the storage of the source there; the file that is there now would be taken for the guest's disk",
-        requires=Requirement(each_image(_objects), _same_object, ask_path),
+        requires=Requirement(each_image(_objects), _same_object, _ask_object),
         on_unknown="stop",
         evidence="lab",
     ),

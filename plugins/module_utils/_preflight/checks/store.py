@@ -17,6 +17,7 @@ from ..disks import ask_path, each_disk, there_of, what_of
 from ..jobs import NO_JOB
 from ..questions import key_of
 from .copy import LOCAL_FS
+from .storage import CEPH_CONF
 
 _OTHER_JOBS = {
     "backup": "a pull backup lasts until its client has ended it: end it there, or with virsh domjobabort",
@@ -38,10 +39,10 @@ _MODULES = {
     "ssh": "ssh",
 }
 _PORTS = {"ftp": 21, "ftps": 990, "gluster": 24007, "http": 80, "https": 443, "iscsi": 3260, "nbd": 10809, "ssh": 22}
-_CEPH_CONF = "/etc/ceph/ceph.conf"
 # qemuMigrationSrcIsAllowed: 9.0.0 refuses every virtiofs, 11.3.0 goes by what virtiofsd says of itself.
 _VIRTIOFS_NOT_IN, _VIRTIOFS_SINCE = 9000000, 11003000
 _PRECOPY = "migrate-precopy"
+_SOCKET = "virtiofs by a socket"
 
 
 def _block_jobs(view: View) -> t.Iterator[Problem]:
@@ -152,7 +153,7 @@ def _ceph(_view: View, disk: Facts) -> t.Iterator[Conf]:
     if disk.get("protocol") == "rbd":
         conf = disk.get("more.rbd_config")
         if conf or not any(disk.get("hosts")):
-            yield Conf(what_of(disk), conf or _CEPH_CONF)
+            yield Conf(what_of(disk), conf or CEPH_CONF)
 
 
 def _conf_there(view: View, need: Conf) -> t.Iterator[Problem]:
@@ -192,7 +193,9 @@ def _virtiofs_needs(view: View) -> t.Iterator[Folder | Problem]:
             yield unknown(f"it is not known whether libvirt {version_text(version)} migrates virtiofs", what)
         elif version < _VIRTIOFS_SINCE:
             yield Problem(what, f"virtiofs, and libvirt {version_text(version)} does not migrate it", remedy=_UNPLUG)
-        elif entry.get("socket") is None:
+        elif entry.get("socket") is not None:
+            yield Folder(what, entry.get("socket"), _SOCKET)
+        else:
             if not any(_PRECOPY in daemon["features"] for daemon in view.source.get("pools.folder_daemons")):
                 yield Problem(what, "virtiofs, and no virtiofsd on the source says that it can migrate", remedy=_UNPLUG)
             yield Folder(what, entry.get("source"), "virtiofs")
@@ -201,7 +204,10 @@ def _virtiofs_needs(view: View) -> t.Iterator[Folder | Problem]:
 def _virtiofs_there(view: View, need: Folder) -> t.Iterator[Problem]:
     there = there_of(view, need.path)
     if not there.get("exists"):
-        yield Problem(need.what, f"there is no {need.path} on {view.there}")
+        remedy = _START_DAEMON if need.driver == _SOCKET else None
+        yield Problem(need.what, f"there is no {need.path} on {view.there}", remedy=remedy)
+    elif need.driver == _SOCKET:
+        return  # whoever runs the daemon runs it on both hosts, and answers for what it serves
     elif not any(_PRECOPY in daemon["features"] for daemon in view.destination.get("pools.folder_daemons")):
         yield Problem(need.what, f"no virtiofsd on {view.there} says that it can migrate", remedy=_NEWER)
     elif there.get("fs_type") in LOCAL_FS and not there.get("declared_shared"):
@@ -223,6 +229,7 @@ def _p9_there(view: View, need: Folder) -> t.Iterator[Problem]:
 
 
 _UNPLUG = "unmount it in the guest, detach it (virsh detach-device), and attach it again after the move"
+_START_DAEMON = "start virtiofsd with this socket there before the move, for the same folder"
 _NEWER = "install virtiofsd 1.11 or newer there"
 
 CHECKS: tuple[Check, ...] = (

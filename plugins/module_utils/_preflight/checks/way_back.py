@@ -12,8 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from ..._model.api import UnknownFact
-from ..check import Check, Problem, View, unknown
+from ..check import NOT_EVALUATED, Check, Problem, View, unknown
 from ..fleet import Fleet
 from ..offers import running_on
 
@@ -98,7 +97,7 @@ def _errors(check: Check, view: View, reasons: list[str]) -> list[Problem]:
                 reasons.append(problem.value)
             elif (problem.severity or check.severity) == "error":
                 found.append(replace(problem, expected=problem.expected or check.expected))
-    except UnknownFact as reason:
+    except NOT_EVALUATED as reason:
         reasons.append(str(reason))
     return found
 
@@ -126,7 +125,7 @@ def _running(view: View, reasons: list[str]) -> dict[tuple[str, str], list[str]]
             try:
                 kind = (domain.get("arch"), domain.get("machine"))
                 found.setdefault(kind, []).append(domain.get("name"))
-            except UnknownFact as reason:
+            except NOT_EVALUATED as reason:
                 unread.append(str(reason))
         return found, unread
 
