@@ -14,8 +14,8 @@ description:
   - Reads the facts of one hypervisor that M(livemig.libvirt.preflight) and M(livemig.libvirt.plan) need, in a few calls
     on one connection. Nothing is changed.
   - What cannot be read is listed under C(unknown) in RV(host) with the reason, and is never taken for good.
-  - With O(questions) it answers what M(livemig.libvirt.preflight) asks about domains that run on other hosts, and nothing
-    else: the snapshot of the first call stays the one that counts.
+  - With O(questions) it answers what M(livemig.libvirt.preflight) asks about domains that run on other hosts, and
+    nothing else. The snapshot of the first call stays the one that counts.
 extends_documentation_fragment:
   - livemig.libvirt.connection
   - livemig.libvirt.attributes
