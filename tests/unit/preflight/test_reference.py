@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import typing as t
 
 import pytest
@@ -28,3 +29,10 @@ def test_every_check_has_a_section_and_what_is_left_out_a_reason() -> None:
     assert [check.id for check in CHECKS if f"\n### {check.id}\n" not in text] == []
     assert set(without) & {check.id for check in CHECKS} == set()
     assert all(len(reason.split()) > 3 for reason in without.values())
+
+
+def test_every_condition_that_was_thought_of_has_a_check_or_a_reason() -> None:
+    """catalogue.txt: the ids of the catalogue that the project started from."""
+    lines = (pathlib.Path(__file__).parent / "data" / "catalogue.txt").read_text("utf-8").splitlines()
+    catalogue = [line for line in lines if not line.startswith("#")]
+    assert set(catalogue) - {check.id for check in CHECKS} == set(checks_reference.left_out())
