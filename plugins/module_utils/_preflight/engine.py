@@ -92,8 +92,10 @@ def needs(
             for need in requires.needs(view):
                 if isinstance(need, Problem):
                     against.append(need)
-                else:
-                    owners.setdefault((view.source_name if requires.uses_source else None, need), []).append(view)
+                    continue
+                same = owners.setdefault((view.source_name if requires.uses_source else None, need), [])
+                if not same or same[-1] is not view:  # two disks may need the same
+                    same.append(view)
         except NOT_EVALUATED as reason:
             against.append(not_evaluated(reason))
         if against:

@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api, engine
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.check import Problem, Requirement
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.world import World
 from tests.unit.preflight.scene import RECORDED, Scene
 
@@ -228,3 +229,11 @@ def test_a_fault_of_a_check_is_said_and_rules_out_what_unknown_would() -> None:
     (found,) = engine.evaluate(world, [dataclasses.replace(row, evaluate=faulty)])
     assert found["status"] == "unknown" and found["blocks"]
     assert "this check has a fault" in found["message"] and "KeyError: 'colour'" in found["message"]
+
+
+def test_what_a_domain_needs_twice_is_said_once() -> None:
+    twice = Requirement(lambda view: ["br7", "br8", "br7"], lambda view, need: [Problem("", need)])
+    row = dataclasses.replace(api.registry()["net_bridge_exists"], requires=twice)
+    scene = Scene()
+    world = World({h["name"]: h for h in scene.hosts}, scene.domains, ["hv2"], scene.answers, scene.policy)
+    assert [found["value"] for found in engine.evaluate(world, [row])] == ["br7", "br8"]
