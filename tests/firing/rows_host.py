@@ -7,6 +7,7 @@ from functools import partial
 
 from tests.firing.provocation import Provocation, device, element, replaced
 from tests.lab import api as lab
+from tests.lab.hostfiles import MIGRATION_PORTS, RESERVED
 from tests.lab.hosts import BY_NAME
 
 CONF = "/etc/libvirt/qemu.conf"
@@ -287,8 +288,8 @@ ROWS: tuple[Provocation, ...] = (
     Provocation(
         "host_migration_ports_ephemeral",
         "three connections of the destination come from ports of the migration range",
-        "connections to elsewhere hold 3 of them",
-        before={"hv2": HOLD},
-        after={"hv2": ended("p-hold")},
+        "connections to elsewhere hold",
+        before={"hv2": f"echo >{RESERVED}; {HOLD}"},
+        after={"hv2": f"echo {MIGRATION_PORTS} >{RESERVED}; " + ended("p-hold")},
     ),
 )

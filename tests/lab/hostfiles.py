@@ -43,10 +43,14 @@ MaxStartups 200
 Subsystem sftp internal-sftp
 """
 
+MIGRATION_PORTS = "49152-49215"
+RESERVED = "/proc/sys/net/ipv4/ip_local_reserved_ports"
+
 # Named init on purpose: Ansible reads /proc/1/comm and then picks its sysvinit module. As process 1 the shell reaps
-# every orphan while it waits.
-INIT = """\
+# every orphan while it waits. The migration ports are kept from connections to elsewhere, as on a host that is well kept.
+INIT = f"""\
 #!/bin/sh
+echo {MIGRATION_PORTS} >{RESERVED}
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 mkdir -p /run/lock /run/sshd
 service ssh start
