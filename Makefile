@@ -6,7 +6,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 PY := $(CURDIR)/$(VENV)/bin/python
-GATES := unit lint typing docs-lint sanity build molecule integration firing-some
+GATES := unit lint typing docs-lint sanity build mutants molecule integration firing-some agreement-some
 TREE := $(CURDIR)/.cache/collections
 
 # Nothing is read from or written to the user's home, and no collection is looked for elsewhere.
@@ -19,9 +19,9 @@ export PYTHONDONTWRITEBYTECODE := 1
 export GIT_CONFIG_COUNT := 1
 export GIT_CONFIG_KEY_0 := safe.directory
 export GIT_CONFIG_VALUE_0 := $(CURDIR)
-$(GATES) test demo firing bench lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+$(GATES) test demo firing agreement bench lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup test $(GATES) docs firing fired bench demo lab-up lab-down lab-status lab-exec clean
+.PHONY: help setup test $(GATES) docs firing fired agreement bench demo lab-up lab-down lab-status lab-exec clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,7 @@ docs: setup ## make docs/checks.md, facts.md and firing.md anew from the tables
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.checks_reference
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.facts_reference
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.firing_reference
+	PYTHONPATH=$(TREE) $(PY) -m tests.tools.agreement_reference
 
 sanity: setup ## all of ansible-test sanity, nothing ignored
 	$(PY) -m tests.tools.sanity
@@ -82,6 +83,16 @@ firing-some: setup ## 40 of these conditions, others with every commit
 
 fired: setup ## list the checks that were seen firing in the lab
 	@PYTHONPATH=$(TREE) $(PY) -m tests.firing --list
+
+agreement: setup ## are the verdicts right? every case tried for real; keeps what was seen
+	PYTHONPATH=$(TREE) $(PY) -m tests.integration.agreement --record
+	PYTHONPATH=$(TREE) $(PY) -m tests.tools.agreement_reference
+
+agreement-some: setup ## 24 of these cases, others with every commit
+	PYTHONPATH=$(TREE) $(PY) -m tests.integration.agreement --sample 24 --seed $$(git log -1 --format=%ct)
+
+mutants: setup ## break the product on purpose and see the suites turn red
+	$(PY) -m tests.mutants
 
 bench: setup ## measure side by side, into docs/benchmarks
 	PYTHONPATH=$(TREE) $(PY) -m tests.bench

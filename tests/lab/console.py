@@ -8,18 +8,20 @@ from dataclasses import dataclass
 
 BOOT_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 BOOT = re.compile(rf"BOOT ({BOOT_ID})")
-TICK = re.compile(rf"TICK ({BOOT_ID}) (\d+) (\d+\.\d+)(?: disk=(\d+|failed))?")
+TICK = re.compile(rf"TICK ({BOOT_ID}) (\d+) (\d+\.\d+)(?: disk=(\d+|failed)( mark=lost)?)?")
 COMPLAINT = re.compile(r"Kernel panic|kernel BUG|BUG: |Oops|general protection fault|soft lockup|I/O error")
 
 
 @dataclass(frozen=True)
 class Tick:
-    """number: counts from 1; uptime_s: of the guest; disk: None without a disk, the number read back, or "failed"."""
+    """number: counts from 1; uptime_s: of the guest; disk: None without a disk, the number read back, or "failed";
+    mark_lost: what the guest wrote when it booted is not on its disk any more."""
 
     boot_id: str
     number: int
     uptime_s: float
     disk: str | None
+    mark_lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Console:
 def parse_tick(line: str) -> Tick | None:
     """The tick in a whole line, else None (a line still being written does not match, or lacks its end)."""
     match = TICK.fullmatch(line)
-    return Tick(match[1], int(match[2]), float(match[3]), match[4]) if match else None
+    return Tick(match[1], int(match[2]), float(match[3]), match[4], bool(match[5])) if match else None
 
 
 def parse(text: str) -> Console:

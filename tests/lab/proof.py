@@ -178,6 +178,8 @@ def _disk_problems(seen: Console) -> list[str]:
         return []
     if seen.last.disk is None:
         return ["had a disk and has none now"]
+    if seen.last.mark_lost:
+        return ["what it wrote to its disk when it booted is not there any more"]
     if seen.last.disk != str(seen.last.number):
         return [f"wrote {seen.last.number} to its disk and read back {seen.last.disk}"]
     return []

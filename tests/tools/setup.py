@@ -27,6 +27,7 @@ MINIMUM = (3, 11)
 
 # Command that shows a package is there, and the Debian package that brings it.
 COMMANDS = {
+    "chromium": "chromium",
     "git": "git",
     "ip": "iproute2",
     "mmdebstrap": "mmdebstrap",

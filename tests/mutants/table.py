@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mutants: what is broken where, and which suite must see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+AGREEMENT = "tests.integration.agreement.replay"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """old stands exactly once in the file and is replaced by new. suite: the module that must then fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    suite: str
+
+    def apply(self, package: Path) -> None:
+        path = package / self.file
+        text = path.read_text(encoding="utf-8")
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.name}: {self.file} has {text.count(self.old)} times '{self.old}', expected 1")
+        path.write_text(text.replace(self.old, self.new), encoding="utf-8")
+
+
+_PREFLIGHT = "plugins/module_utils/_preflight"
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "a_check_always_passes",
+        f"{_PREFLIGHT}/engine.py",
+        "problems = list(_lacking(requires, view, need))",
+        'problems = [] if check.id == "net_bridge_exists" else list(_lacking(requires, view, need))',
+        AGREEMENT,
+    ),
+    Mutant(
+        "unknown_is_ok",
+        f"{_PREFLIGHT}/engine.py",
+        '"blocks": check.on_unknown == "stop" if problem.unknown else severity == "error",',
+        '"blocks": not problem.unknown and severity == "error",',
+        AGREEMENT,
+    ),
+    Mutant(
+        "source_and_destination_swapped",
+        f"{_PREFLIGHT}/world.py",
+        """facts = {"destination": self.facts(destination)}
+        silent = self.silent(destination)
+        if source is not None:
+            facts["source"] = self.facts(source)
+""",
+        """facts = {"destination": self.facts(source or min({*self.hosts} - {destination}, default=destination))}
+        silent = self.silent(destination)
+        if source is not None:
+            facts["source"] = self.facts(destination)
+""",
+        AGREEMENT,
+    ),
+)
