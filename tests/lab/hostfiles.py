@@ -47,7 +47,7 @@ MIGRATION_PORTS = "49152-49215"
 RESERVED = "/proc/sys/net/ipv4/ip_local_reserved_ports"
 
 # Named init on purpose: Ansible reads /proc/1/comm and then picks its sysvinit module. As process 1 the shell reaps
-# every orphan while it waits. The migration ports are kept from connections to elsewhere, as on a host that is well kept.
+# every orphan while it waits. The migration ports are kept from connections to elsewhere, as on a well-kept host.
 INIT = f"""\
 #!/bin/sh
 echo {MIGRATION_PORTS} >{RESERVED}

@@ -96,6 +96,7 @@ class PathIdentity(t.TypedDict, total=False):
 
     ``relative`` is the path below the root of the mounted file system, so that two hosts which mount the same export
     at different places can still be compared. ``mount_options``: of network file systems, the rest is left empty.
+    ``read_only``: its file system is mounted so.
     ``fs_size``, ``fs_free``: of the file system, for those without privileges; ``allocated``: what the file takes of
     it. ``block``: of block devices; ``label``: the identities in its first sectors (see blockdev.label);
     ``read_error``: why these cannot be read, None where they can; ``loop_file``: of a loop device.
@@ -112,6 +113,7 @@ class PathIdentity(t.TypedDict, total=False):
     relative: str
     declared_shared: bool
     mount_options: list[str]
+    read_only: bool
     fs_size: int
     fs_free: int
     allocated: int

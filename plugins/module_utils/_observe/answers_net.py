@@ -13,8 +13,10 @@ import typing as t
 
 from .._libvirt import libvirt
 from .._model.api import Answer, Question
-from . import area, virtual_networks
+from . import area, files, virtual_networks
 from .xml import parse
+
+_ACCEPTS = 0x10000  # __SO_ACCEPTCON in /proc/net/unix
 
 
 def nwfilter(host: area.Host, question: Question) -> Answer:
@@ -32,4 +34,14 @@ def vsock_cids(host: area.Host, question: Question) -> Answer:
     return {"cids": found}
 
 
-ASKS: t.Mapping[str, area.Ask] = {"nwfilter": nwfilter, "vsock_cids": vsock_cids}
+def listener(_host: area.Host, question: Question) -> Answer:
+    """Whether a process here listens at the UNIX socket ``path``: listens; a file that is left over does not."""
+    sockets = [line.split() for line in files.read("/proc/net/unix").splitlines()[1:]]
+    return {
+        "listens": any(
+            int(fields[3], 16) & _ACCEPTS and fields[7:] == [question["path"]] for fields in sockets if len(fields) > 7
+        )
+    }
+
+
+ASKS: t.Mapping[str, area.Ask] = {"listener": listener, "nwfilter": nwfilter, "vsock_cids": vsock_cids}

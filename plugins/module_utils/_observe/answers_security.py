@@ -15,7 +15,7 @@ import os
 import pwd
 import typing as t
 
-from .._model.api import Answer, Question
+from .._model.api import Answer, LivemigError, Question
 from . import files
 from .area import Ask, Host
 from .host_nodedevs import PCI, pci_device
@@ -80,4 +80,18 @@ def pci(_host: Host, question: Question) -> Answer:
     return {"exists": True, **pci_device(question["value"])}
 
 
-ASKS: t.Mapping[str, Ask] = {"label": label, "pci": pci}
+def secret(host: Host, question: Question) -> Answer:
+    """Whether a secret, with UUIDs {"here", "there"}, has one value on both hosts: same. No value is told."""
+    uuids = question["value"]
+    try:
+        other = host.connect(question["uri"])
+    except LivemigError as error:
+        return {"error": str(error.value)}
+    try:
+        here = host.connection.secretLookupByUUIDString(uuids["here"]).value()
+        return {"same": bool(here == other.secretLookupByUUIDString(uuids["there"]).value())}
+    finally:
+        other.close()
+
+
+ASKS: t.Mapping[str, Ask] = {"label": label, "pci": pci, "secret": secret}

@@ -9,6 +9,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import json
 import typing as t
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
@@ -360,8 +361,18 @@ def _value(element: ET.Element | None, place: str) -> str | bool | None:
     return (text.strip() or None) if text else None
 
 
-WORDS = ("metadata", "qemu_arguments", "qemu_environment", "roms")
+WORDS = ("metadata", "qemu_arguments", "qemu_devices", "qemu_environment", "roms")
 """Facts below ``lists`` that are plain words."""
+
+
+def _driver(argument: str) -> str:
+    """The driver of QEMU's ``-device``: of its properties nothing is kept."""
+    if argument.startswith("{"):
+        try:
+            return str(json.loads(argument).get("driver", ""))
+        except ValueError:
+            return ""
+    return argument.partition(",")[0].removeprefix("driver=")
 
 
 def _words(root: ET.Element) -> dict[str, list[str]]:
@@ -371,6 +382,7 @@ def _words(root: ET.Element) -> dict[str, list[str]]:
     return {
         # An option's name tells what it is for; what follows it may be a password.
         "qemu_arguments": [argument if argument.startswith("-") else "" for argument in arguments],
+        "qemu_devices": [_driver(after) for word, after in zip(arguments, arguments[1:]) if word == "-device"],
         "qemu_environment": [entry.get("name", "") for entry in root.findall(f"{QEMU}commandline/{QEMU}env")],
         "metadata": (
             sorted({child.tag[1:].partition("}")[0] for child in metadata if child.tag[:1] == "{"})

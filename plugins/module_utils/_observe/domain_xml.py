@@ -9,6 +9,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import copy
 import typing as t
 import xml.etree.ElementTree as ET
 
@@ -67,7 +68,7 @@ def parse(xml: str) -> dict[str, t.Any]:
         "arch": "" if os_type is None else os_type.get("arch", ""),
         "machine": "" if os_type is None else os_type.get("machine", ""),
         "emulator": (root.findtext("devices/emulator") or "").strip(),
-        "cpu_xml": _element_text(root.find("cpu")),
+        "cpu_xml": _cpu_text(root.find("cpu")),
         "disks": [_disk(disk) for disk in root.findall("devices/disk")],
         "interfaces": [_interface(nic) for nic in root.findall("devices/interface")],
         "hostdevs": [*map(_hostdev, root.findall("devices/hostdev")), *_interface_hostdevs(root)],
@@ -91,6 +92,21 @@ def _element_text(element: ET.Element | None) -> str | None:
     if element is None:
         return None
     return ET.tostring(element, encoding="unicode").strip()
+
+
+def _cpu_text(cpu: ET.Element | None) -> str | None:
+    """What a hypervisor must provide: without what QEMU makes of the guest's own topology, wherever it runs.
+
+    That is ``ht`` too: libvirt lists it as required once a socket has several threads, and then says of every host that
+    emulates that it does not provide it (seen with libvirt 11.3 and QEMU 10.0; the guest moves all the same).
+    """
+    if cpu is None:
+        return None
+    rest = copy.deepcopy(cpu)
+    for child in list(rest):
+        if child.tag in ("topology", "numa") or (child.tag == "feature" and child.get("name") == "ht"):
+            rest.remove(child)
+    return _element_text(rest)
 
 
 def _disk(disk: ET.Element) -> Disk:

@@ -253,6 +253,7 @@ def _path_identity(path: str, shared: Declared) -> PathIdentity:
     else:
         unknown.append({"fact": "declared_shared", "reason": shared.unreadable})
     _add_mount(identity, real)
+    identity["read_only"] = bool(os.statvfs(real).f_flag & os.ST_RDONLY)
     if identity["kind"] == "file":
         _add_space(identity, real, info.st_blocks)
     elif identity["kind"] == "block":

@@ -41,6 +41,7 @@ _USAGE_TYPES = ("none", "volume", "ceph", "iscsi", "tls", "vtpm")
 _TPM_PROGRAMS = ("swtpm", "swtpm_setup", "swtpm_ioctl")
 _TPM_LIBRARIES = ("/usr/lib/*/libtpms.so.0", "/usr/lib64/libtpms.so.0", "/usr/lib/libtpms.so.0", "/lib*/libtpms.so.0")
 _COMMAND_S = 10
+_NOT_LOADED = 127  # the exit status of ld.so, and of a shell that finds no program
 _SELINUX = "/sys/fs/selinux"
 _BOOLEANS = ("virt_use_nfs", "virt_use_samba", "virt_use_fusefs")
 _APPARMOR = (
@@ -107,7 +108,10 @@ def swtpm(_host: Host) -> dict[str, t.Any]:
     missing = [name for name in _TPM_PROGRAMS if shutil.which(name) is None]
     if missing:
         return {"missing": missing, "version": None, "features": []}
-    said = json.loads(_output("swtpm", "socket", "--print-capabilities"))
+    try:
+        said = json.loads(_output("swtpm", "socket", "--print-capabilities"))
+    except _DoesNotRun as error:
+        return {"missing": [f"swtpm that runs ({error})"], "version": None, "features": []}
     return {"missing": [], "version": said.get("version") or _version(), "features": said.get("features", [])}
 
 
@@ -117,11 +121,19 @@ def _version() -> str | None:
     return None if found is None else found[1]
 
 
+class _DoesNotRun(OSError):
+    """The program is there and the system's loader cannot start it: a library is missing, for one."""
+
+
 def _output(*words: str) -> str:
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=_COMMAND_S, check=True)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_COMMAND_S, check=False)
     except subprocess.SubprocessError as error:
         raise OSError(f"{' '.join(words)} did not tell: {error}") from error
+    if done.returncode == _NOT_LOADED:
+        raise _DoesNotRun(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it cannot be loaded")
+    if done.returncode != 0:
+        raise OSError(f"{' '.join(words)} did not tell: it ended with {done.returncode}")
     return done.stdout
 
 

@@ -152,11 +152,13 @@ class Requirement:
     needs: of a view with domain and source; a Problem among them speaks against all destinations.
     lacks: of a view with the destination (and with the source where ``uses_source``), and one need.
     asks: what must be asked of the destination before ``lacks`` can say; the same view, and one need.
+    asks_source: the same of the source, where ``uses_source``.
     """
 
     needs: t.Callable[[View], t.Iterable[t.Any]]
     lacks: t.Callable[[View, t.Any], t.Iterable[Problem]]
     asks: t.Callable[[View, t.Any], t.Iterable[Question]] = _nothing
+    asks_source: t.Callable[[View, t.Any], t.Iterable[Question]] = _nothing
     uses_source: bool = False
 
 

@@ -49,6 +49,15 @@ def cpu_question(domain: Facts) -> Question | None:
     return t.cast(Question, {"key": key_of("cpu", list(asked.values())), "ask": "cpu", **asked})
 
 
+def open_key(path: str, label: str = "") -> str:
+    return f"open:{path}" + (f" as {label}" if label else "")
+
+
+def open_question(path: str, label: str = "") -> Question:
+    """Whether QEMU could open it there; ``label``: of the definition, where that fixes QEMU's user."""
+    return {"key": open_key(path, label), "ask": "open", "path": path, "value": label or None}
+
+
 def capabilities_question(emulator: str, arch: str, machine: str, virt_type: str) -> Question:
     """What the hypervisor offers to such guests; see ``capabilities`` of the answers for the shape."""
     asked = [emulator, arch, machine, virt_type]
@@ -78,9 +87,10 @@ def _of_pairs(asked: dict[str, dict[str, Question]], world: World, requires: Req
         hosts = {owner.source_name for owner in owners}
         for view in world.destination_views(source):
             if view.silent is None and hosts != {view.destination_name}:
-                with contextlib.suppress(*NOT_EVALUATED):
-                    for question in requires.asks(view, need):
-                        asked.setdefault(view.destination_name or "", {})[question["key"]] = question
+                for host, asks in ((view.destination_name, requires.asks), (view.source_name, requires.asks_source)):
+                    with contextlib.suppress(*NOT_EVALUATED):
+                        for question in asks(view, need):
+                            asked.setdefault(host or "", {})[question["key"]] = question
 
 
 def _of_hosts(asked: dict[str, dict[str, Question]], world: World, check: Check, asks: Asks) -> None:

@@ -95,7 +95,7 @@ def test_a_guest_that_is_well() -> None:
         (evidence(talk(4, disk=True) + f"TICK {ONE} 5 5.50 disk=failed\n"), "read back failed"),
         (evidence(talk(4, disk=True) + f"TICK {ONE} 5 5.50 disk=4\n"), "wrote 5 to its disk and read back 4"),
         (evidence(talk(4, disk=True) + f"TICK {ONE} 5 5.50\n"), "had a disk and has none now"),
-        (evidence(talk(4, disk=True) + f"TICK {ONE} 5 5.50 disk=5 mark=lost\n"), "when it booted is not there any more"),
+        (evidence(talk(4, disk=True) + f"TICK {ONE} 5 5.50 disk=5 mark=lost\n"), "is not there any more"),
     ],
 )
 def test_every_fault_is_seen(broken: proof.Evidence, words: str) -> None:

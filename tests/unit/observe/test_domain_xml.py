@@ -155,3 +155,18 @@ def test_a_vf_of_a_network_shows_as_actual() -> None:
 def test_cpu_is_the_guests_own_definition(facts: dict[str, object]) -> None:
     assert "Skylake-Server" in str(facts["cpu_xml"])
     assert parse(DOMAIN.replace("<cpu ", "<x ").replace("</cpu>", "</x>"))["cpu_xml"] is None
+
+
+def test_what_qemu_makes_of_the_topology_is_not_asked_of_a_host() -> None:
+    extra = "<topology sockets='2' cores='1' threads='2'/><numa><cell id='0' cpus='0'/></numa><feature name='ht'/>"
+    assert parse(DOMAIN.replace("</cpu>", f"{extra}</cpu>"))["cpu_xml"] == parse(DOMAIN)["cpu_xml"]
+    assert "avx" in str(parse(DOMAIN.replace("</cpu>", "<feature name='avx'/></cpu>"))["cpu_xml"])
+
+
+def test_of_qemus_arguments_the_drivers_are_kept_and_no_values() -> None:
+    words = ("-device", "nvme,serial=7f3a", "-device", '{"driver": "rocker", "name": "7f3a"}', "-name", "7f3a")
+    text = "".join(f"<q:arg value='{word}'/>" for word in words)
+    document = f"<q:commandline xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'>{text}</q:commandline></domain>"
+    lists = parse(DOMAIN.replace("</domain>", document))["lists"]
+    assert lists["qemu_devices"] == ["nvme", "rocker"]
+    assert "7f3a" not in str(lists)

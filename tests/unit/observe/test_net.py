@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pathlib
+import socket
 import struct
 import typing as t
 from unittest import mock
@@ -225,3 +226,16 @@ def test_no_password_of_a_console_is_kept(tmp_path: pathlib.Path) -> None:
         found = host_net.console_settings(host)
     assert found["vnc_password"] is True and "hunter2" not in str(found)
     assert found["vnc_certificate"] is True and found["spice_certificate"] is False
+
+
+def test_who_listens_at_a_unix_socket(tmp_path: pathlib.Path) -> None:
+    live, stale = str(tmp_path / "live"), str(tmp_path / "stale")
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as bound:
+        listening.bind(live)
+        listening.listen()
+        bound.bind(stale)
+        found = [
+            answers_net.listener(t.cast(t.Any, None), {"key": "k", "ask": "listener", "path": path})
+            for path in (live, stale, str(tmp_path / "none"))
+        ]
+    assert found == [{"listens": True}, {"listens": False}, {"listens": False}]

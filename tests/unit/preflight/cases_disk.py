@@ -79,8 +79,16 @@ def opened(**changes: t.Any) -> Edit:
     return lambda scene: scene.answers["hv2"][f"open:{scene.disk['path']}"].update(changes)
 
 
+def _locked(manager: str) -> Edit:
+    return lambda scene: scene.destination["storage"].update(lock_manager=manager)
+
+
 def access(**changes: t.Any) -> Edit:
     return lambda scene: scene.answers["hv2"][f"open:{scene.disk['path']}"]["access"].update(changes)
+
+
+def mounted_read_only(scene: Scene) -> None:
+    scene.there.update(read_only=True)
 
 
 def nfs(here: t.Sequence[str], there: t.Sequence[str]) -> Edit:
@@ -199,7 +207,7 @@ CASES: dict[str, Case] = {
         put("disk", device="lun"), "sends SCSI commands", put("disk", device="disk"), blocks=False, documented=LIBVIRT
     ),
     "disk_leases": Case(
-        both(device("leases", key="vm1", path="/leases/vm1"), asked("/leases/vm1", False)),
+        both(device("leases", key="vm1", path="/leases/vm1"), asked("/leases/vm1", False), _locked("lockd")),
         "there is no /leases/vm1 on hv2",
         both(device("leases", key="vm1", path="/leases/vm1"), asked("/leases/vm1", True)),
     ),

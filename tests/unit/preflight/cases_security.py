@@ -34,12 +34,17 @@ def _swtpm(host: str, **changes: t.Any) -> Edit:
     return lambda scene: getattr(scene, host)["security"]["swtpm"].update(changes)
 
 
-def _secret(stored: bool, **changes: t.Any) -> Edit:
+def _secret(stored: bool, same: bool = True, **changes: t.Any) -> Edit:
+    """Both hosts have the secret; ``stored``: the destination has its value, which is the same or not."""
     entry = {"uuid": _UUID, "type": "vtpm", "usage": "a", "ephemeral": False, **changes}
 
     def edit(scene: Scene) -> None:
-        scene.destination["security"]["secrets"].append(entry)
+        for host in (scene.source, scene.destination):
+            host["security"]["secrets"].append(entry)
         scene.destination["security"]["stored_secrets"] += [_UUID] if stored else []
+        for question in scene.questions().get("hv1", []):
+            if question["ask"] == "secret":
+                scene.answers.setdefault("hv1", {})[question["key"]] = {"same": same}
 
     return edit
 

@@ -9,7 +9,7 @@ import typing as t
 import pytest
 
 from tests.unit.preflight.case import Edit, both, fact, migration, more, put
-from tests.unit.preflight.cases_disk import access, block, drbd, leaf, nfs, on_block, opened, space
+from tests.unit.preflight.cases_disk import access, block, drbd, leaf, mounted_read_only, nfs, on_block, opened, space
 from tests.unit.preflight.scene import Scene
 
 
@@ -51,6 +51,8 @@ def test_an_incremental_copy_needs_the_images_below() -> None:
     [
         ((access(write=False),), []),
         ((access(write=False), opened(dynamic=False)), [ERROR]),
+        ((access(write=False), mounted_read_only), [ERROR]),
+        ((access(write=False), mounted_read_only, put("disk", readonly=True)), []),
         ((access(folder="/srv"),), [ERROR]),
         ((access(read=False, write=False), nfs([], [])), [WARNING]),
         ((access(read=False, write=False), put("disk", readonly=True), opened(dynamic=False)), [ERROR]),

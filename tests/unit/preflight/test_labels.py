@@ -58,17 +58,31 @@ def _secrets(**entry: t.Any) -> Scene:
     scene = Scene()
     listed("secrets", type="ceph", usage="client.guests")(scene)
     entry = {"uuid": "u", "type": "ceph", "usage": "client.guests", "ephemeral": False, **entry}
-    scene.destination["security"].update(secrets=[entry], stored_secrets=["u"])
+    scene.source["security"].update(secrets=[dict(entry)])
+    scene.destination["security"].update(secrets=[entry], stored_secrets=[] if entry["ephemeral"] else ["u"])
+    for question in scene.questions()["hv1"]:
+        if question["ask"] == "secret":
+            scene.answers["hv1"][question["key"]] = {"same": True}
     return scene
 
 
 def test_a_secret_is_found_by_its_usage() -> None:
     assert _secrets().of("sec_secrets_present") == []
-    assert "no secret 'client.guests' for ceph" in _secrets(type="iscsi").of("sec_secrets_present")[0]["message"]
+    scene = _secrets()
+    scene.destination["security"]["secrets"][0]["type"] = "iscsi"
+    assert "no secret 'client.guests' for ceph" in scene.of("sec_secrets_present")[0]["message"]
 
 
-def test_the_value_of_an_ephemeral_secret_is_unknown() -> None:
-    assert [finding["status"] for finding in _secrets(ephemeral=True).of("sec_secrets_present")] == ["unknown"]
+def test_the_values_of_a_secret_are_compared_by_the_source() -> None:
+    assert _secrets(ephemeral=True).of("sec_secrets_present") == []
+    scene = _secrets()
+    key = next(key for key in scene.answers["hv1"] if key.startswith("secret:"))
+    scene.answers["hv1"][key] = {"same": False}
+    assert "of hv2 has another value" in scene.of("sec_secrets_present")[0]["message"]
+    scene.answers["hv1"][key] = {"error": "the secret is private"}
+    assert [finding["status"] for finding in scene.of("sec_secrets_present")] == ["unknown"]
+    scene.source["security"]["secrets"] = []
+    assert [finding["status"] for finding in scene.of("sec_secrets_present")] == ["unknown"]
 
 
 def test_root_at_the_destination_may_read_everything() -> None:

@@ -82,10 +82,15 @@ def _port_free(view: View, need: Bound) -> t.Iterator[Problem]:
 
 
 class Place(t.NamedTuple):
-    """A path that must be there; ``use``: what for. Any one of the paths will do."""
+    """A path that must be there; ``use``: what for. Any one of the paths will do.
+
+    ``file``: the file that QEMU makes in it, or opens; ``connects``: QEMU connects to the socket that it is.
+    """
 
     use: str
     paths: tuple[str, ...]
+    file: str | None = None
+    connects: bool = False
 
 
 def _places(view: View) -> t.Iterator[Place | Problem]:
@@ -99,7 +104,7 @@ def _of_chardev(chardev: Facts) -> t.Iterator[Place]:
         if kind == "file" or (kind == "unix" and chardev.get("mode") != "connect"):
             yield _folder_of(path)
         elif kind == "unix":
-            yield Place("the socket it connects to", (path,))
+            yield Place("the socket it connects to", (path,), connects=True)
         elif kind == "pipe":
             yield Place("its pipe", (f"{path}.in", path))
     if log and not log.startswith(_LIBVIRTS_OWN):
@@ -107,19 +112,46 @@ def _of_chardev(chardev: Facts) -> t.Iterator[Place]:
 
 
 def _folder_of(path: str) -> Place:
-    return Place("the folder for its file or socket", (path.rpartition("/")[0] or "/",))
+    return Place("the folder for its file or socket", (path.rpartition("/")[0] or "/",), file=path)
 
 
 def _ask_place(_view: View, need: Place) -> t.Iterator[Question]:
     yield from map(path_question, need.paths)
+    if need.file is not None:
+        yield path_question(need.file)
+    if need.connects:
+        yield from map(_listener, need.paths)
+
+
+def _listener(path: str) -> Question:
+    return {"key": f"listener:{path}", "ask": "listener", "path": path}
 
 
 def _place(view: View, need: Place) -> t.Iterator[Problem]:
+    what, where = "Character device of domain {domain}", f"{need.paths[-1]} on {view.there}"
     answers = [view.answer(view.destination_name, path_key(path)) for path in need.paths]
-    if not any(answer.get("exists") for answer in answers):
+    there = next((answer for answer in answers if answer.get("exists")), None)
+    if there is None:
+        yield Problem(what, f"there is no {where}, {need.use}")
+    elif need.file is not None and there.get("read_only"):
         yield Problem(
-            "Character device of domain {domain}", f"there is no {need.paths[-1]} on {view.there}, {need.use}"
+            what,
+            f"{where}, {need.use}, is on a file system that is mounted read-only",
+            remedy="mount it there for reading and writing, as the source has it",
         )
+    elif need.file is not None and _is_folder(view.answer(view.destination_name, path_key(need.file))):
+        yield Problem(what, f"{need.file} on {view.there} is a folder", expected="a file or a socket, or nothing yet")
+    elif need.connects and not view.answer(view.destination_name, _listener(need.paths[0])["key"]).get("listens"):
+        yield Problem(
+            what,
+            f"nothing listens at {where}, {need.use}",
+            expected="a program that listens, as on the source",
+            remedy="start it there",
+        )
+
+
+def _is_folder(answer: Facts) -> bool:
+    return bool(answer.get("exists") and answer.get("kind") == "dir")
 
 
 CHECKS: tuple[Check, ...] = (

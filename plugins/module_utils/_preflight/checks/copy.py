@@ -16,7 +16,7 @@ from ..._model.api import Facts, Question, UnknownFact
 from .. import identity
 from ..check import Check, Problem, Requirement, View, each, unknown, version_text
 from ..disks import Needed, ask_path, each_disk, is_copied, needed, there_of, what_of
-from ..questions import ASKED_PATHS, path_question
+from ..questions import ASKED_PATHS, open_key, open_question, path_question
 
 _MIB = 1024**2
 # Mounted by one host at a time: two hosts that see different inodes there do not see one file.
@@ -86,8 +86,18 @@ def _stale(view: View, need: Needed) -> t.Iterator[Problem]:
     there = there_of(view, need.path)
     if view.option("copy_storage") != "all" or not there.get("exists") or there.get("kind") != "file":
         return
-    if compared(need.here(), there)[0] == "different":
+    if compared(need.here(), there)[0] != "different":
+        return
+    users = view.answer(view.destination_name, open_key(need.path)).get("open_by")
+    if users:
+        yield Problem(need.what, f"{', '.join(users)} on {view.there} has {need.path} open", severity="error")
+    else:
         yield Problem(need.what, f"{need.path} is on {view.there} already and would be overwritten")
+
+
+def _ask_stale(view: View, need: Needed) -> t.Iterator[Question]:
+    yield from ask_path(view, need)
+    yield open_question(need.path)
 
 
 class Target(t.NamedTuple):
@@ -278,7 +288,7 @@ CHECKS: tuple[Check, ...] = (
         title="Nothing is overwritten by a copy",
         expected="no such file, or one that was made for this copy",
         remedy="look whose it is (fuser, virsh domblklist of the domains there), and delete what is left over",
-        requires=Requirement(_copy_targets, _stale, ask_path),
+        requires=Requirement(_copy_targets, _stale, _ask_stale),
         evidence="lab",
     ),
     Check(

@@ -16,7 +16,7 @@ from ..._model.api import Facts, Question
 from ..check import Check, Problem, Requirement, View
 from ..disks import Image, ask_path, each_disk, each_image, is_image_copied, is_media, there_of, what_of
 from ..identity import NETWORK_FS
-from ..questions import ASKED_PATHS
+from ..questions import ASKED_PATHS, open_key, open_question, path_question
 from ..shared_fs import SHARED
 from .storage import DIRECT
 
@@ -44,7 +44,7 @@ class Opened(t.NamedTuple):
 
     @property
     def key(self) -> str:
-        return f"open:{self.path}" + (f" as {self.label}" if self.label else "")
+        return open_key(self.path, self.label)
 
 
 def _opened(view: View, image: Image) -> t.Iterator[Opened]:
@@ -74,7 +74,8 @@ def _label(view: View) -> tuple[str, bool]:
 
 
 def _ask_open(_view: View, need: Opened) -> t.Iterator[Question]:
-    yield {"key": need.key, "ask": "open", "path": need.path, "value": need.label or None}
+    yield path_question(need.path)
+    yield open_question(need.path, need.label)
 
 
 def _open_there(view: View, need: Opened) -> Facts | None:
@@ -91,6 +92,14 @@ def _access(view: View, need: Opened) -> t.Iterator[Problem]:
     user, folder = access["user"], access["folder"]
     if folder is not None:
         yield Problem(need.what, f"{user}, who runs QEMU on {view.there}, may not enter {folder}")
+        return
+    if need.written and there_of(view, need.path).get("read_only"):
+        yield Problem(
+            need.what,
+            f"the file system of {need.path} is mounted read-only on {view.there}",
+            expected="a file system that is mounted for reading and writing",
+            remedy="mount it there as the source has it (mount -o remount,rw), or correct the export",
+        )
         return
     wanted = "write" if need.written else "read"
     if access["read"] and (access["write"] or not need.written):

@@ -154,14 +154,35 @@ def _device_secrets(view: View) -> t.Iterator[Secret]:
 
 
 def _secret_missing(view: View, need: Secret) -> t.Iterator[Problem]:
-    found = [entry for entry in view.destination.get("security.secrets") if _means(entry, need)]
-    if not found:
+    there = _secret_of(view.destination, need)
+    if there is None:
         yield Problem("Secrets of domain {domain}", f"{view.there} has no {need.text}")
         return
-    if found[0]["ephemeral"]:
-        raise UnknownFact(f"{need.text} of {view.there} is ephemeral, and only its value would show whether it has one")
-    if found[0]["uuid"] not in view.destination.get("security.stored_secrets"):
+    if not there["ephemeral"] and there["uuid"] not in view.destination.get("security.stored_secrets"):
         yield Problem("Secrets of domain {domain}", f"{need.text} of {view.there} has no value")
+        return
+    same = _same_secret(view, need, there["uuid"])
+    if not view.answer(view.source_name, same["key"]).get("same"):
+        yield Problem("Secrets of domain {domain}", f"{need.text} of {view.there} has another value")
+
+
+def _ask_secret(view: View, need: Secret) -> t.Iterator[Question]:
+    there = _secret_of(view.destination, need)
+    if there is not None:
+        yield _same_secret(view, need, there["uuid"])
+
+
+def _same_secret(view: View, need: Secret, there: str) -> Question:
+    """The source's to answer, over the connection to the destination that a migration would use as well."""
+    here, uri = _secret_of(view.source, need), view.policy.get("uris", {}).get(view.destination_name)
+    if here is None or uri is None:
+        raise UnknownFact(f"{need.text} is not on {view.source_name}" if uri else f"no URI of {view.there} is given")
+    asked = {"here": here["uuid"], "there": there}
+    return {"key": key_of("secret", [asked, uri]), "ask": "secret", "uri": uri, "value": asked}
+
+
+def _secret_of(host: Facts, need: Secret) -> t.Mapping[str, t.Any] | None:
+    return next((entry for entry in host.get("security.secrets") if _means(entry, need)), None)
 
 
 def _means(entry: t.Mapping[str, t.Any], need: Secret) -> bool:
@@ -346,7 +367,7 @@ CHECKS: tuple[Check, ...] = (
         title="The destination has the secret of the guest's TPM state",
         expected="a secret with this UUID, and the same value",
         remedy="define it there (virsh secret-define) and set its value (virsh secret-set-value)",
-        requires=Requirement(_tpm_secrets, _secret_missing),
+        requires=Requirement(_tpm_secrets, _secret_missing, asks_source=_ask_secret, uses_source=True),
         evidence="lab",
     ),
     Check(
@@ -369,7 +390,7 @@ CHECKS: tuple[Check, ...] = (
         expected="the secrets that the definition refers to, with the same values",
         remedy="define them there (virsh secret-define) and set their values from where you keep them (virsh "
         "secret-set-value)",
-        requires=Requirement(_device_secrets, _secret_missing),
+        requires=Requirement(_device_secrets, _secret_missing, asks_source=_ask_secret, uses_source=True),
         evidence="lab",
     ),
     Check(

@@ -21,6 +21,29 @@ _VMX_NAMED, _VMX_FIXED = 9010000, 10002000
 _RELEASE = re.compile(r"(\d+)\.(\d+)")
 
 
+# Drivers whose state QEMU declares unmigratable (".unmigratable = 1" in its source, 10.0), by what -device calls them.
+_UNMIGRATABLE = frozenset(
+    (
+        "amd-iommu",
+        "nvme",
+        "rocker",
+        "usb-audio",
+        "usb-mtp",
+        "usb-net",
+        "usb-serial",
+        "usb-uas",
+        "usb-wacom-tablet",
+        "vfio-ap",
+        "vfio-ccw",
+        "vfio-platform",
+        "virtio-crypto-pci",
+        "virtio-input-host-pci",
+        "virtio-sound-pci",
+        "x-terminal3270",
+    )
+)
+
+
 class Machine(t.NamedTuple):
     arch: str
     machine: str
@@ -42,6 +65,15 @@ def _arguments(view: View) -> t.Iterator[Problem]:
     if view.domain.get("lists.qemu_arguments") or names:
         said = [*dict.fromkeys(options), *(f"variable {name}" for name in names)]
         yield Problem(f"<qemu:commandline> of domain {view.domain_name}", ", ".join(said) or "arguments without a name")
+    stuck = [driver for driver in view.domain.get("lists.qemu_devices") if driver in _UNMIGRATABLE]
+    if stuck:
+        yield Problem(
+            f"<qemu:commandline> of domain {view.domain_name}",
+            f"-device {', '.join(stuck)}, which QEMU does not migrate",
+            expected="no device that QEMU cannot move",
+            remedy="take the argument out of the definition and power-cycle the guest",
+            severity="error",
+        )
 
 
 def _overrides(view: View) -> t.Iterator[str]:

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is at the destination and does not help: read-only folders, sockets without a listener, files in use, leases
+that nobody takes, and devices that only QEMU's own arguments name."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from tests.unit.preflight.case import device, fact, migration
+from tests.unit.preflight.scene import Scene
+
+FOLDER = "/srv/logs"
+SOCKET = "/srv/logs/agent.sock"
+
+
+def _chardev(mode: str | None, kind: str, path: str, **there: t.Any) -> Scene:
+    scene = Scene()
+    device("channels", type=kind, mode=mode, path=path, target_type="virtio")(scene)
+    asked = path if mode == "connect" else FOLDER
+    scene.answers["hv2"][f"path:{path}"] = {"path": path, "exists": False}
+    scene.answers["hv2"][f"path:{asked}"] = {"path": asked, "exists": True, "read_only": False, "kind": "dir", **there}
+    return scene
+
+
+@pytest.mark.parametrize(("read_only", "found"), [(False, 0), (True, 1)])
+def test_a_file_in_a_folder_that_is_mounted_read_only(read_only: bool, found: int) -> None:
+    scene = _chardev(None, "file", f"{FOLDER}/serial.log", read_only=read_only)
+    assert len(scene.of("dev_chardev_unix_path")) == found
+
+
+@pytest.mark.parametrize(("kind", "found"), [("file", 0), ("dir", 1)])
+def test_a_folder_in_the_place_of_a_file(kind: str, found: int) -> None:
+    scene = _chardev(None, "file", f"{FOLDER}/serial.log")
+    scene.answers["hv2"][f"path:{FOLDER}/serial.log"] = {"path": FOLDER, "exists": True, "kind": kind}
+    assert len(scene.of("dev_chardev_unix_path")) == found
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"), [({"listens": True}, []), ({"listens": False}, ["fail"]), ({}, ["unknown"])]
+)
+def test_a_socket_at_which_nobody_listens(answer: dict[str, t.Any], status: list[str]) -> None:
+    scene = _chardev("connect", "unix", SOCKET)
+    scene.answers["hv2"][f"listener:{SOCKET}"] = answer
+    assert [finding["status"] for finding in scene.of("dev_chardev_unix_path")] == status
+
+
+@pytest.mark.parametrize(("users", "severity"), [([], "warning"), (["qemu-nbd (7)"], "error")])
+def test_a_target_of_a_copy_that_is_in_use(users: list[str], severity: str) -> None:
+    scene = Scene()
+    migration(copy_storage="all")(scene)
+    scene.disk["identity"].update(fs_type="ext4", inode=1)
+    scene.there.update(fs_type="ext4", inode=2)
+    scene.answers["hv2"][f"open:{scene.disk['path']}"]["open_by"] = users
+    assert [finding["severity"] for finding in scene.of("nonshared_target_stale")] == [severity]
+
+
+@pytest.mark.parametrize(("manager", "severity"), [("nop", "warning"), ("lockd", "error")])
+def test_a_lease_counts_where_there_is_a_lock_manager(manager: str, severity: str) -> None:
+    scene = Scene()
+    device("leases", key="vm1", path="/leases/vm1")(scene)
+    scene.answers["hv2"]["path:/leases/vm1"] = {"path": "/leases/vm1", "exists": False}
+    scene.destination["storage"]["lock_manager"] = manager
+    assert [finding["severity"] for finding in scene.of("disk_leases")] == [severity]
+
+
+@pytest.mark.parametrize(("driver", "blocks"), [("virtio-rng-pci", [False]), ("nvme", [False, True])])
+def test_devices_of_qemus_own_arguments(driver: str, blocks: list[bool]) -> None:
+    scene = Scene()
+    fact("domain", "lists.qemu_arguments", ["-device", ""])(scene)
+    fact("domain", "lists.qemu_devices", [driver])(scene)
+    assert [finding["blocks"] for finding in scene.of("machine_qemu_commandline")] == blocks
