@@ -8,13 +8,13 @@ With --check nothing is written, and the exit status is 1 when the page is out o
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.integration.agreement import checker, replay
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.check import version_text
+from tests.integration.agreement import checker, recording
 from tests.integration.agreement.case import CLEAN, HAND, MUTATION
 from tests.tools.export import ROOT
 from tests.tools.reference import escape, keep
@@ -51,11 +51,12 @@ COUNTED = (checker.AGREED, checker.MISSED, checker.FALSE, checker.STRICTER, chec
 
 def page() -> str:
     """The page as it should be."""
-    content = json.loads(replay.RECORDED.read_text(encoding="utf-8"))
-    records = content["records"]
+    records, seen = recording.load(recording.RECORDED)
     real = [record for record in records if not record["faked"]]
     faked = [record for record in records if record["faked"]]
-    lines = [HEAD, f"Last whole run: {content['date']}, {content['versions']}.\n", "    " + checker.line(real), ""]
+    dates = sorted({record["date"] for record in records})
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    lines = [HEAD, f"Last result of each case, {when}; {_versions(seen)}.\n", "    " + checker.line(real), ""]
     lines += _counts(real)
     lines += _stricter(real)
     for kind, title in KINDS.items():
@@ -64,6 +65,16 @@ def page() -> str:
         lines += ["## Faked facts", "", "These rest on a file of the kernel that was bound over, and do not count.", ""]
         lines += _table(faked)
     return "\n".join(lines)
+
+
+def _versions(seen: Mapping[str, Any]) -> str:
+    """Of each host, as it was seen first."""
+    hosts: dict[str, str] = {}
+    for entry in seen.values():
+        for host in entry["hosts"]:
+            versions = [version_text(host.get(f"{part}_version") or 0) for part in ("libvirt", "qemu")]
+            hosts.setdefault(host["name"], "libvirt {}, QEMU {}".format(*versions))
+    return "; ".join(f"{name}: {versions}" for name, versions in sorted(hosts.items()))
 
 
 def _counts(records: Sequence[Any]) -> list[str]:

@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 import argparse
-import json
-import lzma
-import shutil
+import os
+import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.check import version_text
-from tests.integration.agreement import checker, replay, run, tables
+from tests.integration.agreement import checker, recording, run, tables
+from tests.integration.agreement.case import Case
+from tests.lab.places import LAB
 
 OUT = Path(".cache/agreement.json")
 
@@ -26,27 +25,52 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--sample", type=int, default=0, help="so many cases, chosen by --seed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=OUT, help=f"where the raw results go ({OUT})")
-    parser.add_argument(
-        "--record", action="store_true", help="keep the result of a run that is right, for docs and replay"
-    )
+    parser.add_argument("--record", action="store_true", help="keep the results that are right, for docs and replay")
     parser.add_argument("--keep", action="store_true", help="leave the lab up")
+    parser.add_argument("--jobs", type=int, default=1, help="so many labs side by side")
+    parser.add_argument("--part", default="", help="I/N: only this part of the cases; what --jobs gives to each")
     given = parser.parse_args(words)
-    cases = tables.choose(given.only, given.kind, given.sample, given.seed)
+    chunks = tables.part(tables.chunks(tables.choose(given.only, given.kind, given.sample, given.seed)), given.part)
+    if given.jobs > 1:
+        _side_by_side(words, given.jobs, given.out)
+    else:
+        _one_lab(chunks, given.out, given.keep)
+    if given.record:
+        names = {case.name for case in tables.every()}
+        new = recording.renewed(recording.load(recording.RECORDED), recording.load(given.out), names)
+        recording.save(recording.RECORDED, *new)
+    return checker.main([str(given.out)])
+
+
+def _one_lab(chunks: Sequence[list[Case]], out: Path, keep: bool) -> None:
     records: list[Any] = []
     seen: dict[str, Any] = {}
-    with run.raised(cases, given.keep):
-        for chunk in tables.chunks(cases):
+    with run.raised([case for chunk in chunks for case in chunk], keep):
+        for chunk in chunks:
             done = run.run(chunk)
             records += done.records.values()
             seen |= {name: vars(entry) for name, entry in done.seen.items()}
             for record in done.records.values():
                 _say(record)
-            _write(given.out, records, seen)
-    status = checker.main([str(given.out)])
-    if given.record and status == 0:
-        shutil.copy(given.out, replay.RECORDED)
-        shutil.copy(replay.seen_path(given.out), replay.seen_path(replay.RECORDED))
-    return status
+            recording.save(out, records, seen)
+
+
+def _side_by_side(words: Sequence[str], jobs: int, out: Path) -> None:
+    """The same command once for each lab, with a part of the cases; what they found is put together."""
+    outs = [out.with_suffix(f".{number}.json") for number in range(jobs)]
+    running = []
+    for number, each in enumerate(outs):
+        each.unlink(missing_ok=True)
+        mine = [word for word in words if word != "--record"]
+        mine += ["--jobs", "1", "--part", f"{number}/{jobs}", "--out", str(each)]
+        command = [sys.executable, "-m", "tests.integration.agreement", *mine]
+        environment = {**os.environ, "LIVEMIG_LAB_NAME": f"{LAB}{number}"}
+        running.append(subprocess.Popen(command, env=environment))
+    for process in running:
+        process.wait()
+    found = [recording.load(each) for each in outs]
+    records = [record for records, _seen in found for record in records]
+    recording.save(out, records, {name: entry for _records, seen in found for name, entry in seen.items()})
 
 
 def _say(record: Any) -> None:
@@ -55,26 +79,6 @@ def _say(record: Any) -> None:
     reasons = ", ".join(dict.fromkeys(entry["check"] for entry in verdict.get("reasons", ())))
     said = f"refused ({reasons})" if verdict.get("refused") else "allowed"
     print(f"{found.result:8} {record['name']}: {said}; it {found.truth}: {found.why}", flush=True)
-
-
-def _write(path: Path, records: Sequence[Any], seen: Any) -> None:
-    """The records, one a line, and beside them what the verdicts rest on, so that they can be given anew."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = ",\n".join(json.dumps(record, sort_keys=True) for record in records)
-    head = {"schema": 1, "date": time.strftime("%Y-%m-%d", time.gmtime()), "versions": _versions(seen)}
-    path.write_text(json.dumps(head)[:-1] + f', "records": [\n{lines}\n]}}\n', encoding="utf-8")
-    with lzma.open(replay.seen_path(path), "wt", encoding="utf-8") as file:
-        json.dump(seen, file, sort_keys=True)
-
-
-def _versions(seen: Any) -> str:
-    """Of each host, as it was seen first."""
-    hosts: dict[str, str] = {}
-    for entry in seen.values():
-        for host in entry["hosts"]:
-            versions = [version_text(host.get(f"{part}_version") or 0) for part in ("libvirt", "qemu")]
-            hosts.setdefault(host["name"], "libvirt {}, QEMU {}".format(*versions))
-    return "; ".join(f"{name}: {versions}" for name, versions in sorted(hosts.items()))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,29 @@ def main(given):
     return api.migrate("qemu:///system", [given["move"]], options, 1, _libvirt.connect)[0]
 """
 
+# {"names", "files"}: ends and forgets these domains, whatever state they are in, and removes the files.
+FORGET = """\
+import contextlib, os
+import libvirt
+
+def main(given):
+    libvirt.registerErrorHandler(lambda *words: None, None)
+    connection = libvirt.open("qemu:///system")
+    flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    flags |= libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+    for domain in connection.listAllDomains():
+        if domain.name() in given["names"]:
+            # a transient one is gone once it has ended
+            for step in (domain.abortJob, domain.destroy, lambda: domain.undefineFlags(flags)):
+                with contextlib.suppress(libvirt.libvirtError):
+                    step()
+    left = [domain.name() for domain in connection.listAllDomains() if domain.name() in given["names"]]
+    for path in given["files"]:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    return left
+"""
+
 # {"names"} -> {name: {"state": libvirt's number, "persistent": bool, "defined": bool}} of those that are known here
 KNOWN = """\
 import libvirt

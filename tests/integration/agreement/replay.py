@@ -7,8 +7,6 @@ So a change of the checks is held against what libvirt really did, in seconds an
 
 from __future__ import annotations
 
-import json
-import lzma
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,21 +14,13 @@ from typing import Any
 
 from tests.firing.stage import Seen
 from tests.integration.agreement import checker
+from tests.integration.agreement.recording import RECORDED, load
 from tests.integration.agreement.verdict import verdict
-
-RECORDED = Path(__file__).with_name("recorded.json")
-
-
-def seen_path(raw: Path) -> Path:
-    """Beside the records: what the verdicts rest on."""
-    return raw.with_suffix(".seen.xz")
 
 
 def records(raw: Path = RECORDED) -> list[Any]:
     """The records with new verdicts."""
-    with lzma.open(seen_path(raw), "rt", encoding="utf-8") as file:
-        seen = json.load(file)
-    found = json.loads(raw.read_text(encoding="utf-8"))["records"]
+    found, seen = load(raw)
     return [_anew(record, seen) for record in found]
 
 

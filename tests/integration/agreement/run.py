@@ -16,6 +16,7 @@ from tests.lab import api as lab
 from tests.lab import domain, observe
 from tests.lab.errors import LabError
 from tests.lab.hosts import BY_NAME, FIRST_GUEST_OCTET, NETWORK
+from tests.lab.places import CONSOLES_INSIDE, DISKS_INSIDE, LOCAL_DISKS_INSIDE
 
 BOOT_S = 150.0
 TRY_S = 45
@@ -27,7 +28,7 @@ Record = dict[str, Any]
 class Chunk:
     """Cases that share hosts and a moment. records: by guest; seen: what their verdicts rest on, by case."""
 
-    def __init__(self, cases: Sequence[Case], number: int = 0) -> None:
+    def __init__(self, cases: Sequence[Case]) -> None:
         self.cases = cases
         first = cases[0]
         self.source, self.destination = first.source, first.destination
@@ -51,13 +52,21 @@ class Chunk:
 
 def _empty(case: Case) -> Record:
     kept = ("name", "what", "kind", "expects", "transient", "source", "destination", "stricter", "shows", "faked")
-    parts = {"fault": "", "verdict": {}, "outcome": {}, "before": {}, "soon": {}, "late": {}, "risk": {}}
+    parts = {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "fault": "",
+        "verdict": {},
+        "outcome": {},
+        "before": {},
+        "soon": {},
+        "late": {},
+        "risk": {},
+    }
     return {**{name: getattr(case, name) for name in kept}, "guest": case.guest_name, **parts}
 
 
 def run(cases: Sequence[Case]) -> Chunk:
     chunk = Chunk(cases)
-    names = list(chunk.records)
     _forget(chunk)
     try:
         _prepare(chunk)
@@ -66,8 +75,8 @@ def run(cases: Sequence[Case]) -> Chunk:
         _watch(chunk)
         _risk(chunk)
     except LabError as error:
-        for name in names:
-            chunk.records[name]["fault"] = chunk.records[name]["fault"] or str(error).strip()
+        for record in chunk.records.values():
+            record["fault"] = record["fault"] or str(error).strip()
     finally:
         # What was done to the hosts is undone first: with a daemon that is stopped nothing could be forgotten.
         _after(chunk)
@@ -119,9 +128,14 @@ def _shell(case: Case, commands: Mapping[str, str], check: bool = True) -> dict[
     return said
 
 
+def _policy(case: Case) -> dict[str, Any]:
+    """Over ssh libvirt 11.3 loses what the destination said ("End of file while reading data"), so TLS is the way."""
+    uris = {name: f"qemu+tls://{BY_NAME[name].address}/system" for name in (case.source, case.destination)}
+    return {"uris": uris, **case.policy}
+
+
 def _judge(chunk: Chunk) -> None:
-    policy = chunk.cases[0].policy
-    seen = stage.look(chunk.hosts, policy, source=chunk.source)
+    seen = stage.look(chunk.hosts, _policy(chunk.cases[0]), source=chunk.source)
     for case in chunk.live():
         name = case.guest_name
         chunk.seen[case.name] = cut(seen, name)
@@ -132,7 +146,7 @@ def _try(chunk: Chunk) -> None:
     for case in chunk.live():
         _shell(case, case.late)
         record = chunk.records[case.guest_name]
-        policy = {**stage.policy(chunk.hosts), **case.policy}
+        policy = {**stage.policy(chunk.hosts), **_policy(case)}
         given = {
             "move": _move(case, policy),
             "tls": policy["tls"],
@@ -193,10 +207,13 @@ def _after(chunk: Chunk) -> None:
 
 
 def _forget(chunk: Chunk) -> None:
+    names = list(chunk.records)
+    files = [path for name in names for path in (f"{DISKS_INSIDE}/{name}.qcow2", f"{CONSOLES_INSIDE}/{name}.log")]
+    files += [f"{LOCAL_DISKS_INSIDE}/{name}.qcow2" for name in names]
     for host in reversed(chunk.hosts):
-        for name in chunk.records:
-            lab.exec_on(host, ["sh", "-c", f"timeout 10 virsh -q domjobabort {name}"])
-        stage.stop(list(chunk.records), host)
+        left = observe.observe_inside(host, inside.FORGET, {"names": names, "files": files}, timeout_s=120)
+        if left:
+            raise LabError(f"{', '.join(left)} cannot be ended on {host}", "no such domain", "see its libvirtd")
 
 
 @contextlib.contextmanager

@@ -47,3 +47,9 @@ def chunks(cases: list[Case]) -> list[list[Case]]:
             ways.setdefault((case.source, case.destination), []).append(case)
     together = [same[at : at + CHUNK] for same in ways.values() for at in range(0, len(same), CHUNK)]
     return together + [[case] for case in cases if case.alone]
+
+
+def part(all_of_them: list[list[Case]], wanted: str) -> list[list[Case]]:
+    """Every Nth chunk from the Ith on, by I/N; all of them without."""
+    number, _slash, of = wanted.partition("/")
+    return all_of_them[int(number) :: int(of)] if wanted else all_of_them
