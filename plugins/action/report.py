@@ -46,7 +46,7 @@ class ActionModule(ControllerAction):
             "summary": contents.report["summary"],
             "table": contents.text,
         }
-        return {**result, "diff": [_diff(change) for change in found]} if self._task.diff else result
+        return {**result, "diff": [api.as_diff(change) for change in found]} if self._task.diff else result
 
     def _keep(self, dest: str, contents: Contents) -> list[api.Change]:
         directory = self._loader.path_dwim(dest)
@@ -104,12 +104,3 @@ def _refuse_other_schemas(option: str, values: t.Iterable[t.Mapping[str, t.Any]]
                 expected=f"data of this version, schema {SCHEMA}",
                 remedy="give what the modules of this version of livemig.libvirt returned, unchanged",
             )
-
-
-def _diff(change: api.Change) -> dict[str, str]:
-    return {
-        "before_header": change.path,
-        "after_header": change.path,
-        "before": change.before or "",
-        "after": change.after,
-    }

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.check import version_text
-from tests.integration.agreement import checker, recording
+from tests.integration.agreement import checker, recording, tables
 from tests.integration.agreement.case import CLEAN, HAND, MUTATION
 from tests.tools.export import ROOT
 from tests.tools.reference import escape, keep
@@ -61,6 +61,9 @@ def page() -> str:
     lines += _stricter(real)
     for kind, title in KINDS.items():
         lines += [f"## {title}", "", *_table([record for record in real if record["kind"] == kind])]
+    untried = [case.name for case in tables.every() if case.name not in seen]
+    if untried:
+        lines += ["## Not tried yet", "", f"{len(untried)} cases have no result so far: {', '.join(untried)}.", ""]
     if faked:
         lines += ["## Faked facts", "", "These rest on a file of the kernel that was bound over, and do not count.", ""]
         lines += _table(faked)

@@ -69,6 +69,7 @@ def _space(found: os.statvfs_result) -> dict[str, t.Any]:
     return {
         "free_mib": found.f_bavail * found.f_frsize // 1024**2,
         "free_inodes_percent": found.f_favail * 100 // found.f_files if found.f_files else None,
+        "read_only": bool(found.f_flag & os.ST_RDONLY),
     }
 
 
@@ -169,8 +170,8 @@ FACTS: area.Facts = {
     "synchronised": area.Fact(_synchronised, "Whether the kernel says that a time service keeps its clock right"),
     "spaces": area.Fact(
         _spaces,
-        "Of each folder that a starting domain is written to: `free_mib` and `free_inodes_percent` (null where the "
-        "file system counts none)",
+        "Of each folder that a starting domain is written to: `free_mib`, `free_inodes_percent` (null where the file "
+        "system counts none), and whether it is mounted `read_only`",
     ),
     "threads": area.Fact(_threads, "Threads: `in_use`, and the `limit` by pid_max and threads-max"),
     "health": area.Fact(

@@ -23,14 +23,16 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
 )
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import Policy
 
-from .place import DEFAULT_RESERVE_MIB, place, rooms
+from .place import DEFAULT_RESERVE_MIB, Reasons, each_alone, place, rooms
 from .stays import reworded, stay_lines
 from .text import short_digest, table
 
 __all__ = [
     "DEFAULT_RESERVE_MIB",
+    "Reasons",
     "digest",
     "make_plan",
+    "reasons",
     "reworded",
     "short_digest",
     "stay_lines",
@@ -72,6 +74,17 @@ def make_plan(
         "stays": stays,
     }
     return {**plan, "digest": digest(plan)}
+
+
+def reasons(
+    hosts: t.Sequence[HostSnapshot],
+    domains: t.Sequence[DomainSnapshot],
+    findings: t.Sequence[Finding],
+    destinations: t.Sequence[str],
+    memory_reserve_mib: int = DEFAULT_RESERVE_MIB,
+) -> t.Iterator[tuple[DomainSnapshot, Reasons]]:
+    """For every domain what speaks against each destination, as if it alone were to move: findings and capacity."""
+    return each_alone(domains, rooms(hosts, destinations, memory_reserve_mib), findings)
 
 
 def digest(plan: Plan) -> str:

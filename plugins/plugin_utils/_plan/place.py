@@ -219,11 +219,7 @@ def _find_room(
     for room in destinations:
         if room.name == domain["host"]:
             continue
-        against = known.against(domain, room.name)
-        said = {finding["check"] for finding in against}
-        if "host_daemon_alive" not in said:
-            against += [*_capacity(domain, need, room, said), *_pages(domain, need, room, said)]
-        against += _namesake(domain, room)
+        against = _against(domain, need, room, known)
         if not own and not against:
             return room, []
         reasons += against
@@ -231,6 +227,34 @@ def _find_room(
         problem = Problem(f"Destinations of domain {domain['name']}", "there is none but the host on which it runs")
         reasons.append(judge("host_not_same", domain, None, problem))
     return None, reasons
+
+
+def _against(domain: DomainSnapshot, need: Need, room: Room, known: Known) -> list[Finding]:
+    """What speaks against this destination alone: findings, and that there is no room left."""
+    against = known.against(domain, room.name)
+    said = {finding["check"] for finding in against}
+    if "host_daemon_alive" not in said:
+        against += [*_capacity(domain, need, room, said), *_pages(domain, need, room, said)]
+    return [*against, *_namesake(domain, room)]
+
+
+class Reasons(t.NamedTuple):
+    """What speaks against a domain's moves: whatever the destination, and at each of them, which may be nothing."""
+
+    everywhere: list[Finding]
+    at: dict[str, list[Finding]]
+
+
+def each_alone(
+    domains: t.Sequence[DomainSnapshot], destinations: t.Sequence[Room], findings: t.Sequence[Finding]
+) -> t.Iterator[tuple[DomainSnapshot, Reasons]]:
+    """Every domain against every destination, as if it alone were to move."""
+    known = Known(domains, findings)
+    for domain in domains:
+        need = _need(domain)
+        others = [room for room in destinations if room.name != domain["host"]]
+        at = {room.name: _against(domain, need, room, known) for room in others}
+        yield domain, Reasons(_own_reasons(domain, known), at)
 
 
 def _own_reasons(domain: DomainSnapshot, known: Known) -> list[Finding]:

@@ -10,7 +10,7 @@ Note that this plugin util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 from .build import make_report, problems, with_proofs
-from .files import Change, as_json, changes, write
+from .files import Change, as_diff, as_json, changes, read, write
 from .text import table
 from .types import Failure, LeftOut, Report, Row, Summary
 
@@ -21,10 +21,12 @@ __all__ = [
     "Report",
     "Row",
     "Summary",
+    "as_diff",
     "as_json",
     "changes",
     "make_report",
     "problems",
+    "read",
     "table",
     "with_proofs",
     "write",

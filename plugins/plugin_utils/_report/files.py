@@ -52,6 +52,34 @@ def changes(directory: str, contents: t.Mapping[str, str]) -> list[Change]:
     return found
 
 
+def as_diff(change: Change) -> dict[str, str]:
+    """The change as Ansible shows it with --diff."""
+    return {
+        "before_header": change.path,
+        "after_header": change.path,
+        "before": change.before or "",
+        "after": change.after,
+    }
+
+
+def read(path: str) -> str | None:
+    """The text of a file, None where there is none. Raises LivemigError where it may not be read or is no text."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise LivemigError(
+            f"File {path}",
+            value="not text in UTF-8",
+            expected="a file as this collection writes it",
+            remedy="move it away. Nothing was overwritten",
+        ) from None
+    except OSError as error:
+        raise _error(path, error) from error
+
+
 def _state(path: str) -> tuple[str | None, int | None]:
     try:
         with open(path, encoding="utf-8") as file:

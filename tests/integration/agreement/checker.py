@@ -87,6 +87,8 @@ def judge(record: Record) -> Judgement:
     refused, reasons = record["verdict"]["refused"], [entry["check"] for entry in record["verdict"]["reasons"]]
     named = not record["expects"] or not set(record["expects"]).isdisjoint(reasons)
     if not refused:
+        if what == "moved" and record["shows"] and _risk_seen(record):
+            return Judgement(MISSED, what, f"the risk was seen: {record['shows']}")
         return Judgement(AGREED if what == "moved" else MISSED, what, why)
     if not named:
         return Judgement(MISSED, what, f"refused for {', '.join(reasons)} instead of {', '.join(record['expects'])}")
@@ -94,9 +96,13 @@ def judge(record: Record) -> Judgement:
         return Judgement(AGREED, what, why)
     if not record["stricter"]:
         return Judgement(FALSE, what, f"refused for {', '.join(reasons)}")
-    if record["shows"] and not re.search(record["shows"], "\n".join(record["risk"].values())):
+    if record["shows"] and not _risk_seen(record):
         return Judgement(FALSE, what, f"the risk was not seen: {record['risk']} has no {record['shows']}")
     return Judgement(STRICTER, what, record["stricter"])
+
+
+def _risk_seen(record: Record) -> bool:
+    return re.search(record["shows"], "\n".join(record["risk"].values())) is not None
 
 
 def line(records: Sequence[Record]) -> str:

@@ -7,11 +7,11 @@ import importlib
 import random
 from pathlib import Path
 
-from tests.integration.agreement import mutations
+from tests.integration.agreement import mutations, recording
 from tests.integration.agreement.case import Case
 from tests.lab.errors import LabError
 
-CHUNK = 6
+CHUNK = 4
 
 
 def every() -> list[Case]:
@@ -27,7 +27,10 @@ def every() -> list[Case]:
 
 
 def choose(only: str, kind: str, sample: int, seed: int) -> list[Case]:
-    """The cases of these names or of this kind, all by default; with a sample so many of them, the same for a seed."""
+    """The cases of these names or of this kind, all by default.
+
+    With a sample so many of those that have a result, the same ones for the same seed.
+    """
     names = {word for word in only.split(",") if word}
     found = [case for case in every() if (not names or case.name in names) and (not kind or case.kind == kind)]
     missing = names - {case.name for case in found}
@@ -35,6 +38,9 @@ def choose(only: str, kind: str, sample: int, seed: int) -> list[Case]:
         raise LabError(f"no case '{', '.join(sorted(missing)) or kind}'", "names of the tables", "see cases_*.py")
     if not sample:
         return found
+    # What has never been seen right is for somebody who looks at it, and not for CI.
+    tried = {record["name"] for record in recording.load(recording.RECORDED)[0]}
+    found = [case for case in found if case.name in tried]
     chosen = random.Random(seed).sample(found, min(sample, len(found)))
     return sorted(chosen, key=found.index)
 

@@ -62,6 +62,8 @@ def with_late(**changes: Any) -> Any:
         ),
         (record(refused=True, stricter="at risk", shows="mark=lost", risk={"hv2": "TICK"}), "false", "moved"),
         (record(refused=True, stricter="at risk", shows="mark=lost"), "false", "moved"),
+        (record(stricter="at risk", shows="mark=lost", risk={"hv2": "mark=lost"}), "missed", "moved"),
+        (record(stricter="at risk", shows="mark=lost", risk={"hv2": "TICK"}), "agreed", "moved"),
         (record(fault="it did not boot"), "unfit", "nothing"),
     ],
 )

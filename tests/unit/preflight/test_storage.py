@@ -105,10 +105,23 @@ def test_an_empty_drive_has_nothing_to_judge(kind: str) -> None:
     assert scene.findings() == []
 
 
-def test_read_only_media_may_be_copies() -> None:
+def _another_medium(here: str | None, there: str | None) -> Scene:
+    """The destination has a file of its own at the path of the guest's medium."""
     scene = Scene("media1")
-    scene.answers["hv2"][f"path:{scene.medium['path']}"].update(inode=1, fs_type="ext4", declared_shared=False)
-    assert scene.findings() == []
+    path = scene.medium["path"]
+    scene.answers["hv2"][f"path:{path}"].update(inode=1, fs_type="ext4", declared_shared=False)
+    for host, digest in (("hv1", here), ("hv2", there)):
+        scene.answers[host][f"ends:{path}"] = {"digest": digest}
+    return scene
+
+
+def test_read_only_media_may_be_copies() -> None:
+    assert _another_medium("aa", "aa").findings() == []
+
+
+def test_a_medium_with_another_content_is_another_medium() -> None:
+    (found,) = _another_medium("aa", "bb").of("disk_readonly_media_present")
+    assert found["blocks"] and "is another medium than on hv1" in found["message"]
 
 
 def test_a_folder_in_the_place_of_the_disk_is_an_error() -> None:
@@ -264,12 +277,11 @@ def test_a_read_only_disk_must_be_the_same() -> None:
     assert _said(scene) == [("disk_path_exists_dest", "fail", True)]
 
 
-def test_a_medium_of_another_size_is_a_warning() -> None:
+def test_a_medium_of_another_size_is_another_medium() -> None:
     scene = Scene("media1")
     scene.answers["hv2"][f"path:{scene.medium['path']}"].update(inode=1, size=7)
-    found = scene.of("disk_readonly_media_present")
-    assert [(finding["severity"], finding["blocks"]) for finding in found] == [("warning", False)]
-    assert "has 6 bytes on hv1 and 7 on hv2" in found[0]["message"]
+    (found,) = scene.of("disk_readonly_media_present")
+    assert found["blocks"] and "is another medium than on hv1" in found["message"]
 
 
 def test_a_conf_that_was_not_readable_is_unknown_and_only_where_it_counts() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model import types as model
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api as preflight
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._audit import types as audit
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.api import digest
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._report import api
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._report import types as report
@@ -19,7 +20,7 @@ from tests.unit.report.samples import EXAMPLES, PAGE
 
 TYPES: dict[str, t.Any] = {
     name: value
-    for module in (model, report)
+    for module in (model, report, audit)
     for name, value in vars(module).items()
     if t.is_typeddict(value) and value.__module__ == module.__name__
 }
@@ -86,12 +87,14 @@ def test_units_in_names_are_the_units_of_the_page(name: str) -> None:
         assert wanted is None or unit == wanted, key
 
 
-@pytest.mark.parametrize("name", ["DomainSnapshot", "HostSnapshot", "Question", "Finding", "Plan", "Outcome", "Report"])
+@pytest.mark.parametrize(
+    "name", ["DomainSnapshot", "HostSnapshot", "Question", "Finding", "Plan", "Outcome", "Report", "Audit"]
+)
 def test_examples_fit_their_types(name: str) -> None:
     assert misfits(EXAMPLES[name], TYPES[name], name) == []
 
 
-@pytest.mark.parametrize("name", ["DomainSnapshot", "HostSnapshot", "Finding", "Plan", "Outcome", "Report"])
+@pytest.mark.parametrize("name", ["DomainSnapshot", "HostSnapshot", "Finding", "Plan", "Outcome", "Report", "Audit"])
 def test_examples_show_every_key(name: str) -> None:
     unknown = {entry["fact"].split(".")[0] for entry in EXAMPLES[name].get("unknown", [])}
     assert set(HINTS[name]) - unknown <= set(EXAMPLES[name])

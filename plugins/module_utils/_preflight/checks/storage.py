@@ -93,15 +93,35 @@ def _media_present(view: View, need: Needed) -> t.Iterator[Problem]:
     here = need.here()
     if not here.get("exists") or {here.get("kind"), there.get("kind")} != {"file"}:
         return
-    sizes = here.get("size"), there.get("size")
-    if sizes[0] != sizes[1]:
+    if identity.compare(here, there)[0] != "same" and not _same_medium(view, need, here, there):
         yield Problem(
             need.what,
-            f"{need.path} has {sizes[0]} bytes on {need.source} and {sizes[1]} on {view.there}",
-            expected="the same medium on both hosts",
+            f"{need.path} on {view.there} is another medium than on {need.source}",
+            expected="the same medium on both hosts: the guest would go on reading from the other one",
             remedy="copy it there, or eject it (virsh change-media --eject)",
-            severity="warning",
+            edit=mapped(view, "medium", need.path),
         )
+
+
+def _same_medium(view: View, need: Needed, here: Facts, there: Facts) -> bool:
+    """Two copies of one medium have the same size, and begin and end alike."""
+    if here.get("size") != there.get("size"):
+        return False
+    key = _ends(need.path)["key"]
+    return bool(view.answer(need.source, key).get("digest") == view.answer(view.there, key).get("digest"))
+
+
+def _ends(path: str) -> Question:
+    return {"key": f"ends:{path}", "ask": "ends", "path": path}
+
+
+def _ask_medium(view: View, need: Needed) -> t.Iterator[Question]:
+    yield from ask_path(view, need)
+    yield _ends(need.path)
+
+
+def _ask_medium_here(_view: View, need: Needed) -> t.Iterator[Question]:
+    yield _ends(need.path)
 
 
 class Object(t.NamedTuple):
@@ -265,7 +285,9 @@ CHECKS: tuple[Check, ...] = (
         title="The destination has the domain's media",
         expected="the same path on both hosts, or startupPolicy='optional'",
         remedy="eject it (virsh change-media --eject), or copy it there",
-        requires=Requirement(each_disk(_media), _media_present, ask_path),
+        requires=Requirement(
+            each_disk(_media), _media_present, _ask_medium, asks_source=_ask_medium_here, uses_source=True
+        ),
         evidence="lab",
     ),
     Check(

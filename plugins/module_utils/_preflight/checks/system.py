@@ -30,6 +30,9 @@ def _space(view: View) -> t.Iterator[Problem]:
         return
     for path, space in view.host.get("system.spaces").items():
         inodes = space["free_inodes_percent"]
+        if space["read_only"]:
+            remedy = "mount it for reading and writing; if the kernel has done that itself, look at its log (dmesg) first"
+            yield Problem(f"File system below {path} of {view.there}", "mounted read-only", remedy=remedy)
         if space["free_mib"] < _FREE_MIB:
             yield Problem(f"Free space below {path} of {view.there}", f"{space['free_mib']} MiB")
         if inodes is not None and inodes < _FREE_INODES_PERCENT:
