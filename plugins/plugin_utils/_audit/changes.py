@@ -33,7 +33,7 @@ _DEMAND = "do without it in the domain's definition; or at each destination: {}"
 
 
 def single_changes(domains: t.Sequence[AuditDomain], obstacles: t.Sequence[Obstacle]) -> list[SingleChange]:
-    """Those that open a way, the ones that free most trapped domains first."""
+    """Those that open a way, the ones that free most trapped domains first; those that are not sure come last."""
     opened: dict[_Cause, set[tuple[int, str]]] = {}
     remedies: dict[_Cause, str] = {}
     unsure: set[_Cause] = set()
@@ -48,7 +48,7 @@ def single_changes(domains: t.Sequence[AuditDomain], obstacles: t.Sequence[Obsta
     made = [
         _change(cause, ways, domains, remedies[cause], sure=cause not in unsure) for cause, ways in _distinct(opened)
     ]
-    return sorted(made, key=lambda change: (-len(change["frees"]), -change["opens"], not change["sure"], _text(change)))
+    return sorted(made, key=lambda change: (not change["sure"], -len(change["frees"]), -change["opens"], _text(change)))
 
 
 def _shared(

@@ -67,12 +67,19 @@ def read_audit(path: str, value: t.Any) -> Audit:
         said = f"kind {kind}, schema {schema}" if whole else f"JSON, but a {type(value).__name__}"
         raise not_an_audit(path, said)
     try:
+        for entry in value["domains"]:
+            _read(entry)
         _known(value)
         _hosts(value)
         int(value["finished"] or 0)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise not_an_audit(path, f"an audit without {error}" if isinstance(error, KeyError) else str(error)) from None
     return t.cast(Audit, value)
+
+
+def _read(domain: AuditDomain) -> tuple[t.Any, ...]:
+    """What a comparison reads of a domain. Raises where it is not there."""
+    return domain["trapped"], list(domain["twins"]), [str(host) for host in domain["destinations"]]
 
 
 def not_an_audit(path: str, said: str) -> LivemigError:
@@ -103,9 +110,7 @@ def _hosts(audit: Audit) -> dict[str, str | None]:
 def _known(audit: Audit) -> dict[str, _Known]:
     found: dict[str, _Known] = {}
     for domain in audit["domains"]:
-        _ = domain["trapped"], domain["twins"], domain["state"]
         found.setdefault(domain["uuid"], _Known(domain["name"], domain["host"], domain))
-        [str(host) for host in domain["destinations"]]
     for stopped in audit["stopped"]:
         found.setdefault(stopped["uuid"], _Known(stopped["name"], stopped["host"], None))
     return found

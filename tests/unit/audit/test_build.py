@@ -120,11 +120,11 @@ def test_where_no_single_change_helps_the_fewest_are_named() -> None:
 
 
 def test_a_silent_host_is_named_and_its_opening_is_not_sure() -> None:
-    made = audit([domain("a")], silent={"hv3": "timed out"})
+    made = audit([domain("a")], [pair("a", "hv2", "no br-x on hv2")], silent={"hv3": "timed out"})
     (silent,) = [entry for entry in made["hosts"] if entry["reason"]]
     assert (silent["name"], silent["reason"], silent["domains"]) == ("hv3", "timed out", None)
-    assert of(made, "a")["destinations"] == ["hv2"]
-    assert [(change["host"], change["sure"]) for change in made["changes"]] == [("hv3", False)]
+    assert of(made, "a")["trapped"]
+    assert [(change["host"], change["sure"]) for change in made["changes"]] == [("hv2", True), ("hv3", False)]
     assert made["summary"]["silent"] == 1
 
 

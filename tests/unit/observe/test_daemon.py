@@ -113,7 +113,9 @@ def test_ports_that_connections_hold() -> None:
 
 def test_a_file_system_that_counts_no_inodes() -> None:
     found = host_system._space(os.statvfs_result((4096, 4096, 1000, 500, 25600, 0, 0, 0, 0, 255)))
-    assert found == {"free_mib": 100, "free_inodes_percent": None}
+    assert found == {"free_mib": 100, "free_inodes_percent": None, "read_only": False}
+    read_only = host_system._space(os.statvfs_result((4096, 4096, 1000, 500, 25600, 0, 0, 0, os.ST_RDONLY, 255)))
+    assert read_only["read_only"]
 
 
 def _resources(**given: str) -> t.Any:

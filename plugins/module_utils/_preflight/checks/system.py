@@ -31,7 +31,7 @@ def _space(view: View) -> t.Iterator[Problem]:
     for path, space in view.host.get("system.spaces").items():
         inodes = space["free_inodes_percent"]
         if space["read_only"]:
-            remedy = "mount it for reading and writing; if the kernel has done that itself, look at its log (dmesg) first"
+            remedy = "mount it for reading and writing; if the kernel itself did that, look at its log first (dmesg)"
             yield Problem(f"File system below {path} of {view.there}", "mounted read-only", remedy=remedy)
         if space["free_mib"] < _FREE_MIB:
             yield Problem(f"Free space below {path} of {view.there}", f"{space['free_mib']} MiB")
