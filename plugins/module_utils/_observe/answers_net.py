@@ -9,6 +9,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from .._libvirt import libvirt
@@ -35,13 +36,15 @@ def vsock_cids(host: area.Host, question: Question) -> Answer:
 
 
 def listener(_host: area.Host, question: Question) -> Answer:
-    """Whether a process here listens at the UNIX socket ``path``: listens; a file that is left over does not."""
-    sockets = [line.split() for line in files.read("/proc/net/unix").splitlines()[1:]]
-    return {
-        "listens": any(
-            int(fields[3], 16) & _ACCEPTS and fields[7:] == [question["path"]] for fields in sockets if len(fields) > 7
-        )
-    }
+    """Whether a process here listens at the UNIX socket ``path``: listens; a file that is left over does not.
+
+    The kernel's table has the names that were bound, of this network namespace: not what listens in a container.
+    """
+    path = question["path"]
+    real = files.looked(path, lambda: os.path.realpath(path), f"looking at {path}")
+    sockets = [line.split(None, 7) for line in files.read("/proc/net/unix").splitlines()[1:]]
+    bound = {fields[7].rstrip() for fields in sockets if len(fields) > 7 and int(fields[3], 16) & _ACCEPTS}
+    return {"listens": path in bound or real in {os.path.realpath(name) for name in bound if name[:1] == "/"}}
 
 
 ASKS: t.Mapping[str, area.Ask] = {"listener": listener, "nwfilter": nwfilter, "vsock_cids": vsock_cids}

@@ -15,6 +15,7 @@ import os
 import pwd
 import typing as t
 
+from .._libvirt import Connection, libvirt
 from .._model.api import Answer, LivemigError, Question
 from . import files
 from .area import Ask, Host
@@ -88,10 +89,22 @@ def secret(host: Host, question: Question) -> Answer:
     except LivemigError as error:
         return {"error": str(error.value)}
     try:
+        if not other.isSecure():
+            return {"error": f"{question['uri']} is not encrypted, and values of secrets are not sent over it"}
         here = host.connection.secretLookupByUUIDString(uuids["here"]).value()
-        return {"same": bool(here == other.secretLookupByUUIDString(uuids["there"]).value())}
+        return {"same": bool(here == _value(other, uuids["there"]))}
     finally:
         other.close()
+
+
+def _value(connection: Connection, uuid: str) -> bytes | None:
+    """None where the secret has no value. Raises libvirtError where libvirt does not tell it: private='yes'."""
+    try:
+        return t.cast(bytes, connection.secretLookupByUUIDString(uuid).value())
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SECRET:
+            raise
+        return None
 
 
 ASKS: t.Mapping[str, Ask] = {"label": label, "pci": pci, "secret": secret}

@@ -22,6 +22,7 @@ from .child import User
 from .collector import Collector
 
 _END_BYTES = 65536  # holds the volume descriptors of ISO 9660, which carry the time when it was made
+_SMALL_BYTES = 8 << 20  # floppies, and what cloud-init is given
 _DYNAMIC_OWNERSHIP = 1  # dynamic_ownership's default in qemu.conf
 
 
@@ -129,7 +130,7 @@ def _command(path: str) -> str:
 
 
 def ends(_host: area.Host, question: Question) -> Answer:
-    """A digest of how the file ``path`` begins and ends: digest, None where there is no such file."""
+    """A digest of how the file ``path`` begins and ends, and of all of a small one: digest, None without a file."""
     path = question["path"]
     return {"digest": files.looked(path, lambda: _digest(path), f"reading {path}")}
 
@@ -139,9 +140,13 @@ def _digest(path: str) -> str | None:
         return None
     found = hashlib.sha256()
     with open(path, "rb") as file:
-        found.update(file.read(_END_BYTES))
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _END_BYTES))
-        found.update(file.read(_END_BYTES))
+        size = os.fstat(file.fileno()).st_size
+        if size <= _SMALL_BYTES:
+            found.update(file.read(_SMALL_BYTES))
+        else:
+            found.update(file.read(_END_BYTES))
+            file.seek(size - _END_BYTES)
+            found.update(file.read(_END_BYTES))
     return found.hexdigest()[:32]
 
 

@@ -14,7 +14,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
 from .._libvirt import Connect, Connection
-from .._model.api import Answer, Question
+from .._model.api import Answer, LivemigError, Question
 from . import files
 from .xml import parse
 
@@ -28,6 +28,7 @@ class Host:
         self.connection = connection
         self._connect = connect
         self._read: dict[str, t.Any] = {}
+        self._unreached: dict[str, LivemigError] = {}
 
     def once(self, name: str, read: t.Callable[[], _T]) -> _T:
         """What ``read`` returned the first time; its error every time."""
@@ -52,7 +53,14 @@ class Host:
         """Another connection, as the daemon of this host would open it. Raises LivemigError."""
         if self._connect is None:
             raise ValueError("no other host may be reached from here")
-        return self._connect(uri)
+        # A host that does not answer takes its time; who asks next need not wait for that again.
+        if uri in self._unreached:
+            raise self._unreached[uri]
+        try:
+            return self._connect(uri)
+        except LivemigError as error:
+            self._unreached[uri] = error
+            raise
 
 
 @dataclass(frozen=True)

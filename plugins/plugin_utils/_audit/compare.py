@@ -132,10 +132,14 @@ def _of_hosts(before: Audit, now: Audit) -> t.Iterator[_Event]:
 
 def _of_domains(before: Audit, now: Audit) -> t.Iterator[_Event]:
     old, new, silent = _known(before), _known(now), _silent(now)
+    # Of a host that was not looked at then, nothing is known that could have become worse.
+    unseen = _silent(before) | ({*_hosts(now)} - {*_hosts(before)})
     for uuid in sorted({*old, *new}, key=lambda uuid: (new.get(uuid) or old[uuid])[:2]):
         was, is_ = old.get(uuid), new.get(uuid)
         if is_ is None and was is not None:
             yield _Event("unseen" if was.host in silent else "gone", was.name, uuid, was.host)
+        elif is_ is not None and was is None and is_.host in unseen:
+            yield _Event("new", is_.name, uuid, is_.host)
         elif is_ is not None:
             yield from _of_domain(was, is_, uuid)
 

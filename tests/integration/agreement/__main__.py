@@ -39,7 +39,12 @@ def main(words: Sequence[str]) -> int:
         names = {case.name for case in tables.every()}
         new = recording.renewed(recording.load(recording.RECORDED), recording.load(given.out), names)
         recording.save(recording.RECORDED, *new)
-    return checker.main([str(given.out)])
+    code = checker.main([str(given.out)])
+    ended = {record["name"] for record in recording.load(given.out)[0]}
+    lost = {case.name for chunk in chunks for case in chunk} - ended
+    if lost:
+        print(f"no result, since the run ended before: {', '.join(sorted(lost))}")
+    return 1 if lost else code
 
 
 def _one_lab(chunks: Sequence[list[Case]], out: Path, keep: bool) -> None:

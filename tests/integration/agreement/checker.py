@@ -34,8 +34,11 @@ def harms(record: Record) -> list[str]:
     """What the migration did to the guest that it must not; nothing where it lives on as before."""
     before, soon, late = record["before"], record["soon"], record["late"]
     found = []
-    if len(late["runs_on"]) != 1 or late["writers"] != 1:
-        found.append(f"runs on {', '.join(late['runs_on']) or 'no host'}, {late['writers']} write to its console")
+    for seen in (soon, late):
+        if len(seen["runs_on"]) != 1 or seen["writers"] != 1:
+            found.append(f"runs on {', '.join(seen['runs_on']) or 'no host'}, {seen['writers']} write to its console")
+    if late["out_of_order"] > before["out_of_order"]:
+        found.append("its ticks are out of order")
     if late["boots"] != before["boots"]:
         found.append(f"booted {len(late['boots'])} times")
     if late["at_s"] - soon["at_s"] < ALIVE_S:
@@ -83,6 +86,8 @@ def truth(record: Record) -> tuple[str, str]:
 def judge(record: Record) -> Judgement:
     if record["fault"]:
         return Judgement(UNFIT, "nothing", record["fault"])
+    if record["outcome"]["state"] == "unknown":
+        return Judgement(UNFIT, "nothing", f"the try did not end: {record['outcome']['error']}")
     what, why = truth(record)
     refused, reasons = record["verdict"]["refused"], [entry["check"] for entry in record["verdict"]["reasons"]]
     named = not record["expects"] or not set(record["expects"]).isdisjoint(reasons)
@@ -93,7 +98,8 @@ def judge(record: Record) -> Judgement:
     if not named:
         return Judgement(MISSED, what, f"refused for {', '.join(reasons)} instead of {', '.join(record['expects'])}")
     if what != "moved":
-        return Judgement(AGREED, what, why)
+        # A guest that nothing speaks against must move; where it did not, its refusal proves nothing.
+        return Judgement(UNFIT if record["kind"] == "clean" else AGREED, what, why)
     if not record["stricter"]:
         return Judgement(FALSE, what, f"refused for {', '.join(reasons)}")
     if record["shows"] and not _risk_seen(record):

@@ -65,6 +65,8 @@ def with_late(**changes: Any) -> Any:
         (record(stricter="at risk", shows="mark=lost", risk={"hv2": "mark=lost"}), "missed", "moved"),
         (record(stricter="at risk", shows="mark=lost", risk={"hv2": "TICK"}), "agreed", "moved"),
         (record(fault="it did not boot"), "unfit", "nothing"),
+        (record(kind="clean", refused=True, moved=False), "unfit", "stayed"),
+        (record(outcome={"state": "unknown", "error": "no answer"}), "unfit", "nothing"),
     ],
 )
 def test_verdict_and_truth_are_joined(made: Any, result: str, truth: str) -> None:
@@ -86,12 +88,19 @@ def test_verdict_and_truth_are_joined(made: Any, result: str, truth: str) -> Non
         ({"disk": "failed"}, "its disk: failed"),
         ({"disk": None}, "its disk: gone"),
         ({"echo": False}, "lost its network"),
+        ({"out_of_order": 1}, "its ticks are out of order"),
     ],
 )
 def test_each_harm_is_seen(changes: dict[str, Any], words: str) -> None:
     judged = checker.judge(with_late(**changes))
     assert (judged.result, judged.truth) == ("missed", "harmed")
     assert words in judged.why
+
+
+def test_a_guest_that_ran_twice_for_a_moment() -> None:
+    made = record()
+    made["soon"] = {**made["soon"], "runs_on": ["hv1", "hv2"], "writers": 2}
+    assert checker.judge(made)[:2] == ("missed", "harmed")
 
 
 def test_a_definition_that_got_lost_or_stayed_behind() -> None:

@@ -60,6 +60,13 @@ def test_a_host_that_no_longer_answers_and_one_that_does_again() -> None:
     assert told(found["better"]) == [("answers", [], []), ("gained", ["a"], ["hv3"])]
 
 
+def test_what_was_not_looked_at_then_has_not_become_worse() -> None:
+    domains = [domain("a"), domain("b", on="hv3")]
+    found = since(audit(domains[:1], silent={"hv3": "timed out"}), domains, shut("b", "hv1", "hv2"))
+    assert found["worse"] == []
+    assert ("new", ["b"], []) in told(found["changed"])
+
+
 def test_domains_that_come_go_move_start_and_stop() -> None:
     before = [domain("gone"), domain("moved"), domain("stopped"), domain("started", state="shutoff")]
     now = [domain("new"), domain("moved", on="hv2"), domain("stopped", state="shutoff"), domain("started")]

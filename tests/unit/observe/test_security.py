@@ -15,6 +15,7 @@ from unittest import mock
 import pytest
 from cryptography import x509 as made
 
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe import (
     answers_security,
     area,
@@ -25,6 +26,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._observe import (
     x509,
 )
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._tls import ca
+from tests.unit import standin_libvirt
 from tests.unit.tls import material
 
 # The server certificate of a host of the lab, made by the role tls, and one made by openssl with critical usage.
@@ -253,3 +255,53 @@ def test_labels_of_selinux(
     (tmp_path / "context").write_text("")
     monkeypatch.setattr("os.write", mock.Mock(side_effect=OSError(error, "no") if error else None))
     assert _label("selinux", "system_u:system_r:svirt_t:s0:c1,c2")["valid"] is valid
+
+
+class Secrets:
+    """A connection to a host with one secret; None: it has no value."""
+
+    def __init__(self, value: bytes | None, secure: bool = True) -> None:
+        self.held, self.secure, self.closed = value, secure, False
+
+    def isSecure(self) -> bool:
+        return self.secure
+
+    def secretLookupByUUIDString(self, _uuid: str) -> Secrets:
+        return self
+
+    def value(self) -> bytes:
+        if self.held is None:
+            raise standin_libvirt.libvirtError("secret has no value", 66)
+        return self.held
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("there", "answer"),
+    [
+        (Secrets(b"one"), {"same": True}),
+        (Secrets(b"two"), {"same": False}),
+        (Secrets(None), {"same": False}),
+        (Secrets(b"one", secure=False), {"error": "u is not encrypted, and values of secrets are not sent over it"}),
+    ],
+)
+def test_a_secret_is_compared_and_never_told(there: Secrets, answer: dict[str, t.Any]) -> None:
+    own = area.Host(t.cast(t.Any, Secrets(b"one")), t.cast(t.Any, lambda _uri: there))
+    question: t.Any = {"key": "k", "ask": "secret", "uri": "u", "value": {"here": "a", "there": "b"}}
+    assert answers_security.secret(own, question) == answer
+    assert there.closed
+
+
+def test_a_host_that_was_not_reached_is_not_tried_again() -> None:
+    tried = []
+
+    def connect(uri: str) -> t.Any:
+        tried.append(uri)
+        raise LivemigError("Connection", value="no answer", expected="one", remedy="start it")
+
+    own = area.Host(t.cast(t.Any, None), connect)
+    question: t.Any = {"key": "k", "ask": "secret", "uri": "u", "value": {"here": "a", "there": "b"}}
+    assert [answers_security.secret(own, question) for _time in range(2)] == [{"error": "no answer"}] * 2
+    assert tried == ["u"]

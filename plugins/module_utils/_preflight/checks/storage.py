@@ -108,7 +108,8 @@ def _same_medium(view: View, need: Needed, here: Facts, there: Facts) -> bool:
     if here.get("size") != there.get("size"):
         return False
     key = _ends(need.path)["key"]
-    return bool(view.answer(need.source, key).get("digest") == view.answer(view.there, key).get("digest"))
+    here_digest, there_digest = (view.answer(host, key).get("digest") for host in (need.source, view.there))
+    return here_digest is not None and bool(here_digest == there_digest)
 
 
 def _ends(path: str) -> Question:
