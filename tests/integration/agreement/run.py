@@ -18,7 +18,7 @@ from tests.lab.errors import LabError
 from tests.lab.hosts import BY_NAME, FIRST_GUEST_OCTET, NETWORK
 from tests.lab.places import CONSOLES_INSIDE, DISKS_INSIDE, LOCAL_DISKS_INSIDE
 
-BOOT_S = 150.0
+BOOT_S = 300.0
 TRY_S = 45
 BASE = {"memory_mib": 128, "disk": "shared"}
 
