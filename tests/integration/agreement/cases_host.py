@@ -78,8 +78,8 @@ _DAEMONS: tuple[Case, ...] = (
         "host-not-authorized-there",
         "the destination does not let the source's root in",
         ("sec_libvirt_remote_auth",),
-        before={"hv2": away("/root/.ssh/authorized_keys")},
-        after=after(there=back("/root/.ssh/authorized_keys")),
+        before={"hv2": away("~/.ssh/authorized_keys")},
+        after=after(there=back("~/.ssh/authorized_keys")),
         policy=BY_SSH,
     ),
     Case(
