@@ -131,6 +131,16 @@ def error_code(error: BaseException) -> int | None:
     return t.cast("int | None", get()) if get is not None else None
 
 
+def find_domain(connection: Connection, uuid: str) -> t.Any:
+    """The domain, or None where the host does not know it. Raises what else libvirt raises."""
+    try:
+        return connection.lookupByUUIDString(uuid)
+    except libvirt.libvirtError as error:
+        if error_code(error) == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+
+
 def start_event_loop() -> None:
     """Registers libvirt's event loop and runs it in a daemon thread: without it there are no events and no keepalive.
 

@@ -15,8 +15,12 @@ description:
     daemon to the destination's. libvirt's events decide and are timed; nothing is polled.
   - Right before each start the checks whose facts can have changed since the plan was made are evaluated once more on
     both hosts. A check that fails now refuses that domain, and the others go on.
-  - After an error both hosts are asked where the domain runs. Where that is not proven the outcome is C(unknown) and
-    nothing further is done.
+  - Before anything is touched, the domain's definition and what is intended are written down on this host and in the
+    domain's own metadata, so that M(livemig.libvirt.recover) can end a migration that was interrupted at any moment.
+    Both are removed at the end. So the module must run as root.
+  - After an error both hosts are asked where the domain runs, twice. What is safe is done at once, for example the
+    source is resumed where the destination has no domain. Where it is not proven the outcome is C(unknown) and nothing
+    is done.
   - A domain that is already running at its destination is left alone, so a second run changes nothing.
 extends_documentation_fragment:
   - livemig.libvirt.connection
@@ -48,7 +52,13 @@ options:
       - Seconds after which a migration that is still running is aborted. The domain then goes on running on the source.
     type: int
     default: 3600
+  run_id:
+    description:
+      - The name under which this host keeps its journal of the run, C(/var/lib/livemig/runs/RUN_ID.jsonl). Letters,
+        digits, C(.), C(_) and C(-). Without it, one is made of the time.
+    type: str
 seealso:
+  - module: livemig.libvirt.recover
   - module: livemig.libvirt.plan
   - module: livemig.libvirt.verify
 """
@@ -74,7 +84,7 @@ RETURN = r"""
 outcomes:
   description:
     - What became of each move, in the order of O(moves). C(docs/data-types.md) describes each key.
-    - The module fails when an outcome is C(failed), C(refused) or C(unknown).
+    - The module fails when an outcome is C(failed), C(refused), C(ended), C(recoverable) or C(unknown).
   returned: always
   type: list
   elements: dict
@@ -90,7 +100,13 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._libvirt import connect
-from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Options, migrate, planned
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import (
+    Options,
+    Records,
+    migrate,
+    planned,
+    run_id,
+)
 from ansible_collections.livemig.libvirt.plugins.module_utils._module import MOVES_OPTION, run_module
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
@@ -98,8 +114,9 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "tls": {"type": "str", "choices": ["required", "off"], "default": "required"},
     "max_parallel": {"type": "int", "default": 2},
     "timeout_s": {"type": "int", "default": 3600},
+    "run_id": {"type": "str"},
 }
-BROKEN = ("failed", "refused", "unknown")
+BROKEN = ("failed", "refused", "ended", "recoverable", "unknown")
 
 
 def run(module: AnsibleModule) -> dict[str, t.Any]:
@@ -111,7 +128,8 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         outcomes = planned(values["moves"])
     else:
         options = Options(values["tls"], values["timeout_s"])
-        outcomes = migrate(values["uri"], values["moves"], options, values["max_parallel"], connect)
+        run = run_id(values["run_id"])
+        outcomes = migrate(values["uri"], values["moves"], options, values["max_parallel"], connect, Records(), run)
     broken = [outcome for outcome in outcomes if outcome["state"] in BROKEN]
     result: dict[str, t.Any] = {
         "changed": any(outcome["state"] in ("moved", "planned") for outcome in outcomes),

@@ -16,14 +16,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .._libvirt import LIBVIRT_ERRORS, Connect, Connection
 from .._model.api import LivemigError, Move, Outcome
+from .intent import Intent
 from .one import Link, Options, move_domain
 from .outcome import outcome
-from .truth import RETURN_S, look
+from .records import Records, run_id
+from .recover import Asked, recover
+from .settle import Case, End, Rules
+from .truth import look
 from .watch import Watch
 
 _NO_CONNECTION: tuple[type[Exception], ...] = (LivemigError, *LIBVIRT_ERRORS)
 
-__all__ = ["Options", "migrate", "planned"]
+__all__ = ["Asked", "Options", "Records", "Rules", "migrate", "planned", "recover", "run_id"]
 
 
 def planned(moves: t.Sequence[Move]) -> list[Outcome]:
@@ -37,13 +41,15 @@ def migrate(
     options: Options,
     max_parallel: int,
     connect: Connect,
-    wait_s: float = RETURN_S,
+    records: Records,
+    run: str,
 ) -> list[Outcome]:
     """Moves the domains in their order, at most ``max_parallel`` at once; one outcome each, in the same order.
 
-    Raises nothing: what went wrong is in the outcomes. ``wait_s``: how long a daemon may be silent after an error.
-    libvirt's event loop must run.
+    What went wrong is in the outcomes; LivemigError is raised only where this host cannot keep its records, before
+    anything is begun. libvirt's event loop must run.
     """
+    records.ready()
     with contextlib.ExitStack() as stack:
         watched = _Watched(stack, connect)
 
@@ -54,7 +60,7 @@ def migrate(
                 return outcome(move, "unknown", error=f"{type(error).__name__}: {error}")
 
         def _work(move: Move) -> Outcome:
-            uris = {"source": uri, "destination": move["destination_uri"]}
+            ends = End(move["source"], uri), End(move["destination"], move["destination_uri"])
             try:
                 watched.get(uri, "source")
                 destination = watched.get(move["destination_uri"], "destination")
@@ -63,13 +69,15 @@ def migrate(
                 here = look(connect, uri, move["uuid"], wait_s=0).running
                 return outcome(move, "refused", running_on=move["source"] if here else None, error=str(error))
             try:
-                link = Link(own, destination, lambda side, uuid: look(connect, uris[side], uuid, wait_s))
-                return move_domain(link, move, options, watched.watch)
+                case = Case(Intent(run, move, options.tls), *ends, connect, records)
+                return move_domain(Link(own, destination), case, options, watched.watch)
             finally:
                 _close(own)
 
         with ThreadPoolExecutor(max_parallel) as pool:
-            return list(pool.map(work, moves))
+            done = list(pool.map(work, moves))
+    records.prune()
+    return done
 
 
 class _Watched:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The move of one domain: last look, migration, what follows at the destination, and the truth after an error.
+"""The move of one domain: last look, intent, migration, and the truth about how it ended.
 
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
@@ -14,52 +14,69 @@ import threading
 import time
 import typing as t
 
-from .._libvirt import LIBVIRT_ERRORS, Connection, error_code, error_text, libvirt
+from .._libvirt import LIBVIRT_ERRORS, Connection, error_text, find_domain, libvirt
 from .._model.api import Finding, LivemigError, Move, Outcome
 from .._observe.api import domain_snapshot, remote_snapshot
 from .._preflight.api import volatile_findings
+from . import intent, verdict
 from .edits import definitions
 from .outcome import measured, outcome
+from .records import Busy
 from .request import flags, parameters
-from .truth import Place, explain, verdict
+from .settle import Case, Rules, Settled, settle
 from .watch import Timeline, Watch
 
 # How long after libvirt's return the events may still be on their way through the event thread.
 _EVENTS_S = 5.0
 _ABORT_AGAIN_S = 0.2
+# Right after a failure the way that failed is not tried again: recover does that, once it has been seen to.
+_LEFT_TO_RECOVER = (verdict.RESUME_POSTCOPY,)
 
 
 class Options(t.NamedTuple):
-    """``tls``: required or off; ``timeout_s``: a migration that takes longer is aborted."""
+    """``tls``: required or off; ``timeout_s``: a migration that takes longer is aborted.
+
+    ``return_s``: how long a daemon may be silent after an error. ``apart_s``: between two looks at both hosts.
+    """
 
     tls: str
     timeout_s: int
+    return_s: float = 15.0
+    apart_s: float = 2.0
 
 
 class Link(t.NamedTuple):
-    """Two connections of one move. The source's is its own: libvirt serves few calls at once on one connection.
-
-    ``look`` asks a host where the domain is, over a connection that is alive: look("source", uuid).
-    """
+    """Two connections of one move. The source's is its own: libvirt serves few calls at once on one connection."""
 
     source: Connection
     destination: Connection
-    look: t.Callable[[str, str], Place]
 
 
-def move_domain(link: Link, move: Move, options: Options, watch: Watch) -> Outcome:
+def move_domain(link: Link, case: Case, options: Options, watch: Watch) -> Outcome:
     """Moves one domain and returns what became of it. Raises nothing that libvirt reports: it is in the outcome."""
+    move = case.intent.move
     try:
-        domain = _find(link, move)
+        with case.records.lock(case.uuid):
+            return _locked(link, case, options, watch)
+    except Busy as busy:
+        return outcome(move, "refused", running_on=move["source"], error=str(busy))
+    except LivemigError as error:
+        return outcome(move, "refused", running_on=None, error=str(error))
+
+
+def _locked(link: Link, case: Case, options: Options, watch: Watch) -> Outcome:
+    move = case.intent.move
+    try:
+        domain = find_domain(link.source, case.uuid)
         if domain is None:
-            return _elsewhere(link, move)
+            return _elsewhere(case, options)
         refused = [finding for finding in last_look(link, domain, move, options) if finding["blocks"]]
     except LIBVIRT_ERRORS as error:
         return outcome(move, "refused", running_on=None, error=error_text(error))
     if refused:
         reasons = " ".join(f"[{f['check']}] {f['message']} Remedy: {f['remedy'].rstrip('.')}." for f in refused)
         return outcome(move, "refused", running_on=move["source"], error=reasons)
-    return _migrate(link, domain, move, options, watch.timeline(move["uuid"]))
+    return _migrate(domain, case, options, watch.timeline(case.uuid))
 
 
 def last_look(link: Link, domain: t.Any, move: Move, options: Options) -> list[Finding]:
@@ -83,19 +100,12 @@ def _policy(move: Move, options: Options) -> dict[str, t.Any]:
     }
 
 
-def _find(link: Link, move: Move) -> t.Any:
-    try:
-        return link.source.lookupByUUIDString(move["uuid"])
-    except libvirt.libvirtError as error:
-        if error_code(error) == libvirt.VIR_ERR_NO_DOMAIN:
-            return None
-        raise
-
-
-def _elsewhere(link: Link, move: Move) -> Outcome:
+def _elsewhere(case: Case, options: Options) -> Outcome:
     """The source does not know the domain: either an earlier run has moved it, or the plan is out of date."""
-    if link.look("destination", move["uuid"]).running:
-        return _arrived(link, outcome(move, "already_there", running_on=move["destination"]), move)
+    move = case.intent.move
+    settled = settle(case, _rules(options))
+    if settled.verdict.name == "moved":
+        return _with(outcome(move, "already_there", running_on=move["destination"]), settled.error)
     error = LivemigError(
         f"Domain {move['domain']}",
         value=f"UUID {move['uuid']} is neither on {move['source']} nor running on {move['destination']}",
@@ -105,24 +115,87 @@ def _elsewhere(link: Link, move: Move) -> Outcome:
     return outcome(move, "refused", error=str(error))
 
 
-def _migrate(link: Link, domain: t.Any, move: Move, options: Options, timeline: Timeline) -> Outcome:
+def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline) -> Outcome:
+    move = case.intent.move
+    try:
+        begin(domain, case)
+        # Read after the intent was written, since what is sent instead of libvirt's own must hold it too.
+        wanted = parameters(move, definitions(domain, move["edits"]))
+    except (LivemigError, *LIBVIRT_ERRORS) as error:
+        forget(domain, case)
+        return outcome(move, "refused", running_on=move["source"], error=error_text(error))
     started = time.monotonic()
-    error = None
+    error_said = None
     with _aborted_after(options.timeout_s, domain) as late:
         try:
-            wanted = parameters(move, definitions(domain, move["edits"]))
             domain.migrateToURI3(move["destination_uri"], wanted, flags(move, options.tls))
-        except LivemigError as changed:
-            return outcome(move, "refused", running_on=move["source"], error=str(changed))
         except libvirt.libvirtError as caught:
-            error = error_text(caught)
+            error_said = error_text(caught)
             if late.is_set():
-                error = f"aborted after {options.timeout_s} s (timeout_s): {error}"
+                error_said = f"aborted after {options.timeout_s} s (timeout_s): {error_said}"
     ended = time.monotonic()
-    result = _ended(link, move, error)
+    result = conclude(case, settle(case, _rules(options, sure=error_said is None)), error_said)
     if result["state"] == "moved":
         timeline.wait(("suspended", "resumed", "completed"), _EVENTS_S)
     return measured(result, timeline, started, ended)
+
+
+def begin(domain: t.Any, case: Case) -> None:
+    """Everything that is needed to end this migration is on the disk and in the domain before anything is touched."""
+    move = case.intent.move
+    secure = libvirt.VIR_DOMAIN_XML_SECURE
+    inactive = secure | libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
+    kept = {
+        "run": case.intent.run,
+        "live": domain.XMLDesc(secure),
+        "inactive": domain.XMLDesc(inactive) if domain.isPersistent() else None,
+    }
+    case.records.keep_definition(case.uuid, kept)
+    case.records.note(case.intent.run, "begun", uuid=case.uuid, domain=move["domain"], move=move, tls=case.intent.tls)
+    intent.write(domain, case.intent)
+
+
+def forget(domain: t.Any, case: Case) -> None:
+    """Takes back what ``begin`` has done, where nothing was started."""
+    with contextlib.suppress(*LIBVIRT_ERRORS):
+        intent.remove(domain)
+    case.records.note(case.intent.run, "ended", uuid=case.uuid, domain=case.intent.move["domain"], how="refused")
+    case.records.drop_definition(case.uuid)
+
+
+def _rules(options: Options, sure: bool = False) -> Rules:
+    """``sure``: libvirt vouches for the end, so that one look is enough to find what is left to do."""
+    return Rules(
+        wait_s=options.timeout_s,
+        return_s=options.return_s,
+        apart_s=0.0 if sure else options.apart_s,
+        leave=_LEFT_TO_RECOVER,
+    )
+
+
+def conclude(case: Case, settled: Settled, error: str | None) -> Outcome:
+    """The outcome of a migration that was settled. ``error``: what libvirt had said of it."""
+    move, found = case.intent.move, settled.verdict
+    running_on = None if found.on is None else move[found.on]
+    if found.name == "under_way":
+        found = found._replace(meaning=f"{found.meaning}; it was waited for in vain")
+    if error is None and found.name == "unknown":
+        # libvirt vouches for the move; a host has fallen silent since.
+        left = f"it has moved, but {found.meaning}: recover does what is left to do"
+        return outcome(move, "moved", running_on=move["destination"], error=left)
+    if error is not None:
+        places = verdict.explain(move["source"], settled.source, move["destination"], settled.destination)
+        error = f"{error} ({places})"
+    elif found.outcome != "moved":
+        error = found.meaning
+    if settled.error is not None:
+        error = "; ".join(filter(None, (error, f"what is left to do could not be done: {settled.error}")))
+    return outcome(move, found.outcome, running_on=running_on, error=error)
+
+
+def _with(result: Outcome, error: str | None) -> Outcome:
+    result["error"] = "; ".join(filter(None, (result["error"], error))) or None
+    return result
 
 
 @contextlib.contextmanager
@@ -148,30 +221,3 @@ def _aborted_after(timeout_s: int, domain: t.Any) -> t.Iterator[threading.Event]
         done.set()
         # It may hang in an abort that waits for the job which has just ended.
         watcher.join(_ABORT_AGAIN_S * 10)
-
-
-def _arrived(link: Link, result: Outcome, move: Move) -> Outcome:
-    """Gives the domain its autostart flag there: libvirt does not migrate it, it is a link in the host's file system.
-
-    It is set and cleared, since an old definition there may have left another one.
-    """
-    if not move["persistent"]:
-        return result
-    try:
-        domain = link.destination.lookupByUUIDString(move["uuid"])
-        if bool(domain.autostart()) != move["autostart"]:
-            domain.setAutostart(int(move["autostart"]))
-    except libvirt.libvirtError as error:
-        text = f"it is there, but its autostart flag could not be set: {error_text(error)}"
-        result["error"] = "; ".join(filter(None, (result["error"], text)))
-    return result
-
-
-def _ended(link: Link, move: Move, error: str | None) -> Outcome:
-    """Without an error libvirt vouches for the move; after one only the two hosts do."""
-    if error is None:
-        return _arrived(link, outcome(move, "moved", running_on=move["destination"]), move)
-    source, destination = link.look("source", move["uuid"]), link.look("destination", move["uuid"])
-    state, running_on = verdict(move, source, destination)
-    result = outcome(move, state, running_on=running_on, error=f"{error} ({explain(move, source, destination)})")
-    return _arrived(link, result, move) if state == "moved" else result

@@ -68,6 +68,11 @@ class Timeline:
         with self._changed:
             return self._changed.wait_for(lambda: set(names) <= {event.name for event in self.events}, timeout_s)
 
+    def wait_more(self, seen: int, timeout_s: float) -> bool:
+        """Until there are more events than ``seen``; False when there are none after ``timeout_s``."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self.events) > seen, timeout_s)
+
 
 class Watch:
     """Timelines by domain UUID, filled from connections of which each is a source or a destination."""

@@ -14,6 +14,7 @@ from .facts import Facts, UnknownFact
 from .types import (
     EDITS,
     LEVELS,
+    OUTCOMES,
     POLICY_URI,
     SCHEMA,
     Answer,
@@ -38,6 +39,7 @@ from .types import (
     Plan,
     Proof,
     Question,
+    Recovery,
     Stay,
     Unknown,
 )
@@ -45,6 +47,7 @@ from .types import (
 __all__ = [
     "EDITS",
     "LEVELS",
+    "OUTCOMES",
     "POLICY_URI",
     "SCHEMA",
     "Answer",
@@ -71,6 +74,7 @@ __all__ = [
     "Plan",
     "Proof",
     "Question",
+    "Recovery",
     "Stay",
     "Unknown",
     "UnknownFact",

@@ -414,6 +414,19 @@ class Plan(t.TypedDict):
     stays: list[Stay]
 
 
+OUTCOMES: t.Mapping[str, str] = {
+    "moved": "it runs at the destination",
+    "already_there": "it ran there before: an earlier run has moved it",
+    "planned": "check mode: nothing was done",
+    "failed": "it has stayed on its source",
+    "refused": "nothing was begun",
+    "ended": "the guest itself has ended meanwhile: shut down, crashed, or its QEMU killed",
+    "recoverable": "a post-copy was interrupted, and recover can resume it; nothing may be stopped meanwhile",
+    "unknown": "not proven where it runs; nothing further was done",
+}
+"""States of an outcome."""
+
+
 class Phase(t.TypedDict):
     """``at_ms`` counts from the start of this domain's migration, on the source's monotonic clock."""
 
@@ -439,8 +452,31 @@ class Proof(t.TypedDict):
     message: str
 
 
+class Recovery(t.TypedDict):
+    """What recover found of one migration. ``verdict``: a name of docs/recover.md; ``state``: as an outcome's.
+
+    ``meaning``: of the verdict; ``places``: what both hosts say; ``commands``: what is or would be done next, in words of
+    virsh; ``did``: the actions that were done; ``error``: why the last one could not be; ``sentence``: all of it.
+    """
+
+    domain: str
+    uuid: str
+    run: str
+    source: str
+    destination: str
+    verdict: str
+    state: str
+    running_on: str | None
+    meaning: str
+    places: str
+    commands: list[str]
+    did: list[str]
+    error: str | None
+    sentence: str
+
+
 class Outcome(t.TypedDict):
-    """What became of one domain. ``state``: moved, already_there, planned (check mode), failed, refused, unknown."""
+    """What became of one domain. ``state``: one of OUTCOMES."""
 
     schema: int
     kind: str

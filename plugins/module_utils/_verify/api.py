@@ -13,7 +13,7 @@ import os
 import time
 import typing as t
 
-from .._libvirt import Connection, error_code, libvirt
+from .._libvirt import Connection, find_domain, libvirt
 from .._model.api import Move, Proof
 from .._observe.api import parse_domain
 
@@ -26,7 +26,7 @@ _WITH_NETDEV = ("bridge", "network", "direct", "ethernet")
 
 def absent(connection: Connection, host: str, uuid: str) -> list[Proof]:
     """The domain is gone from its source: neither running nor defined."""
-    domain = _lookup(connection, uuid)
+    domain = find_domain(connection, uuid)
     if domain is None:
         return [_proof("gone", host, True, "not running and not defined here")]
     what = "running" if domain.isActive() else "still defined"
@@ -35,7 +35,7 @@ def absent(connection: Connection, host: str, uuid: str) -> list[Proof]:
 
 def present(connection: Connection, host: str, expected: Move, wait_s: float) -> list[Proof]:
     """The domain runs here as it ran there, and its vCPUs advance within ``wait_s``."""
-    domain = _lookup(connection, expected["uuid"])
+    domain = find_domain(connection, expected["uuid"])
     if domain is None:
         return [_proof("running", host, False, "not known here")]
     running = domain.state()[0] in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED)
@@ -47,15 +47,6 @@ def present(connection: Connection, host: str, expected: Move, wait_s: float) ->
         proofs.append(_same("autostart", host, bool(domain.autostart()), expected["autostart"]))
     proofs.append(_vcpus_advance(domain, host, wait_s))
     return [*proofs, *_nics(domain, host)]
-
-
-def _lookup(connection: Connection, uuid: str) -> t.Any:
-    try:
-        return connection.lookupByUUIDString(uuid)
-    except libvirt.libvirtError as error:
-        if error_code(error) == libvirt.VIR_ERR_NO_DOMAIN:
-            return None
-        raise
 
 
 def _proof(check: str, host: str, ok: bool, message: str) -> Proof:

@@ -39,6 +39,8 @@ _REMEDIES = {
     "failed": "the domain still runs on {running_on}: correct the cause, then run the evacuation again",
     "refused": "nothing was changed for this domain: correct the cause, then run the evacuation again",
     "unknown": _LOOK_FIRST,
+    "ended": "the guest itself has ended: see its log on {source} and {destination}, and start it where it is defined",
+    "recoverable": "do not stop or resume this domain anywhere: correct the network, then run the playbook recover",
     "moved": "the domain runs on {running_on}: look there at what is named here and correct it by hand",
     "already_there": "the domain runs on {running_on}: look there at what is named here and correct it by hand",
 }

@@ -40,7 +40,8 @@ def main(given):
     one.parameters = lambda move, definitions: {**parameters(move, definitions), **given["parameters"]}
     _libvirt.start_event_loop()
     options = api.Options(given["tls"], given["timeout_s"])
-    return api.migrate("qemu:///system", [given["move"]], options, 1, _libvirt.connect)[0]
+    run = ([given["move"]], options, 1, _libvirt.connect, api.Records(), "agreement")
+    return api.migrate("qemu:///system", *run)[0]
 """
 
 # {"names", "files"}: ends and forgets these domains, whatever state they are in, and removes the files.

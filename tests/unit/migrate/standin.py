@@ -7,12 +7,14 @@ It proves how the room reacts to what libvirt says; that libvirt says it is prov
 from __future__ import annotations
 
 import typing as t
+import xml.etree.ElementTree as ET
 
 from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
 
 libvirt = _libvirt.libvirt
 XML = (
-    "<domain type='qemu'><name>web1</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>"
+    "<domain type='qemu'><name>web1</name>"
+    "<uuid>11111111-2222-4333-8444-555555555555</uuid><memory unit='MiB'>256</memory><vcpu>1</vcpu>"
     "<os><type arch='x86_64' machine='pc-q35-10.0'>hvm</type></os>"
     "<devices><emulator>/usr/bin/qemu</emulator></devices></domain>"
 )
@@ -29,9 +31,25 @@ class Domain:
         self.host, self._uuid = host, uuid
         self.auto = 0
         self.calls: list[str] = []
-        self.running = True
+        self.where = (libvirt.VIR_DOMAIN_RUNNING, 0)
+        self.persistent = True
+        self.notes: dict[str, str] = {}
+        self.job = 0
         self.abort: t.Callable[[Domain], None] | None = None
         self.migration: t.Callable[[Domain, str, dict[str, t.Any], int], None] | None = None
+
+    @property
+    def running(self) -> bool:
+        return bool(self.where[0] == libvirt.VIR_DOMAIN_RUNNING)
+
+    @running.setter
+    def running(self, value: bool) -> None:
+        self.where = (libvirt.VIR_DOMAIN_RUNNING, 0) if value else (libvirt.VIR_DOMAIN_SHUTOFF, 0)
+
+    def become(self, state: str, reason: str | None = None) -> Domain:
+        names = [state, reason]
+        self.where = tuple(0 if name is None else getattr(libvirt, f"VIR_DOMAIN_{name}") for name in names)
+        return self
 
     def name(self) -> str:
         return "web1"
@@ -40,10 +58,10 @@ class Domain:
         return self._uuid
 
     def isActive(self) -> bool:
-        return self.running
+        return self.where[0] not in (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED)
 
     def isPersistent(self) -> bool:
-        return True
+        return self.persistent
 
     def autostart(self) -> int:
         return self.auto
@@ -67,13 +85,37 @@ class Domain:
         return []
 
     def jobInfo(self) -> list[int]:
-        return [0]
+        return [self.job]
 
-    def metadata(self, *arguments: object) -> str:
-        raise libvirt.libvirtError("no metadata", libvirt.VIR_ERR_NO_DOMAIN_METADATA)
+    def metadata(self, _kind: int, uri: str, _flags: int = 0) -> str:
+        if uri not in self.notes:
+            raise libvirt.libvirtError("no metadata", libvirt.VIR_ERR_NO_DOMAIN_METADATA)
+        return self.notes[uri]
+
+    def setMetadata(self, _kind: int, text: str | None, _key: str | None, uri: str, _flags: int) -> None:
+        self.calls.append("unmark" if text is None else "mark")
+        self.notes.pop(uri, None)
+        if text is not None:
+            self.notes[uri] = text
 
     def state(self) -> list[int]:
-        return [libvirt.VIR_DOMAIN_RUNNING if self.running else 3, 0]
+        return list(self.where)
+
+    def resume(self) -> None:
+        self.calls.append("resume")
+        self.running = True
+
+    def destroy(self) -> None:
+        self.calls.append("destroy")
+        if self.persistent:
+            self.become("SHUTOFF")
+        else:
+            del self.host.domains[self._uuid]
+
+    def undefineFlags(self, _flags: int) -> None:
+        self.calls.append("undefine")
+        assert not self.isActive()
+        del self.host.domains[self._uuid]
 
     def XMLDesc(self, flags: int) -> str:
         return XML
@@ -105,6 +147,14 @@ class Host:
     def add(self, uuid: str) -> Domain:
         self.domains[uuid] = Domain(self, uuid)
         return self.domains[uuid]
+
+    def defineXML(self, xml: str) -> Domain:
+        uuid = ET.fromstring(xml).findtext("uuid") or ""
+        domain = self.domains.get(uuid)
+        if domain is None:
+            domain = self.add(uuid).become("SHUTOFF")
+        domain.persistent = True
+        return domain
 
     def send(self, uuid: str, event: str, detail: str) -> None:
         domain = Domain(self, uuid)

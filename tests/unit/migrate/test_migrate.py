@@ -1,27 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
 import threading
 import typing as t
+from pathlib import Path
 
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
-from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Options, migrate, planned
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import (
+    Options,
+    Records,
+    migrate,
+    planned,
+)
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, Move, Outcome
 from tests.unit.migrate.standin import Domain, Host
 
 libvirt = _libvirt.libvirt
 UUID = "11111111-2222-4333-8444-555555555555"
 LOCAL, REMOTE = "qemu:///system", "qemu+tls://hv2/system"
-Pair = tuple[Host, Host]
+
+
+class Pair(t.NamedTuple):
+    source: Host
+    destination: Host
+    records: Records
 
 
 @pytest.fixture
-def pair() -> Pair:
+def pair(tmp_path: Path) -> Pair:
     source, destination = Host("hv1", 1), Host("hv2", 2)
     source.add(UUID).migration = succeed(destination)
-    return source, destination
+    return Pair(source, destination, Records(str(tmp_path / "state"), str(tmp_path / "run")))
 
 
 def succeed(destination: Host) -> t.Callable[[Domain, str, dict[str, t.Any], int], None]:
@@ -41,7 +53,7 @@ def succeed(destination: Host) -> t.Callable[[Domain, str, dict[str, t.Any], int
     return run
 
 
-def fail(text: str, effect: t.Callable[[Domain], None] = lambda domain: None) -> t.Callable[..., None]:
+def fail(text: str, effect: t.Callable[[Domain], object] = lambda domain: None) -> t.Callable[..., None]:
     def run(domain: Domain, *_arguments: object) -> None:
         effect(domain)
         raise libvirt.libvirtError(text)
@@ -67,9 +79,17 @@ def move(**changes: t.Any) -> Move:
     return t.cast(Move, {**made, **changes})
 
 
-def run(pair: Pair, tls: str = "required", **changes: t.Any) -> Outcome:
+def go(pair: Pair, moves: list[Move], options: Options, parallel: int = 1, connect: t.Any = None) -> list[Outcome]:
     by_uri = {LOCAL: pair[0], REMOTE: pair[1]}
-    (result,) = migrate(LOCAL, [move(**changes)], Options(tls, 60), 2, by_uri.__getitem__, 0)
+    return migrate(LOCAL, moves, options, parallel, connect or by_uri.__getitem__, pair.records, "run-1")
+
+
+def quick(tls: str = "off", timeout_s: int = 60, return_s: float = 0) -> Options:
+    return Options(tls, timeout_s, return_s, apart_s=0)
+
+
+def run(pair: Pair, tls: str = "required", **changes: t.Any) -> Outcome:
+    (result,) = go(pair, [move(**changes)], quick(tls), 2)
     return result
 
 
@@ -107,7 +127,7 @@ def test_autostart_is_carried(pair: Pair, autostart: bool) -> None:
 def test_nothing_of_ours_happens_between_suspended_and_resumed(pair: Pair) -> None:
     """Seed 001: what sits between pause and resume is downtime."""
     calls: list[str] = []
-    source, destination = pair
+    source, destination = pair.source, pair.destination
     inner = succeed(destination)
 
     for thing in (source, destination, source.domains[UUID]):
@@ -164,15 +184,11 @@ def _both_run(domain: Domain, destination: Host) -> None:
     destination.add(UUID)
 
 
-def _neither_runs(domain: Domain, destination: Host) -> None:
-    domain.running = False
-
-
 def _destination_dies(domain: Domain, destination: Host) -> None:
     destination.answers = False
 
 
-@pytest.mark.parametrize("effect", [_both_run, _neither_runs, _destination_dies])
+@pytest.mark.parametrize("effect", [_both_run, _destination_dies])
 def test_what_is_not_proven_is_unknown(pair: Pair, effect: t.Callable[[Domain, Host], None]) -> None:
     pair[0].domains[UUID].migration = fail("error", lambda domain: effect(domain, pair[1]))
     result = run(pair)
@@ -200,8 +216,7 @@ def test_a_daemon_that_comes_back_is_asked_again(pair: Pair) -> None:
         threading.Timer(0.7, setattr, (pair[1], "answers", True)).start()
 
     pair[0].domains[UUID].migration = fail("End of file while reading data", dies)
-    by_uri = {LOCAL: pair[0], REMOTE: pair[1]}
-    (result,) = migrate(LOCAL, [move()], Options("off", 60), 1, by_uri.__getitem__, 20)
+    (result,) = go(pair, [move()], quick(return_s=20))
     assert (result["state"], result["running_on"]) == ("failed", "hv1")
 
 
@@ -219,8 +234,13 @@ def test_a_connection_that_died_is_opened_anew_for_the_next_move(pair: Pair) -> 
 
     pair[1].isAlive = dead_once  # type: ignore[method-assign]
     other = "99999999-2222-4333-8444-555555555555"
-    migrate(LOCAL, [move(), move(uuid=other)], Options("off", 60), 1, connect, 0)
-    assert len([uri for uri in opened if uri == REMOTE]) > 2
+    moves = [move(), move(uuid=other)]
+    go(pair, moves, quick(), connect=lambda uri: pair[0] if uri == LOCAL else connect(uri))
+    before = len(opened)
+    opened.clear()
+    pair[1].isAlive = lambda: 1  # type: ignore[method-assign]
+    go(pair, moves, quick(), connect=lambda uri: pair[0] if uri == LOCAL else connect(uri))
+    assert before > len(opened)
 
 
 def test_a_fault_of_ours_costs_one_outcome_only(pair: Pair) -> None:
@@ -253,7 +273,7 @@ def test_a_destination_that_does_not_answer_refuses_the_move(pair: Pair) -> None
             raise LivemigError("libvirt connection", value="refused", expected="an answer", remedy="start it")
         return pair[0]
 
-    (result,) = migrate(LOCAL, [move()], Options("off", 60), 1, connect, 0)
+    (result,) = go(pair, [move()], quick(), connect=connect)
     assert (result["state"], result["running_on"]) == ("refused", "hv1")
     assert UUID in pair[0].domains
 
@@ -275,10 +295,64 @@ def test_a_migration_that_does_not_end_is_aborted(pair: Pair) -> None:
 
     pair[0].domains[UUID].abort = abort
     pair[0].domains[UUID].migration = stuck
-    by_uri = {LOCAL: pair[0], REMOTE: pair[1]}
-    (result,) = migrate(LOCAL, [move()], Options("off", 1), 1, by_uri.__getitem__, 0)
+    (result,) = go(pair, [move()], quick(timeout_s=1))
     assert (result["state"], result["running_on"]) == ("failed", "hv1")
     assert "aborted after 1 s (timeout_s): operation aborted" in str(result["error"])
+
+
+def test_nothing_of_a_migration_is_left_behind(pair: Pair) -> None:
+    """Neither the mark in the metadata nor the definition with its secrets; the journal says how it ended."""
+    marked: list[dict[str, str]] = []
+    inner = pair.source.domains[UUID].migration
+    assert inner is not None
+
+    def watched(domain: Domain, *arguments: t.Any) -> None:
+        marked.append(dict(domain.notes))
+        assert pair.records.definition(UUID) is not None
+        inner(domain, *arguments)
+        pair.destination.domains[UUID].notes = dict(domain.notes)
+
+    pair.source.domains[UUID].migration = watched
+    assert run(pair)["state"] == "moved"
+    assert '"domain": "web1"' in marked[0]["urn:livemig:state:1"]
+    assert pair.destination.domains[UUID].notes == {}
+    assert pair.records.definition(UUID) is None
+    assert pair.records.open_moves() == {}
+    assert [entry["event"] for entry in pair.records.entries("run-1")] == ["begun", "ended"]
+
+
+def test_nothing_is_begun_where_the_intent_cannot_be_written(pair: Pair) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise libvirt.libvirtError("Timed out during operation: cannot acquire state change lock")
+
+    pair.source.domains[UUID].setMetadata = refuse  # type: ignore[method-assign]
+    result = run(pair)
+    assert (result["state"], result["running_on"]) == ("refused", "hv1")
+    assert "cannot acquire state change lock" in str(result["error"])
+    assert pair.records.open_moves() == {} and pair.records.definition(UUID) is None
+
+
+def test_a_domain_that_another_process_works_on(pair: Pair) -> None:
+    pair.records.ready()
+    with pair.records.lock(UUID):
+        result = run(pair)
+    assert result["state"] == "refused"
+    assert f"process {os.getpid()} of this host works on it" in str(result["error"])
+    assert UUID in pair.source.domains
+
+
+def test_a_host_that_cannot_keep_its_journal_begins_nothing(pair: Pair, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("in the way")
+    with pytest.raises(LivemigError, match="become: true"):
+        run(pair)
+    assert UUID in pair.source.domains
+
+
+def test_a_source_left_paused_goes_on_at_once(pair: Pair) -> None:
+    pair.source.domains[UUID].migration = fail("lost", lambda domain: domain.become("PAUSED", "PAUSED_MIGRATION"))
+    result = run(pair)
+    assert (result["state"], result["running_on"]) == ("failed", "hv1")
+    assert pair.source.domains[UUID].calls == ["mark", "resume", "unmark"]
 
 
 def test_check_mode_plans_only() -> None:

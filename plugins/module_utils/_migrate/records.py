@@ -1,0 +1,181 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What this host keeps about its migrations: a journal for each run, definitions on their way, locks that die.
+
+    /var/lib/livemig/runs/RUN.jsonl        append-only: begun, ended, and what recover found
+    /var/lib/livemig/domains/UUID.json     the definition with its secrets, from the start to the end of a migration
+    /run/livemig/UUID.lock                 held by the process that works on the domain
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import time
+import typing as t
+
+from .._model.api import LivemigError
+
+STATE_DIR, RUN_DIR = "/var/lib/livemig", "/run/livemig"
+KEPT_RUNS = 100
+"""Journals of runs that are over and of which nothing is open; older ones are removed."""
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_AGAIN_S = 0.2
+
+Entry = dict[str, t.Any]
+"""``at``: seconds since the epoch, for people; ``event``: begun, ended; ``uuid``; what else the event has."""
+
+
+class Busy(LivemigError):
+    """Another process works on this domain."""
+
+
+class Records:
+    """The files of one host. ``state_dir`` and ``run_dir`` are made with mode 0700 when first needed."""
+
+    def __init__(self, state_dir: str = STATE_DIR, run_dir: str = RUN_DIR) -> None:
+        self._state, self._run = state_dir, run_dir
+
+    def ready(self) -> None:
+        """Raises LivemigError where this host cannot keep what it must: nothing may be started then."""
+        for folder in (self._state, f"{self._state}/runs", f"{self._state}/domains", self._run):
+            try:
+                os.makedirs(folder, mode=0o700, exist_ok=True)
+            except OSError as error:
+                raise _cannot(folder, error) from error
+
+    @contextlib.contextmanager
+    def lock(self, uuid: str, wait_s: float = 0.0) -> t.Iterator[None]:
+        """Held by this process while the block runs. Raises Busy where another one holds it for longer than that."""
+        path = f"{self._run}/{uuid}.lock"
+        end = time.monotonic() + wait_s
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            while not _locked(handle):
+                if time.monotonic() >= end:
+                    raise Busy(
+                        f"Domain {uuid}",
+                        value=f"process {os.pread(handle, 20, 0).decode() or '?'} of this host works on it",
+                        expected="one run at a time for each domain",
+                        remedy="wait until the other run is over, or end that process if it hangs",
+                    )
+                # flock has no timeout, and SIGALRM reaches the main thread only.
+                time.sleep(_AGAIN_S)
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, str(os.getpid()).encode(), 0)
+            yield
+        finally:
+            # The file stays: whoever removed it would let a third process lock another file of the same name.
+            os.close(handle)
+
+    def note(self, run: str, event: str, **values: t.Any) -> None:
+        """Appends one line to the run's journal, which is on the disk when this returns."""
+        line = json.dumps({"at": round(time.time(), 3), "event": event, **values}, sort_keys=True) + "\n"
+        handle = os.open(self._journal(run), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(handle, line.encode())
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def entries(self, run: str) -> list[Entry]:
+        """The run's journal; what a crash has cut off at its end is left out. Empty where there is none."""
+        found = []
+        with contextlib.suppress(FileNotFoundError), open(self._journal(run), encoding="utf-8") as file:
+            for line in file:
+                with contextlib.suppress(ValueError):
+                    found.append(json.loads(line))
+        return found
+
+    def runs(self) -> list[str]:
+        """Ids of the runs whose journals are here, the newest first."""
+        folder = f"{self._state}/runs"
+        with contextlib.suppress(FileNotFoundError):
+            names = [name for name in os.listdir(folder) if name.endswith(".jsonl")]
+            names.sort(key=lambda name: os.stat(f"{folder}/{name}").st_mtime_ns, reverse=True)
+            return [name[: -len(".jsonl")] for name in names]
+        return []
+
+    def open_moves(self) -> dict[str, tuple[str, t.Any, str]]:
+        """uuid -> (run, move, tls) of every migration that was begun here and of which no end was noted."""
+        found: dict[str, tuple[str, t.Any, str]] = {}
+        closed: set[str] = set()
+        for run in self.runs():
+            for entry in reversed(self.entries(run)):
+                uuid = entry.get("uuid")
+                if entry["event"] == "ended" and uuid is not None and uuid not in found:
+                    closed.add(uuid)
+                elif entry["event"] == "begun" and uuid not in closed:
+                    found.setdefault(str(uuid), (run, entry["move"], entry["tls"]))
+        return found
+
+    def keep_definition(self, uuid: str, definition: t.Mapping[str, t.Any]) -> None:
+        """Keeps it until ``drop_definition``; it may hold secrets. On the disk when this returns."""
+        path = self._definition(uuid)
+        handle = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(definition, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(f"{path}.new", path)
+
+    def definition(self, uuid: str) -> dict[str, t.Any] | None:
+        with contextlib.suppress(FileNotFoundError, ValueError), open(self._definition(uuid), encoding="utf-8") as file:
+            return t.cast("dict[str, t.Any]", json.load(file))
+        return None
+
+    def drop_definition(self, uuid: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self._definition(uuid))
+
+    def prune(self) -> None:
+        """Removes journals beyond KEPT_RUNS, but none with an open migration."""
+        needed = {run for run, _move, _tls in self.open_moves().values()}
+        for run in self.runs()[KEPT_RUNS:]:
+            if run not in needed:
+                os.remove(self._journal(run))
+
+    def _journal(self, run: str) -> str:
+        return f"{self._state}/runs/{run}.jsonl"
+
+    def _definition(self, uuid: str) -> str:
+        return f"{self._state}/domains/{uuid}.json"
+
+
+def run_id(given: str | None) -> str:
+    """The run's id, or one made of the time and the process. Raises LivemigError where it cannot be a file's name."""
+    if not given:
+        return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + f"-{os.getpid()}"
+    if not _RUN_ID.fullmatch(given):
+        raise LivemigError(
+            "run_id",
+            value=given,
+            expected="letters, digits, '.', '_' and '-', at most 100, the first a letter or a digit",
+            remedy="correct it, or leave it out",
+        )
+    return given
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _cannot(folder: str, error: OSError) -> LivemigError:
+    return LivemigError(
+        f"Folder {folder}",
+        value=str(error.strerror),
+        expected="a folder that this host can keep its journal of migrations in, so that each can be recovered",
+        remedy="run the module as root (become: true), and see whether the file system is full or read-only",
+    )

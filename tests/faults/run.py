@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One fault after the other in the lab; what was seen of each is written down, and judged by checker.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tests.faults.fault import AGAIN, AT, Fault
+from tests.faults.moments import TRIGGER
+from tests.lab import api, enter
+
+PLAY_S = 240.0
+READY_S, FIRED_S = 30.0, 120.0
+WATCH_S = 30.0
+HOSTS = ("hv1", "hv2")
+KNOWN = """\
+import json, sys, libvirt
+libvirt.registerErrorHandler(lambda *words: None, None)
+connection = libvirt.open("qemu:///system")
+try:
+    domain = connection.lookupByName(sys.argv[1])
+except libvirt.libvirtError:
+    print("null")
+    sys.exit()
+marks = []
+for flags in (1,) * domain.isActive() + (2,) * domain.isPersistent():
+    try:
+        domain.metadata(2, "urn:livemig:state:1", flags)
+        marks.append(flags)
+    except libvirt.libvirtError:
+        pass
+print(json.dumps({"active": bool(domain.isActive()), "persistent": bool(domain.isPersistent()), "marks": marks}))
+"""
+
+Record = dict[str, Any]
+
+
+def run(fault: Fault) -> Record:
+    """See checker.py for the keys."""
+    return _Run(fault).run()
+
+
+class _Run:
+    def __init__(self, fault: Fault) -> None:
+        self.fault, self.guest = fault, f"f-{fault.name}"
+        self.record: Record = {"name": fault.name, "what": fault.what, "dies": fault.dies, "ends": list(fault.ends)}
+        self._play: subprocess.Popen[str] | None = None
+        self._undone = threading.Lock()
+        self._to_undo = True
+
+    def run(self) -> Record:
+        api.guest_start("hv1", self.guest)
+        try:
+            self._begin()
+            self.record["before"] = api.check([self.guest], seconds=WATCH_S)
+            self._disturb()
+            self._undo()
+            variables = self._variables() if self.fault.then == AGAIN else {}
+            self.record["then"] = self._said(self.play(self.fault.then, variables))
+            self.record["steady"] = self._said(self.play("recover", {}))
+            against = None if self.fault.dies else self.record["before"]
+            self.record["after"] = api.check([self.guest], seconds=1 if self.fault.dies else WATCH_S, against=against)
+            self.record["known"] = {host: self._known(host) for host in HOSTS}
+            self.record["kept"] = {host: self._kept(host) for host in HOSTS}
+        finally:
+            self._undo()
+            self._clear()
+        return self.record
+
+    def _begin(self) -> None:
+        speed = str(self.fault.speed_mib_s)
+        api.exec_on("hv1", ["virsh", "migrate-setspeed", self.guest, speed], check=True)
+        api.exec_on("hv1", ["sh", "-c", f"virsh dumpxml --inactive {self.guest} > /root/{self.guest}.xml"], check=True)
+
+    def _variables(self) -> dict[str, Any]:
+        return {"livemig_domain": self.guest, "livemig_destination": "hv2"}
+
+    def _disturb(self) -> None:
+        """The play, with the fault at its moment."""
+        trigger = self._trigger() if self.fault.moment else None
+        if trigger is None:
+            self._act(HOSTS)
+        self._play = self.start("migrate", {**self._variables(), **self.fault.variables})
+        if trigger is not None:
+            self.record["fired"] = self._await(trigger)
+        else:
+            self.record["fired"] = True
+        said, _error = self._play.communicate(timeout=PLAY_S)
+        self.record["play"] = {"code": self._play.returncode, "said": said[-4000:]}
+        if trigger is not None:
+            trigger.kill()
+            trigger.wait()
+
+    def _trigger(self) -> subprocess.Popen[str]:
+        host, event = AT[str(self.fault.moment)]
+        command = self.fault.act.get(host, "").format(guest=self.guest)
+        words = [*enter.prefix(host), "/usr/bin/python3", "-c", TRIGGER, self.guest, event, command]
+        process = subprocess.Popen(
+            words, stdout=subprocess.PIPE, text=True, env=enter.environment(host), stdin=subprocess.DEVNULL
+        )
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        return process
+
+    def _await(self, trigger: subprocess.Popen[str]) -> bool:
+        """Until the moment has come, and then what is to happen elsewhere; False where it never came."""
+        said: list[str] = []
+        reader = threading.Thread(target=lambda: said.append(trigger.stdout.readline()), daemon=True)  # type: ignore[union-attr]
+        reader.start()
+        reader.join(FIRED_S)
+        if said != ["fired\n"]:
+            return False
+        here, _event = AT[str(self.fault.moment)]
+        self._act([host for host in HOSTS if host != here])
+        if self.fault.call is not None:
+            self.fault.call(self)
+        if self.fault.undo_after_s is not None:
+            threading.Timer(self.fault.undo_after_s, self._undo).start()
+        return True
+
+    def _act(self, hosts: Any) -> None:
+        for host in hosts:
+            if self.fault.act.get(host):
+                self._shell(host, self.fault.act[host])
+
+    def _shell(self, host: str, command: str) -> None:
+        api.exec_on(host, ["sh", "-c", command.format(guest=self.guest)], timeout_s=60)
+
+    def _undo(self) -> None:
+        with self._undone:
+            if not self._to_undo:
+                return
+            self._to_undo = False
+            for host, command in self.fault.undo.items():
+                self._shell(host, command)
+            if self.fault.restore is not None:
+                self.fault.restore(self)
+
+    def start(self, playbook: str, variables: Mapping[str, Any]) -> subprocess.Popen[str]:
+        command = ["ansible-playbook", f"livemig.libvirt.{playbook}", "-e", json.dumps(dict(variables))]
+        environment = {**os.environ, **api.ansible_environment(), "ANSIBLE_NOCOLOR": "1"}
+        return subprocess.Popen(
+            [*enter.prefix("ctl"), *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+
+    def play(self, playbook: str, variables: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
+        process = self.start(playbook, variables)
+        said, _error = process.communicate(timeout=PLAY_S)
+        return subprocess.CompletedProcess([], process.returncode, said)
+
+    @staticmethod
+    def _said(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+        return {"code": done.returncode, "said": done.stdout[-4000:]}
+
+    def kill_play(self) -> None:
+        assert self._play is not None
+        os.killpg(self._play.pid, signal.SIGKILL)
+
+    def second(self) -> None:
+        self.record["second"] = self._said(self.play("migrate", self._variables()))
+
+    def _known(self, host: str) -> Any:
+        done = api.exec_on(host, ["/usr/bin/python3", "-c", KNOWN, self.guest], check=True)
+        return json.loads(done.stdout)
+
+    def _kept(self, host: str) -> list[str]:
+        """What is left of the migration in the host's files, beside the journal."""
+        listed = "find /var/lib/livemig/domains -type f 2>/dev/null || true"
+        return api.exec_on(host, ["sh", "-c", listed], check=True).stdout.split()
+
+    def _clear(self) -> None:
+        api.guest_stop(self.guest)
+        for host in HOSTS:
+            self._shell(host, "virsh destroy {guest}; virsh undefine {guest}; rm -f /root/{guest}.xml; true")
+        # A fault may have taken a daemon's state with it; a fault after it begins with hosts that answer.
+        for host in HOSTS:
+            end = time.monotonic() + READY_S
+            while api.exec_on(host, ["timeout", "5", "virsh", "uri"]).returncode:
+                if time.monotonic() > end:
+                    raise RuntimeError(f"libvirtd of {host} does not answer after {self.fault.name}")
+                time.sleep(0.2)

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Migrations that were interrupted: what each state of the two hosts means, and what is done about it."""
+
+from __future__ import annotations
+
+import itertools
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import intent, truth, verdict
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Asked, Records, Rules, recover
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.truth import Place
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Recovery
+from tests.unit.migrate.standin import XML, Domain, Host
+from tests.unit.migrate.test_migrate import LOCAL, REMOTE, UUID, move
+
+libvirt = _libvirt.libvirt
+WORDS = sorted(verdict._ANY)
+IN_POSTCOPY = {truth.PAUSED_POSTCOPY, truth.POSTCOPY_FAILED, truth.RUNNING_POSTCOPY}
+QUICK = Rules(return_s=0, apart_s=0)
+COMBINATIONS = list(itertools.product(WORDS, WORDS))
+
+
+def judged(source: str, destination: str, job: bool | None = False) -> verdict.Verdict:
+    return verdict.verdict(Place(source, job), Place(destination))
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "name"),
+    [
+        ("running", "absent", "rolled_back"),
+        ("paused", "shutoff", "rolled_back"),
+        ("running", "paused_migration", "stale_incoming"),
+        ("paused_migration", "absent", "parked"),
+        ("paused_migration", "fenced", "parked"),
+        ("paused_migration", "paused_migration", "switchover_interrupted"),
+        ("paused_migration", "running", "confirm_lost"),
+        ("paused_postcopy", "running", "confirm_lost"),
+        ("postcopy_failed", "postcopy_failed", "postcopy_interrupted"),
+        ("paused_postcopy", "running_postcopy", "postcopy_interrupted"),
+        ("postcopy_failed", "absent", "postcopy_lost"),
+        ("fenced", "running_postcopy", "postcopy_source_lost"),
+        ("absent", "running", "moved"),
+        ("shutoff_migrated", "paused", "moved"),
+        ("fenced", "running", "moved"),
+        ("running", "running", "twice"),
+        ("shutoff", "paused_migration", "stale_incoming"),
+        ("absent", "paused_migration", "stranded"),
+        ("shutoff", "absent", "ended"),
+        ("absent", "absent", "ended"),
+        ("silent", "running", "unknown"),
+        ("running", "silent", "unknown"),
+    ],
+)
+def test_what_two_states_mean(source: str, destination: str, name: str) -> None:
+    assert judged(source, destination).name == name
+
+
+def test_every_pair_of_states_has_a_row() -> None:
+    assert [pair for pair in COMBINATIONS if "does not describe" in judged(*pair).meaning] == []
+
+
+@pytest.mark.parametrize(("source", "destination"), COMBINATIONS)
+def test_what_is_never_done(source: str, destination: str) -> None:
+    action = judged(source, destination).action
+    if truth.SILENT in (source, destination):
+        assert action == verdict.NOTHING
+    if IN_POSTCOPY & {source, destination}:
+        assert action not in (verdict.RESUME_SOURCE, verdict.DESTROY_INCOMING)
+    if action == verdict.RESUME_SOURCE:
+        assert destination not in ("running", "paused", "paused_migration", *IN_POSTCOPY)
+    if action == verdict.FINISH_CONFIRM:
+        assert destination in ("running", "paused")
+
+
+@pytest.mark.parametrize(("source", "destination"), COMBINATIONS)
+@pytest.mark.parametrize("job", [True, None])
+def test_a_job_under_way_is_left_to_libvirt(source: str, destination: str, job: bool | None) -> None:
+    if source in ("silent", "absent", "fenced") or destination == "silent":
+        return
+    assert judged(source, destination, job).action == verdict.WAIT
+
+
+class World(t.NamedTuple):
+    """Two hosts, and the mark that a migration from hv1 to hv2 has left; ``look`` recovers as hv1."""
+
+    hosts: dict[str, Host]
+    records: Records
+
+    def put(self, host: str, state: str, reason: str | None = None, marked: bool = True) -> Domain:
+        domain = self.hosts[host].add(UUID).become(state, reason)
+        if marked:
+            intent.write(domain, intent.Intent("run-1", move(), "required"))
+            domain.calls.clear()
+        return domain
+
+    def begun(self) -> None:
+        self.records.ready()
+        self.records.note("run-1", "begun", uuid=UUID, domain="web1", move=move(), tls="required")
+        self.records.keep_definition(UUID, {"run": "run-1", "live": XML, "inactive": XML})
+
+    def recover(self, name: str = "hv1", rules: Rules = QUICK, **asked: t.Any) -> list[Recovery]:
+        uris = {"hv1": "qemu+tls://hv1/system", "hv2": REMOTE}
+        by_uri = {LOCAL: self.hosts[name], **{uri: self.hosts[host] for host, uri in uris.items()}}
+        return recover(Asked(name, LOCAL, uris, **asked), rules, by_uri.__getitem__, self.records)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    records = Records(str(tmp_path / "state"), str(tmp_path / "run"))
+    return World({"hv1": Host("hv1", 1), "hv2": Host("hv2", 2)}, records)
+
+
+def test_nothing_is_found_where_nothing_was_interrupted(world: World) -> None:
+    world.put("hv1", "RUNNING", marked=False)
+    assert world.recover() == []
+
+
+def test_a_migration_that_rolled_back(world: World) -> None:
+    world.begun()
+    domain = world.put("hv1", "RUNNING")
+    (found,) = world.recover()
+    assert (found["verdict"], found["state"], found["running_on"]) == ("rolled_back", "failed", "hv1")
+    assert (domain.calls, found["did"]) == (["unmark"], ["release_source"])
+    assert world.recover() == []
+
+
+def test_a_source_left_paused(world: World) -> None:
+    domain = world.put("hv1", "PAUSED", "PAUSED_MIGRATION")
+    (found,) = world.recover()
+    assert (found["did"], domain.calls) == (["resume_source", "release_source"], ["resume", "unmark"])
+
+
+def test_both_paused_at_the_switchover_the_destination_goes_first(world: World) -> None:
+    source = world.put("hv1", "PAUSED", "PAUSED_MIGRATION")
+    incoming = world.put("hv2", "PAUSED", "PAUSED_MIGRATION")
+    incoming.persistent = False
+    (found,) = world.recover()
+    assert found["did"] == ["destroy_incoming", "resume_source", "release_source"]
+    assert source.running and UUID not in world.hosts["hv2"].domains
+
+
+def test_a_lost_confirm(world: World) -> None:
+    """The source's half goes, with its definition; the destination is persistent and starts with its host as before."""
+    world.put("hv1", "PAUSED", "PAUSED_MIGRATION")
+    there = world.put("hv2", "RUNNING")
+    there.persistent = False
+    (found,) = world.recover()
+    assert (found["state"], found["running_on"]) == ("moved", "hv2")
+    assert found["did"] == ["finish_confirm", "release_destination"]
+    assert UUID not in world.hosts["hv1"].domains
+    assert (there.persistent, there.auto, there.notes) == (True, 1, {})
+
+
+def test_the_destination_ends_what_the_source_has_forgotten(world: World) -> None:
+    """Journal and definition are deleted on the source; the mark went along with the domain."""
+    there = world.put("hv2", "RUNNING")
+    (found,) = world.recover("hv2")
+    assert (found["verdict"], there.notes, there.auto) == ("moved", {}, 1)
+
+
+def test_the_journal_knows_what_lost_its_mark(world: World) -> None:
+    """Another tool has redefined the domain, and with that dropped our mark."""
+    world.begun()
+    world.put("hv1", "RUNNING", marked=False)
+    (found,) = world.recover()
+    assert found["verdict"] == "rolled_back"
+    assert world.recover() == []
+
+
+def test_a_silent_host_stops_everything(world: World) -> None:
+    domain = world.put("hv1", "PAUSED", "PAUSED_MIGRATION")
+    world.hosts["hv2"].answers = False
+    (found,) = world.recover()
+    assert (found["state"], found["did"], domain.calls) == ("unknown", [], [])
+    assert "hv2 does not answer" in found["places"]
+
+
+def test_a_dead_host_does_not(world: World) -> None:
+    domain = world.put("hv1", "PAUSED", "PAUSED_MIGRATION")
+    world.hosts["hv2"].answers = False
+    (found,) = world.recover(fenced=["hv2"])
+    assert (found["did"], domain.running) == (["resume_source", "release_source"], True)
+
+
+def test_twice_is_left_to_a_person(world: World) -> None:
+    both = [world.put("hv1", "RUNNING"), world.put("hv2", "RUNNING")]
+    (found,) = world.recover()
+    assert (found["verdict"], found["state"], found["did"]) == ("twice", "unknown", [])
+    assert [domain.calls for domain in both] == [[], []]
+
+
+@pytest.mark.parametrize("version", [11002000, 11003000])
+def test_a_daemon_that_dies_of_a_resumed_postcopy_is_spared(world: World, version: int) -> None:
+    world.put("hv1", "PAUSED", "PAUSED_POSTCOPY_FAILED")
+    world.put("hv2", "RUNNING", "RUNNING_POSTCOPY_FAILED")
+    world.hosts["hv2"].getLibVersion = lambda: version  # type: ignore[method-assign]
+    (found,) = world.recover()
+    assert (found["verdict"], found["state"], found["did"]) == ("postcopy_interrupted", "recoverable", [])
+    assert "11.4 or newer" in str(found["error"])
+
+
+def test_a_failed_postcopy_is_resumed(world: World) -> None:
+    source = world.put("hv1", "PAUSED", "PAUSED_POSTCOPY_FAILED")
+    there = world.put("hv2", "RUNNING", "RUNNING_POSTCOPY_FAILED")
+    world.hosts["hv2"].getLibVersion = lambda: 12008000  # type: ignore[method-assign]
+    asked: list[int] = []
+
+    def resumed(domain: Domain, _uri: str, _parameters: dict[str, t.Any], flags: int) -> None:
+        asked.append(flags)
+        there.become("RUNNING")
+        del world.hosts["hv1"].domains[UUID]
+
+    source.migration = resumed
+    (found,) = world.recover()
+    assert (found["did"], found["state"]) == (["resume_postcopy", "release_destination"], "moved")
+    assert asked[0] & libvirt.VIR_MIGRATE_POSTCOPY_RESUME and asked[0] & libvirt.VIR_MIGRATE_POSTCOPY
+
+
+def test_a_guest_that_ended_is_defined_where_it_came_from(world: World) -> None:
+    world.begun()
+    (found,) = world.recover()
+    assert (found["verdict"], found["state"]) == ("ended", "ended")
+    assert not world.hosts["hv1"].domains[UUID].isActive()
+
+
+def test_a_definition_that_a_failed_finish_left_over_goes(world: World) -> None:
+    world.put("hv1", "RUNNING")
+    world.put("hv2", "SHUTOFF")
+    world.recover()
+    assert UUID not in world.hosts["hv2"].domains
+
+
+def test_a_definition_of_somebody_else_stays(world: World) -> None:
+    world.put("hv1", "RUNNING")
+    world.put("hv2", "SHUTOFF", marked=False)
+    world.recover()
+    assert UUID in world.hosts["hv2"].domains
+
+
+def test_check_mode_only_says(world: World) -> None:
+    domain = world.put("hv1", "PAUSED", "PAUSED_MIGRATION")
+    (found,) = world.recover(rules=QUICK._replace(look_only=True))
+    assert (found["verdict"], found["did"], domain.calls) == ("parked", [], [])
+    assert found["commands"] == ["virsh -c qemu:///system resume web1"]
+
+
+def test_a_job_under_way_is_waited_for(world: World) -> None:
+    """It ends while recover waits; then the domain is seen at the destination."""
+    domain = world.put("hv1", "RUNNING")
+    domain.job = libvirt.VIR_DOMAIN_JOB_UNBOUNDED
+    asked = iter(range(10))
+
+    def job_info() -> list[int]:
+        if next(asked) == 2:
+            del world.hosts["hv1"].domains[UUID]
+            world.put("hv2", "RUNNING")
+        return [domain.job]
+
+    domain.jobInfo = job_info  # type: ignore[method-assign]
+    (found,) = world.recover(rules=QUICK._replace(wait_s=30))
+    assert (found["verdict"], found["did"]) == ("moved", ["release_destination"])
+
+
+def test_a_job_that_goes_on_is_reported(world: World) -> None:
+    world.put("hv1", "RUNNING").job = libvirt.VIR_DOMAIN_JOB_UNBOUNDED
+    (found,) = world.recover()
+    assert (found["verdict"], found["did"]) == ("under_way", [])
+
+
+def test_a_job_is_aborted_where_that_is_wanted(world: World) -> None:
+    domain = world.put("hv1", "RUNNING")
+    domain.job = libvirt.VIR_DOMAIN_JOB_UNBOUNDED
+    domain.abort = lambda domain: setattr(domain, "job", 0)
+    (found,) = world.recover(rules=QUICK._replace(abort=True))
+    assert (found["verdict"], found["running_on"]) == ("rolled_back", "hv1")
+
+
+def test_a_domain_in_the_hands_of_another_process(world: World) -> None:
+    domain = world.put("hv1", "RUNNING")
+    world.records.ready()
+    with world.records.lock(UUID):
+        (found,) = world.recover()
+    assert (found["verdict"], domain.calls) == ("in_hands", [])
+
+
+def test_only_the_domains_asked_for(world: World) -> None:
+    world.put("hv1", "RUNNING")
+    assert world.recover(domains=["other"]) == []
