@@ -6,7 +6,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 PY := $(CURDIR)/$(VENV)/bin/python
-GATES := unit lint typing docs-lint sanity build mutants molecule integration firing-some agreement-some
+GATES := unit lint typing docs-lint sanity build mutants molecule integration firing-some agreement-some faults-some
 TREE := $(CURDIR)/.cache/collections
 
 # Nothing is read from or written to the user's home, and no collection is looked for elsewhere.
@@ -19,9 +19,9 @@ export PYTHONDONTWRITEBYTECODE := 1
 export GIT_CONFIG_COUNT := 1
 export GIT_CONFIG_KEY_0 := safe.directory
 export GIT_CONFIG_VALUE_0 := $(CURDIR)
-$(GATES) test demo firing agreement bench lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+$(GATES) test demo firing agreement faults bench lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup test $(GATES) docs firing fired agreement bench demo lab-up lab-down lab-status lab-exec clean
+.PHONY: help setup test $(GATES) docs firing fired agreement faults bench demo lab-up lab-down lab-status lab-exec clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,7 @@ docs: setup ## make docs/checks.md, facts.md and firing.md anew from the tables
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.facts_reference
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.firing_reference
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.agreement_reference
+	PYTHONPATH=$(TREE) $(PY) -m tests.tools.faults_reference
 
 sanity: setup ## all of ansible-test sanity, nothing ignored
 	$(PY) -m tests.tools.sanity
@@ -90,6 +91,13 @@ agreement: setup ## are the verdicts right? every case tried for real; keeps wha
 
 agreement-some: setup ## 12 of these cases, others with every commit
 	PYTHONPATH=$(TREE) $(PY) -m tests.integration.agreement --sample 12 --seed $$(git log -1 --format=%ct)
+
+faults: setup ## interrupt real migrations at real moments, recover, prove that each guest runs once
+	PYTHONPATH=$(TREE) $(PY) -m tests.faults --record
+	PYTHONPATH=$(TREE) $(PY) -m tests.tools.faults_reference
+
+faults-some: setup ## 4 of these faults, others with every commit
+	PYTHONPATH=$(TREE) $(PY) -m tests.faults --sample 4 --seed $$(git log -1 --format=%ct)
 
 mutants: setup ## break the product on purpose and see the suites turn red
 	$(PY) -m tests.mutants

@@ -16,8 +16,8 @@ description:
     bears and of those in its own journal.
   - Of each it asks source and destination, twice, what they have, and decides by the table in C(docs/recover.md). It
     waits for a migration that is still under way, resumes a source that was left paused, destroys an incoming domain
-    that nobody feeds, ends a source whose domain runs at the destination, resumes a failed post-copy, and takes away what is
-    left of the migration.
+    that nobody feeds, ends a source whose domain runs at the destination, resumes a failed post-copy, and takes away
+    what is left of the migration.
   - Nothing is done while a host that matters does not answer. Once post-copy has begun, neither side is resumed or
     destroyed. A domain that is active on both hosts is left to you.
   - A second run finds nothing and changes nothing.

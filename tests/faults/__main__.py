@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.faults import checker, run
+from tests.faults import checker, recording, run
 from tests.faults.table import FAULTS
 from tests.lab import api
 
@@ -24,6 +24,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--sample", type=int, default=0, help="so many faults, chosen by --seed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=OUT, help=f"where the raw results go ({OUT})")
+    parser.add_argument("--record", action="store_true", help="keep the results for docs/faults.md")
     parser.add_argument("--keep", action="store_true", help="leave the lab up")
     given = parser.parse_args(words)
     names = {name for name in given.only.split(",") if name}
@@ -46,6 +47,8 @@ def main(words: Sequence[str]) -> int:
     finally:
         if not given.keep:
             api.down()
+    if given.record:
+        recording.save(records)
     return checker.conclude(records)
 
 

@@ -455,7 +455,7 @@ class Proof(t.TypedDict):
 class Recovery(t.TypedDict):
     """What recover found of one migration. ``verdict``: a name of docs/recover.md; ``state``: as an outcome's.
 
-    ``meaning``: of the verdict; ``places``: what both hosts say; ``commands``: what is or would be done next, in words of
+    ``meaning``: of the verdict; ``places``: what both hosts say; ``commands``: what is, or would be, done next, for
     virsh; ``did``: the actions that were done; ``error``: why the last one could not be; ``sentence``: all of it.
     """
 

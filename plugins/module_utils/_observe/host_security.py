@@ -156,7 +156,10 @@ def tpm_state(_host: Host) -> dict[str, t.Any]:
 
 
 def certificates(host: Host) -> dict[str, dict[str, t.Any]]:
-    """What x509.read tells of each certificate that is there, and of its key; ``error`` where it cannot be read."""
+    """What x509.read tells of each certificate that is there, and of its key.
+
+    ``broken``: why none is in the file; ``error``: why that cannot be said.
+    """
     folder = pki.folder(host.qemu_conf(), "migrate")
     paths = {**files.CERTIFICATES, **{name: os.path.join(folder, of) for name, of in files.QEMU_CERTIFICATES.items()}}
     found = {}
@@ -164,6 +167,8 @@ def certificates(host: Host) -> dict[str, dict[str, t.Any]]:
         if os.path.exists(path):
             try:
                 found[name] = _certificate(host, path, os.path.join(folder, _KEYS[name]) if name in _KEYS else None)
+            except x509.NoCertificate as error:
+                found[name] = {"path": path, "broken": str(error)}
             except (OSError, ValueError) as error:
                 found[name] = {"path": path, "error": str(error)}
     return found

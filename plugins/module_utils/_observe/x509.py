@@ -43,11 +43,15 @@ class Element(t.NamedTuple):
     whole: bytes
 
 
+class NoCertificate(ValueError):
+    """No program will find one in it."""
+
+
 def read(text: str) -> list[Certificate]:
-    """The certificates of a PEM file, in order. Raises ValueError where one of them cannot be read."""
+    """The certificates of a PEM file, in order. Raises NoCertificate, and ValueError where one cannot be read here."""
     found = [ssl.PEM_cert_to_DER_cert(pem) for pem in _PEM.findall(text)]
     if not found:
-        raise ValueError("there is no certificate in it")
+        raise NoCertificate("there is no whole certificate in it")
     try:
         return [_certificate(der) for der in found]
     except (IndexError, StopIteration) as error:

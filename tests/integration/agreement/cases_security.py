@@ -136,7 +136,7 @@ _TLS: tuple[Case, ...] = (
     _tls(
         "tls-other-ca-there",
         "the destination's certificate and its CA are not the source's",
-        (CERTS,),
+        (CERTS, "sec_tls_ca_known"),
         issued(
             f"ca OTHER; sign hv2 OTHER {_HV2_NAMES} {BOTH_PURPOSES}",
             theirs="have hv2 hv2 OTHER",
@@ -382,13 +382,6 @@ _OWNERS: tuple[Case, ...] = (
         "the destination's QEMU runs as a user who may not write to the disk, and libvirt may not change that",
         ("disk_access_as_qemu_user",),
         before={"hv2": conf('user = "libvirt-qemu"', "dynamic_ownership = 0")},
-        after=after(there=CONF_BACK),
-    ),
-    Case(
-        "qemu-user-other-there",
-        "the destination's QEMU runs as another user, to whom libvirt gives the files",
-        ("sec_dac_uid_gid", "sec_remember_owner_xattr", "disk_access_as_qemu_user"),
-        before={"hv2": LIKE_QEMU},
         after=after(there=CONF_BACK),
     ),
     Case(

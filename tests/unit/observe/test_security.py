@@ -84,8 +84,14 @@ def test_a_ca() -> None:
 @pytest.mark.parametrize(
     "text", ["", "no certificate", SERVER.replace("MIIB8", "MIIC8"), SERVER.replace("MIIB8", "AAAB8")]
 )
-def test_what_is_no_certificate(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no certificate|cut off|cannot be read|padding"):
+def test_what_cannot_be_read_as_a_certificate(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no whole certificate|cut off|cannot be read|padding"):
+        x509.read(text)
+
+
+@pytest.mark.parametrize("text", ["", "no certificate", SERVER[: len(SERVER) // 2]])
+def test_what_nobody_finds_a_certificate_in(text: str) -> None:
+    with pytest.raises(x509.NoCertificate):
         x509.read(text)
 
 

@@ -10,10 +10,12 @@ import typing as t
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import CHECKS
-from tests.tools import agreement_reference, checks_reference, facts_reference, firing_reference
+from tests.tools import agreement_reference, checks_reference, facts_reference, faults_reference, firing_reference
 
 
-@pytest.mark.parametrize("tool", [agreement_reference, checks_reference, facts_reference, firing_reference])
+@pytest.mark.parametrize(
+    "tool", [agreement_reference, checks_reference, facts_reference, faults_reference, firing_reference]
+)
 def test_the_page_is_up_to_date(tool: t.Any) -> None:
     assert tool.main(["--check"]) == 0
 

@@ -46,6 +46,14 @@ def test_a_certificate_that_cannot_be_read_is_unknown() -> None:
     assert [finding["status"] for finding in scene.of("sec_tls_migration_certs")] == ["unknown"]
 
 
+def test_a_file_without_a_whole_certificate_is_refused() -> None:
+    scene = Scene()
+    _certificates(scene)["qemu_server"] = {"path": "/x.pem", "broken": "there is no whole certificate in it"}
+    (found,) = scene.of("sec_tls_migration_certs")
+    assert found["blocks"]
+    assert "Certificate /x.pem of hv2: there is no whole certificate in it" in found["message"]
+
+
 USES: dict[str, tuple[str, dict[str, t.Any], str | None]] = {
     "purposes that are a hint": ("qemu_server", {"purposes": ["client"], "binding": []}, None),
     "critical purposes": ("qemu_server", {"purposes": ["client"], "binding": ["purposes"]}, "its purpose is client"),

@@ -71,8 +71,11 @@ def _verifies(host: Facts) -> bool:
 
 def _unreadable(view: View, known: t.Mapping[str, t.Any], names: t.Iterable[str]) -> t.Iterator[Problem]:
     for entry in (known.get(name, {}) for name in names):
+        what = f"Certificate {entry.get('path')} of {_name(view)}"
+        if "broken" in entry:
+            yield Problem(what, entry["broken"], expected="a certificate in PEM format, from its BEGIN to its END")
         if "error" in entry:
-            yield unknown(entry["error"], f"Certificate {entry['path']} of {_name(view)}")
+            yield unknown(entry["error"], what)
 
 
 def _key_problems(view: View, key: t.Mapping[str, t.Any], certificate: str) -> t.Iterator[Problem]:
