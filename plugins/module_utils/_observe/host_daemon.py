@@ -15,7 +15,7 @@ import re
 import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connection, error_text
-from . import area, files
+from . import area, files, host_ram, netdevs
 
 # qemu.conf.in of libvirt. None: what is compiled in, or a default that other settings decide.
 _QEMU_CONF: t.Mapping[str, t.Any] = {
@@ -68,6 +68,8 @@ _DAEMON_PID = "/run/libvirt/qemu/driver.pid"
 """Of the daemon that has the QEMU driver: libvirtd or virtqemud."""
 
 _MODULES = ("/usr/lib/*/qemu", "/usr/lib64/qemu-kvm", "/usr/lib64/qemu", "/usr/lib/qemu")
+
+_LOGD = ("/run/libvirt/virtlogd-sock", "/var/run/libvirt/virtlogd-sock")
 
 _GUESTS_CONFS = ("/etc/default/libvirt-guests", "/etc/sysconfig/libvirt-guests", "/etc/conf.d/libvirt-guests")
 _SHELL = re.compile(r"^\s*(?:export\s+)?(?P<key>[A-Z_]+)=(?P<value>[^#\n]*)", re.MULTILINE)
@@ -157,6 +159,12 @@ def _modules(_host: area.Host) -> list[str] | None:
     return sorted(found) or None
 
 
+def _logd_listens(_host: area.Host) -> bool:
+    """libvirt's daemon starts no virtlogd itself (virLogManagerConnect), but systemd may, which then listens for it."""
+    bound = netdevs.listening_paths(files.read(f"/proc/{host_ram.daemon()}/net/unix"))
+    return not bound.isdisjoint(_LOGD)
+
+
 def _guests_service(_host: area.Host) -> dict[str, t.Any]:
     conf: dict[str, str] = {}
     for path in _GUESTS_CONFS:
@@ -192,6 +200,10 @@ FACTS: area.Facts = {
     ),
     "qemu_modules": area.Fact(
         _modules, "Names of QEMU's loadable modules; null where there is no folder with any, so that none is needed"
+    ),
+    "logd_listens": area.Fact(
+        _logd_listens,
+        "Whether virtlogd, or systemd for it, listens at the socket to which libvirt hands guests' output",
     ),
     "guests_service": area.Fact(
         _guests_service,

@@ -108,7 +108,7 @@ _DAEMONS: tuple[Case, ...] = (
     Case(
         "host-virtlogd-gone-there",
         "the destination's libvirt gives its guests' output to virtlogd, which does not run",
-        (ALIVE,),
+        (ALIVE, "host_disk_space_runtime"),
         before={"hv2": conf('stdio_handler = "logd"')},
         after=after(there=CONF_BACK),
     ),

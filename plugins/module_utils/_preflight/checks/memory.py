@@ -23,7 +23,6 @@ from ..memory import (
     pages_at,
     ranges,
     shares,
-    size_kib,
 )
 from ..questions import path_key, path_question
 
