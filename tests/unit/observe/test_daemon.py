@@ -243,6 +243,16 @@ def test_a_refusal_by_icmp_is_a_firewalls(monkeypatch: pytest.MonkeyPatch, origi
     assert answer["ok"] == ok and ("a firewall rejects it" in answer["reason"]) != ok
 
 
+def test_the_schema_of_libvirt_tells_its_models() -> None:
+    attribute = "<attribute name='model'><choice><value>{}</value><value>{}</value></choice></attribute>"
+    defines = "".join(
+        f"<define name='{kind}'><element name='{kind}'>{attribute.format(*models)}</element></define>"
+        for kind, models in (("watchdog", ("itco", "i6300esb")), ("disk", ("a", "b")))
+    )
+    text = f"<grammar xmlns='http://relaxng.org/ns/structure/1.0'>{defines}<define name='panic'/></grammar>"
+    assert host_daemon.schema_models(text) == {"watchdog": ["i6300esb", "itco"]}
+
+
 _UNIX = """\
 Num       RefCount Protocol Flags    Type St Inode Path
 0000000000000000: 00000002 00000000 00010000 0001 01 17021 {path}

@@ -107,3 +107,34 @@ def test_the_folder_of_definitions_must_take_one_more(changes: t.Any, text: str 
     scene.destination["system"]["spaces"]["/etc/libvirt/qemu"].update(changes)
     found = scene.of("host_disk_space_runtime")
     assert [text in finding["message"] for finding in found] == ([True] if text else [])
+
+
+_OLDER = {"panic": ["isa"], "watchdog": ["i6300esb"]}
+
+
+@pytest.mark.parametrize(
+    ("family", "columns", "schema", "text"),
+    [
+        ("panics", {"model": "pvpanic"}, _OLDER, "panic pvpanic is not known to libvirt on hv2, 11.3.0"),
+        ("panics", {"model": "isa"}, _OLDER, None),
+        ("panics", {"model": "of tomorrow"}, _OLDER, None),
+        ("watchdogs", {"model": "itco", "action": "none"}, _OLDER, "watchdog itco is not known to libvirt on hv2"),
+    ],
+)
+def test_models_are_looked_for_in_the_schema_of_the_destination(
+    family: str, columns: t.Any, schema: t.Any, text: str | None
+) -> None:
+    scene = Scene()
+    scene.domain["devices"]["watchdogs"].clear()
+    device(family, **columns)(scene)
+    scene.destination["daemon"]["schema_models"] = schema
+    found = [entry for entry in scene.of("dev_models_supported_dest") if "not known to" in entry["message"]]
+    assert [(text or "") in entry["message"] and entry["blocks"] for entry in found] == ([True] if text else [])
+
+
+@pytest.mark.parametrize("schema", [None, _OLDER])
+def test_q35s_own_watchdog_is_not_held_against_an_older_libvirt(schema: t.Any) -> None:
+    scene = Scene()
+    scene.destination["daemon"]["schema_models"] = schema
+    (found,) = scene.of("dev_models_supported_dest")
+    assert found["status"] == "unknown" and not found["blocks"]

@@ -151,8 +151,8 @@ def _zerocopy_locks(view: View) -> t.Iterator[Problem]:
             f"zerocopy, for which QEMU must lock the memory of {', '.join(sorted(over))}; libvirt there may lock "
             f"{limit} MiB and cannot raise that",
             expected=f"{max(over.values())} MiB, or a daemon that may raise the limit",
-            remedy="do without zerocopy, or let the daemon raise it (CAP_SYS_RESOURCE, LimitMEMLOCK of libvirtd.service "
-            "or virtqemud.service)",
+            remedy="do without zerocopy, or let the daemon raise it (CAP_SYS_RESOURCE, or LimitMEMLOCK of "
+            "libvirtd.service or virtqemud.service)",
             severity=None if len(over) == len(wanted) else "warning",
         )
 
