@@ -56,9 +56,11 @@ def reach(_host: area.Host, question: Question) -> Answer:
     does not refuse. A firewall's REJECT looks the same to connect(2), but comes by ICMP; where it sends the very RST
     of a closed port (``--reject-with tcp-reset``), nothing tells the two apart.
     """
+    address, port = question["value"]
     reason = ""
     try:
-        for family, kind, _protocol, _name, target in socket.getaddrinfo(*question["value"], type=socket.SOCK_STREAM):
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)
+        for family, kind, _protocol, _name, target in found:
             with socket.socket(family, kind) as way:
                 reason = _obstacle(way, target)
             if not reason:
