@@ -32,11 +32,11 @@ END
 setsid python3 /run/p-hold.py >/run/p-hold.out 2>&1 & echo $! >/run/p-hold.pid
 for n in 1 2 3 4 5 6 7 8 9 10; do grep -q held /run/p-hold.out && break; sleep 0.2; done
 """
-# Listens on the only migration port there is.
+# Listens on both of the only two migration ports: libvirt's QEMU driver does not load with a range of fewer.
 LISTEN = """\
 cat >/run/p-listen.py <<'END'
 import signal, socket
-one = socket.create_server(("", 50000))
+both = [socket.create_server(("", port)) for port in (50000, 50001)]
 print("listens", flush=True)
 signal.pause()
 END
@@ -101,9 +101,9 @@ ROWS: tuple[Provocation, ...] = (
     ),
     Provocation(
         "host_migration_ports_free",
-        "a range of one port, on which something listens",
-        "all of 50000 to 50000 are taken",
-        before={"hv2": added(CONF, "migration_port_min = 50000\nmigration_port_max = 50000") + "\n" + LISTEN},
+        "a range of two ports, on both of which something listens",
+        "all of 50000 to 50001 are taken",
+        before={"hv2": added(CONF, "migration_port_min = 50000\nmigration_port_max = 50001") + "\n" + LISTEN},
         after={"hv2": f"{ended('p-listen')}; {restored(CONF)}"},
     ),
     Provocation(

@@ -9,6 +9,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from .._libvirt import Connect, Connection, error_text, libvirt
@@ -28,6 +29,7 @@ from .collector import UNREADABLE, reason
 from .xml import parse
 
 # virCPUCompareResult
+_UNKNOWN = re.compile(r"unknown CPU (?P<kind>model|feature):? '?(?P<name>[\w.-]+)", re.IGNORECASE)
 _COMPARE = {-1: "error", 0: "incompatible", 1: "identical", 2: "superset"}
 
 
@@ -59,10 +61,24 @@ def compare_cpu(host: Host, question: Question) -> Answer:
     try:
         result = host.connection.compareHypervisorCPU(*arguments, question["cpu_xml"], flags)
     except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_CPU_INCOMPATIBLE:
+        text = error_text(error)
+        if error.get_error_code() != libvirt.VIR_ERR_CPU_INCOMPATIBLE and not knows_not(text, question["cpu_xml"]):
             raise
-        return {"result": "incompatible", "reason": error_text(error)}
+        return {"result": "incompatible", "reason": text}
     return {"result": _COMPARE.get(result, str(result)), "reason": ""}
+
+
+def knows_not(text: str, cpu_xml: str) -> bool:
+    """Whether the error says that libvirt here knows the CPU's model not, or a feature that the guest has.
+
+    It looks at features that are required first. One that is only switched off may be left out of what is sent.
+    """
+    found = _UNKNOWN.search(text)
+    if found is None or found["kind"].lower() == "model":
+        return found is not None
+    features = parse(cpu_xml).findall("feature")
+    wanted = {feature.get("name") for feature in features if feature.get("policy", "require") in ("require", "force")}
+    return found["name"] in wanted
 
 
 def peer(host: Host, question: Question) -> Answer:

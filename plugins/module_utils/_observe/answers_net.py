@@ -14,10 +14,8 @@ import typing as t
 
 from .._libvirt import libvirt
 from .._model.api import Answer, Question
-from . import area, files, virtual_networks
+from . import area, files, netdevs, virtual_networks
 from .xml import parse
-
-_ACCEPTS = 0x10000  # __SO_ACCEPTCON in /proc/net/unix
 
 
 def nwfilter(host: area.Host, question: Question) -> Answer:
@@ -42,8 +40,7 @@ def listener(_host: area.Host, question: Question) -> Answer:
     """
     path = question["path"]
     real = files.looked(path, lambda: os.path.realpath(path), f"looking at {path}")
-    sockets = [line.split(None, 7) for line in files.read("/proc/net/unix").splitlines()[1:]]
-    bound = {fields[7].rstrip() for fields in sockets if len(fields) > 7 and int(fields[3], 16) & _ACCEPTS}
+    bound = netdevs.listening_paths(files.read("/proc/net/unix"))
     return {"listens": path in bound or real in {os.path.realpath(name) for name in bound if name[:1] == "/"}}
 
 

@@ -157,6 +157,7 @@ DEVICES: t.Mapping[str, Family] = {
         },
     ),
     "vsocks": Family("devices/vsock", "vsock", {"model": "@model", "cid": "cid/@address", "auto": "cid/@auto"}),
+    "watchdogs": Family("devices/watchdog", "Watchdogs", {"model": "@model", "action": "@action"}),
 }
 """Fact below ``devices`` -> the family. Each entry has ``name`` too: libvirt's alias, or tag and number."""
 

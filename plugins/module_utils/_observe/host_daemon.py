@@ -15,7 +15,8 @@ import re
 import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connection, error_text
-from . import area, files
+from . import area, files, host_ram, netdevs
+from .xml import parse
 
 # qemu.conf.in of libvirt. None: what is compiled in, or a default that other settings decide.
 _QEMU_CONF: t.Mapping[str, t.Any] = {
@@ -68,6 +69,13 @@ _DAEMON_PID = "/run/libvirt/qemu/driver.pid"
 """Of the daemon that has the QEMU driver: libvirtd or virtqemud."""
 
 _MODULES = ("/usr/lib/*/qemu", "/usr/lib64/qemu-kvm", "/usr/lib64/qemu", "/usr/lib/qemu")
+
+# What comes with libvirt, of its version and with what a distribution has added to it.
+_SCHEMA = "/usr/share/libvirt/schemas/domaincommon.rng"
+_SCHEMA_KINDS = ("crypto", "iommu", "memorydev", "panic", "sound", "watchdog")
+_RNG = "{http://relaxng.org/ns/structure/1.0}"
+
+_LOGD = ("/run/libvirt/virtlogd-sock", "/var/run/libvirt/virtlogd-sock")
 
 _GUESTS_CONFS = ("/etc/default/libvirt-guests", "/etc/sysconfig/libvirt-guests", "/etc/conf.d/libvirt-guests")
 _SHELL = re.compile(r"^\s*(?:export\s+)?(?P<key>[A-Z_]+)=(?P<value>[^#\n]*)", re.MULTILINE)
@@ -157,6 +165,27 @@ def _modules(_host: area.Host) -> list[str] | None:
     return sorted(found) or None
 
 
+def _logd_listens(_host: area.Host) -> bool:
+    """libvirt's daemon starts no virtlogd itself (virLogManagerConnect), but systemd may, which then listens for it."""
+    bound = netdevs.listening_paths(files.read(f"/proc/{host_ram.daemon()}/net/unix"))
+    return not bound.isdisjoint(_LOGD)
+
+
+def schema_models(text: str) -> dict[str, list[str]]:
+    """Kind of device -> the models that libvirt's schema of a domain has for it, of kinds whose models it lists."""
+    root, found = parse(text), {}
+    for kind in _SCHEMA_KINDS:
+        models = root.find(f"{_RNG}define[@name='{kind}']/{_RNG}element//{_RNG}attribute[@name='model']")
+        values = [] if models is None else sorted(value.text or "" for value in models.iter(f"{_RNG}value"))
+        if values:
+            found[kind] = values
+    return found
+
+
+def _schema_models(_host: area.Host) -> dict[str, list[str]] | None:
+    return schema_models(files.read(_SCHEMA)) if os.path.exists(_SCHEMA) else None
+
+
 def _guests_service(_host: area.Host) -> dict[str, t.Any]:
     conf: dict[str, str] = {}
     for path in _GUESTS_CONFS:
@@ -192,6 +221,15 @@ FACTS: area.Facts = {
     ),
     "qemu_modules": area.Fact(
         _modules, "Names of QEMU's loadable modules; null where there is no folder with any, so that none is needed"
+    ),
+    "logd_listens": area.Fact(
+        _logd_listens,
+        "Whether virtlogd, or systemd for it, listens at the socket to which libvirt hands guests' output",
+    ),
+    "schema_models": area.Fact(
+        _schema_models,
+        "Models that libvirt's own schema of a domain lists, of crypto, iommu, memorydev, panic, sound and watchdog; "
+        "null where the schema is not installed",
     ),
     "guests_service": area.Fact(
         _guests_service,

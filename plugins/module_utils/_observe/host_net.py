@@ -10,6 +10,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 import os
+import shutil
 import typing as t
 
 from . import area, netdevs, pki, virtual_networks
@@ -72,6 +73,7 @@ FACTS: area.Facts = {
     "openvswitch": area.Fact(
         lambda _host: netdevs.openvswitch(), "Open vSwitch: installed (has ovs-vsctl), bridges (names)"
     ),
+    "passt": area.Fact(lambda _host: shutil.which("passt") is not None, "Whether the program passt is installed"),
     "sockets": area.Fact(
         lambda _host: netdevs.sockets(), "What is bound: protocol, address and port, as in 'tcp 127.0.0.1 5900'"
     ),

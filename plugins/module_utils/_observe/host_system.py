@@ -18,8 +18,8 @@ import typing as t
 
 from . import area, cluster, files
 
-# Where a domain's log, its generated files and its status are written when it starts.
-_SPACES = ("/var/log/libvirt/qemu", "/var/lib/libvirt/qemu", "/run/libvirt/qemu")
+# Where a domain's log, its generated files and its status are written when it starts, and then its definition.
+_SPACES = ("/var/log/libvirt/qemu", "/var/lib/libvirt/qemu", "/run/libvirt/qemu", "/etc/libvirt/qemu")
 _MAINTENANCE = "/var/lib/livemig/maintenance"
 _ZONES = "/zoneinfo/"
 _UNSYNCHRONISED = 0x40

@@ -26,6 +26,7 @@ _UP = 0x1
 _TAP = 0x2
 _SIOCGIFCONF = 0x8912
 _IFREQ = struct.Struct("16sHH4s16x")
+_ACCEPTS = 0x10000  # __SO_ACCEPTCON in /proc/net/unix
 _TCP_LISTEN = "0A"
 _KINDS = (("bridge", "bridge"), ("macvtap", "macvtap"), ("bonding", "bond"), ("device", "physical"))
 
@@ -137,6 +138,13 @@ def _address(text: str) -> str:
     words = [int(text[start : start + 8], 16) for start in range(0, len(text), 8)]
     packed = b"".join(struct.pack("=I", word) for word in words)
     return str(ipaddress.ip_address(packed))
+
+
+def listening_paths(table: str) -> set[str]:
+    """The UNIX sockets that somebody listens at, systemd included, in the words that they were bound with, from the
+    text of ``/proc/net/unix``: those of one network namespace."""
+    sockets = [line.split(None, 7) for line in table.splitlines()[1:]]
+    return {fields[7].rstrip() for fields in sockets if len(fields) > 7 and int(fields[3], 16) & _ACCEPTS}
 
 
 def openvswitch() -> dict[str, t.Any]:

@@ -17,6 +17,8 @@ from .._model.api import DomainSnapshot, Facts, UnknownFact
 _QEMU_MIB = 240
 _PER_VCPU_MIB = 8
 _RAM_PERCENT = 2
+# A memory limit of libvirt's that means none (VIR_DOMAIN_MEMORY_PARAM_UNLIMITED, in KiB).
+_UNLIMITED_KIB = 9007199254740991
 _KIB_PER_UNIT = {"k": 1, "kib": 1, "m": 1024, "mib": 1024, "g": 1024**2, "gib": 1024**2, "t": 1024**3, "tib": 1024**3}
 
 
@@ -49,6 +51,21 @@ def _plain_mib(domain: Facts, memory_mib: int) -> int:
 
 def _facts(domain: DomainSnapshot) -> Facts:
     return Facts(f"domain {domain['name']}", t.cast("dict[str, t.Any]", domain))
+
+
+def hard_limit_mib(domain: Facts) -> int | None:
+    """The limit of the domain's memory with all that QEMU needs besides; None where it has none."""
+    memtune = domain.get("settings.memtune")
+    if memtune["hard_limit"] is None:
+        return None
+    kib = size_kib(memtune["hard_limit"], memtune["hard_limit_unit"])
+    return None if kib >= _UNLIMITED_KIB else kib // 1024
+
+
+def lockable_mib(host: Facts) -> int | None:
+    """What libvirt may let a QEMU of this host lock; None where nothing limits it. Raises UnknownFact."""
+    memlock = host.get("ram.memlock")
+    return None if memlock["raises"] else t.cast("int | None", memlock["limit_mib"])
 
 
 class Share(t.NamedTuple):

@@ -275,7 +275,7 @@ _TAPS: tuple[Case, ...] = (
     ),
     Case(
         "net-vhostuser-without-log",
-        "the backend of the guest's second NIC cannot log what it writes",
+        "the backend of the guest's second NIC cannot log what it writes, which only QEMU's own monitor tells",
         ("net_vhostuser", "qmp_blocked_reasons"),
         guest=both(SHARED_MEMORY, VHOST_USER),
         before={"hv1": BACKEND, "hv2": BACKEND},

@@ -6,11 +6,18 @@ from __future__ import annotations
 
 import pathlib
 import typing as t
+from unittest import mock
 
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model import cpuset
-from ansible_collections.livemig.libvirt.plugins.module_utils._observe import answers_qemu, files, host_cpu, host_qemu
+from ansible_collections.livemig.libvirt.plugins.module_utils._observe import (
+    answers,
+    answers_qemu,
+    files,
+    host_cpu,
+    host_qemu,
+)
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe.area import Host
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe.xml import parse
 
@@ -207,3 +214,34 @@ def test_capabilities_of_an_old_libvirt() -> None:
     found = answers_qemu.read_capabilities(parse("<domainCapabilities><machine>q35</machine></domainCapabilities>"))
     assert (found["vcpu_max"], found["cpu_models"], found["iothreads"]) == (None, {}, False)
     assert found["os"] == {"supported": False, "loader": {"supported": False}}
+
+
+_CPU = """<cpu mode='custom'><model>Skylake-Client</model><feature name='sha-ni'/>
+<feature policy='force' name='vpclmulqdq'/><feature policy='disable' name='avx-vnni'/></cpu>"""
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("internal error: Unknown CPU model GraniteRapids", True),
+        ("internal error: Unknown CPU feature sha-ni", True),
+        ("unsupported configuration: unknown CPU feature: vpclmulqdq", True),
+        ("internal error: Unknown CPU feature avx-vnni", False),
+        ("internal error: Unknown CPU feature avx512-fp16", False),
+        ("internal error: Unknown CPU vendor Elbrus", False),
+        ("Cannot recv data: Connection reset by peer", False),
+    ],
+)
+def test_a_word_that_libvirt_does_not_know_is_an_answer(text: str, found: bool) -> None:
+    assert answers.knows_not(text, _CPU) is found
+
+
+def test_a_cpu_with_an_unknown_feature_is_not_provided() -> None:
+    question: t.Any = {"emulator": "q", "arch": "a", "machine": "m", "virt_type": "v", "cpu_xml": _CPU}
+    host = mock.Mock()
+    host.connection.compareHypervisorCPU.side_effect = answers.libvirt.libvirtError("Unknown CPU feature sha-ni")
+    with mock.patch.object(answers, "error_text", str):
+        assert answers.compare_cpu(host, question) == {"result": "incompatible", "reason": "Unknown CPU feature sha-ni"}
+        host.connection.compareHypervisorCPU.side_effect = answers.libvirt.libvirtError("no connection")
+        with pytest.raises(answers.libvirt.libvirtError):
+            answers.compare_cpu(host, question)

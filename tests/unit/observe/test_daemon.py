@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import pathlib
 import socket
+import struct
 import threading
 import typing as t
 from unittest import mock
@@ -224,6 +225,50 @@ def test_a_refusal_shows_that_the_way_is_open() -> None:
 
 
 def test_a_way_that_is_closed_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("socket.create_connection", mock.Mock(side_effect=OSError(113, "No route to host")))
+    monkeypatch.setattr("socket.socket.connect", mock.Mock(side_effect=OSError(113, "No route to host")))
     question: t.Any = {"key": "reach:x", "ask": "reach", "value": ["198.51.100.9", 49215]}
     assert answers_host.reach(area.Host(mock.Mock()), question) == {"ok": False, "reason": "No route to host"}
+
+
+@pytest.mark.parametrize(
+    ("origin", "ok"),
+    [(0, True), (1, True), (2, False)],  # SO_EE_ORIGIN_NONE, LOCAL, ICMP
+)
+def test_a_refusal_by_icmp_is_a_firewalls(monkeypatch: pytest.MonkeyPatch, origin: int, ok: bool) -> None:
+    queued = struct.pack("=IBBBBII", 111, origin, 3, 3, 0, 0, 0) + bytes(16)
+    monkeypatch.setattr("socket.socket.connect", mock.Mock(side_effect=OSError(111, "Connection refused")))
+    monkeypatch.setattr("socket.socket.recvmsg", lambda *_arguments: (b"", [(0, 11, queued)], 0, None))
+    question: t.Any = {"key": "reach:x", "ask": "reach", "value": ["198.51.100.9", 49215]}
+    answer = answers_host.reach(area.Host(mock.Mock()), question)
+    assert answer["ok"] == ok and ("a firewall rejects it" in answer["reason"]) != ok
+
+
+def test_the_schema_of_libvirt_tells_its_models() -> None:
+    attribute = "<attribute name='model'><choice><value>{}</value><value>{}</value></choice></attribute>"
+    defines = "".join(
+        f"<define name='{kind}'><element name='{kind}'>{attribute.format(*models)}</element></define>"
+        for kind, models in (("watchdog", ("itco", "i6300esb")), ("disk", ("a", "b")))
+    )
+    text = f"<grammar xmlns='http://relaxng.org/ns/structure/1.0'>{defines}<define name='panic'/></grammar>"
+    assert host_daemon.schema_models(text) == {"watchdog": ["i6300esb", "itco"]}
+
+
+_UNIX = """\
+Num       RefCount Protocol Flags    Type St Inode Path
+0000000000000000: 00000002 00000000 00010000 0001 01 17021 {path}
+0000000000000000: 00000003 00000000 00000000 0001 03 17022 /run/libvirt/libvirt-sock
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "listens"),
+    [
+        ("/run/libvirt/virtlogd-sock", True),
+        ("/var/run/libvirt/virtlogd-sock", True),
+        ("/run/libvirt/virtlogd-admin-sock", False),
+    ],
+)
+def test_who_listens_for_virtlogd(monkeypatch: pytest.MonkeyPatch, path: str, listens: bool) -> None:
+    monkeypatch.setattr(host_daemon.host_ram, "daemon", lambda: 7)
+    monkeypatch.setattr(files, "read", {"/proc/7/net/unix": _UNIX.format(path=path)}.__getitem__)
+    assert host_daemon.FACTS["logd_listens"].read(area.Host(mock.Mock())) is listens

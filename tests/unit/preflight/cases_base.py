@@ -83,7 +83,9 @@ def _rbd(scene: Scene) -> None:
 CASES: dict[str, Case] = {
     "host_daemon_alive": Case(_silent, "ssh: no route to host", _other_unreachable),
     "host_not_same": Case(_same("uuid"), "on both", put("destination", uuid="1" * 32)),
-    "host_hostname_distinct": Case(_same("hostname"), "hv1 on both", put("destination", hostname="hv1.example.com")),
+    "host_hostname_distinct": Case(
+        _same("hostname"), "hv1 on both", put("destination", hostname="hv1.example.com"), blocks=False
+    ),
     "version_libvirt_direction": Case(
         put("destination", libvirt_version=11002000),
         "11.2.0",

@@ -44,6 +44,7 @@ CASES: dict[str, Case] = {
         both(_tls("off"), migration(zerocopy=True)),
         "zerocopy without parallel",
         both(_tls("off"), migration(zerocopy=True, parallel=2)),
+        given=fact("source", "ram.memlock", {"limit_mib": 8, "raises": True}),
     ),
     "flags_compression_conflicts": Case(
         migration(compression=["xbzrle"], parallel=2), "xbzrle with parallel", migration(compression=["xbzrle"])

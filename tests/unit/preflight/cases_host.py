@@ -143,6 +143,7 @@ CASES: dict[str, Case] = {
         _space("/var/log/libvirt/qemu", free_mib=99),
         "below /var/log/libvirt/qemu of hv2: 99 MiB",
         _space("/var/log/libvirt/qemu", free_mib=100, free_inodes_percent=None),
+        given=both(_conf("destination", stdio_handler="logd"), fact("destination", "daemon.logd_listens", True)),
     ),
     "host_health": Case(
         fact("destination", "system.health.memory_errors", 3),

@@ -237,3 +237,13 @@ def test_what_a_domain_needs_twice_is_said_once() -> None:
     scene = Scene()
     world = World({h["name"]: h for h in scene.hosts}, scene.domains, ["hv2"], scene.answers, scene.policy)
     assert [found["value"] for found in engine.evaluate(world, [row])] == ["br7", "br8"]
+
+
+@pytest.mark.parametrize(("version", "blocks"), [(9000000, False), (8010000, True)])
+@pytest.mark.parametrize("host", ["source", "destination"])
+def test_only_an_older_libvirt_takes_hosts_of_one_name_for_one(host: str, version: int, blocks: bool) -> None:
+    scene = Scene()
+    scene.destination["hostname"] = scene.source["hostname"]
+    getattr(scene, host)["libvirt_version"] = version
+    (found,) = scene.of("host_hostname_distinct")
+    assert found["blocks"] == blocks

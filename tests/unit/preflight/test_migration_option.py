@@ -55,6 +55,33 @@ def test_good_values_stay_as_they_are() -> None:
     assert migration(wanted) == wanted
 
 
+@pytest.mark.parametrize(
+    ("memlock", "blocks"),
+    [
+        ({"limit_mib": 8, "raises": False}, [True]),
+        ({"limit_mib": 8, "raises": True}, []),
+        ({"limit_mib": 4096, "raises": False}, []),
+        ({"limit_mib": None, "raises": False}, []),
+    ],
+)
+def test_zerocopy_needs_memory_that_may_be_locked(memlock: t.Any, blocks: list[bool]) -> None:
+    scene = Scene()
+    scene.policy.update(tls="off", migration={"zerocopy": True, "parallel": 2})
+    scene.source["ram"]["memlock"] = memlock
+    found = scene.of("flags_zerocopy_requirements")
+    assert [finding["blocks"] for finding in found] == blocks
+    assert all("must lock the memory of web1; libvirt there may lock 8 MiB" in finding["message"] for finding in found)
+
+
+def test_zerocopy_is_not_refused_to_domains_that_are_small_enough() -> None:
+    scene = Scene()
+    scene.policy.update(tls="off", migration={"zerocopy": True, "parallel": 2})
+    scene.domains.append({**scene.domain, "name": "small", "uuid": "0" * 32, "memory_mib": 64})
+    scene.source["ram"]["memlock"] = {"limit_mib": 64, "raises": False}
+    (found,) = scene.of("flags_zerocopy_requirements")
+    assert not found["blocks"] and "the memory of web1;" in found["message"]
+
+
 def test_the_checks_judge_what_the_option_says() -> None:
     scene = Scene()
     action = preflight_action.ActionModule.__new__(preflight_action.ActionModule)

@@ -170,3 +170,19 @@ def test_a_network_of_open_vswitch_names_its_bridge_at_each_host(bridge: str, fo
     _network("destination", bridge=bridge, virtualport="openvswitch")(scene)
     scene.destination["net"]["openvswitch"] = {"installed": True, "bridges": ["ovs0"]}
     assert len(scene.of("net_ovs_bridge_exists")) == found
+
+
+@pytest.mark.parametrize("kind", ["user", "vhostuser"])
+def test_passt_must_be_installed_at_the_destination(kind: str) -> None:
+    scene = Scene()
+    scene.nic.update(type=kind, source="", target=None)
+    scene.nic["more"].update(bridge=None, backend="passt")
+    scene.destination["net"]["passt"] = False
+    (found,) = scene.of("net_user_slirp_passt")
+    assert found["blocks"] and "its backend is passt, which is not installed on hv2" in found["message"]
+    del scene.destination["net"]["passt"]
+    (found,) = scene.of("net_user_slirp_passt")
+    assert found["status"] == "unknown" and not found["blocks"]
+    scene.nic["type"], scene.nic["more"]["backend"] = "user", None
+    (found,) = scene.of("net_user_slirp_passt")
+    assert not found["blocks"] and "(QEMU's own)" in found["message"]

@@ -72,3 +72,69 @@ def test_devices_of_qemus_own_arguments(driver: str, blocks: list[bool]) -> None
     fact("domain", "lists.qemu_arguments", ["-device", ""])(scene)
     fact("domain", "lists.qemu_devices", [driver])(scene)
     assert [finding["blocks"] for finding in scene.of("machine_qemu_commandline")] == blocks
+
+
+@pytest.mark.parametrize(
+    ("handler", "listens", "blocks"), [("file", False, []), ("logd", True, []), ("logd", False, [True])]
+)
+def test_virtlogd_must_be_there_where_it_writes_the_logs(handler: str, listens: bool, blocks: list[bool]) -> None:
+    scene = Scene()
+    scene.destination["daemon"]["qemu_conf"]["stdio_handler"] = handler
+    scene.destination["daemon"]["logd_listens"] = listens
+    found = scene.of("host_disk_space_runtime")
+    assert [finding["blocks"] for finding in found] == blocks
+    assert all("nobody listens at virtlogd's socket" in finding["message"] for finding in found)
+
+
+def test_it_is_unknown_where_nobody_looked_for_virtlogd() -> None:
+    scene = Scene()
+    scene.destination["daemon"]["qemu_conf"]["stdio_handler"] = "logd"
+    del scene.destination["daemon"]["logd_listens"]
+    (found,) = scene.of("host_disk_space_runtime")
+    assert found["status"] == "unknown" and not found["blocks"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"read_only": True}, "below /etc/libvirt/qemu of hv2: mounted read-only"),
+        ({"free_mib": 0}, "below /etc/libvirt/qemu of hv2: 0 MiB; expected 1 MiB or more"),
+        ({"free_mib": 1}, None),
+    ],
+)
+def test_the_folder_of_definitions_must_take_one_more(changes: t.Any, text: str | None) -> None:
+    scene = Scene()
+    scene.destination["system"]["spaces"]["/etc/libvirt/qemu"].update(changes)
+    found = scene.of("host_disk_space_runtime")
+    assert [text in finding["message"] for finding in found] == ([True] if text else [])
+
+
+_OLDER = {"panic": ["isa"], "watchdog": ["i6300esb"]}
+
+
+@pytest.mark.parametrize(
+    ("family", "columns", "schema", "text"),
+    [
+        ("panics", {"model": "pvpanic"}, _OLDER, "panic pvpanic is not known to libvirt on hv2, 11.3.0"),
+        ("panics", {"model": "isa"}, _OLDER, None),
+        ("panics", {"model": "of tomorrow"}, _OLDER, None),
+        ("watchdogs", {"model": "itco", "action": "none"}, _OLDER, "watchdog itco is not known to libvirt on hv2"),
+    ],
+)
+def test_models_are_looked_for_in_the_schema_of_the_destination(
+    family: str, columns: t.Any, schema: t.Any, text: str | None
+) -> None:
+    scene = Scene()
+    scene.domain["devices"]["watchdogs"].clear()
+    device(family, **columns)(scene)
+    scene.destination["daemon"]["schema_models"] = schema
+    found = [entry for entry in scene.of("dev_models_supported_dest") if "not known to" in entry["message"]]
+    assert [(text or "") in entry["message"] and entry["blocks"] for entry in found] == ([True] if text else [])
+
+
+@pytest.mark.parametrize("schema", [None, _OLDER])
+def test_q35s_own_watchdog_is_not_held_against_an_older_libvirt(schema: t.Any) -> None:
+    scene = Scene()
+    scene.destination["daemon"]["schema_models"] = schema
+    (found,) = scene.of("dev_models_supported_dest")
+    assert found["status"] == "unknown" and not found["blocks"]

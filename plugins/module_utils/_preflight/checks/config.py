@@ -14,6 +14,8 @@ import typing as t
 from ..._model.api import Facts
 from .. import identity
 from ..check import Check, Problem, View, unknown, version_text
+from ..memory import hard_limit_mib, lockable_mib
+from ..offers import running_on
 
 Wants = t.Callable[[View], bool]
 
@@ -127,6 +129,32 @@ def _zerocopy_requirements(view: View) -> t.Iterator[Problem]:
     if view.option("zerocopy"):
         yield from _too_old(view, "zerocopy", "libvirt", _ZEROCOPY_LIBVIRT)
         yield from _too_old(view, "zerocopy", "QEMU", _ZEROCOPY_QEMU)
+        if view.role == "source" and view.option("parallel"):
+            yield from _zerocopy_locks(view)
+
+
+def _zerocopy_locks(view: View) -> t.Iterator[Problem]:
+    """libvirt lets the source's QEMU lock hard_limit, or else the whole memory, before it begins (qemuMigrationSrcRun).
+
+    QEMU has the daemon's limit where nothing else has raised it. Where only some domains need more than that, the
+    others may move.
+    """
+    limit = lockable_mib(view.host)
+    if limit is None:
+        return
+    domains = running_on(view, view.source_name)
+    wanted = {domain.get("name"): hard_limit_mib(domain) or domain.get("memory_mib") for domain in domains}
+    over = {name: mib for name, mib in wanted.items() if mib > limit}
+    if over:
+        yield Problem(
+            _what(view),
+            f"zerocopy, for which QEMU must lock the memory of {', '.join(sorted(over))}; libvirt there may lock "
+            f"{limit} MiB and cannot raise that",
+            expected=f"{max(over.values())} MiB, or a daemon that may raise the limit",
+            remedy="do without zerocopy, or let the daemon raise it (CAP_SYS_RESOURCE, or LimitMEMLOCK of "
+            "libvirtd.service or virtqemud.service)",
+            severity=None if len(over) == len(wanted) else "warning",
+        )
 
 
 def _too_old(view: View, option: str, program: str, since: int) -> t.Iterator[Problem]:
@@ -315,7 +343,7 @@ CHECKS: tuple[Check, ...] = (
         severity="error",
         scope="host",
         title="Zero-copy has what it needs",
-        expected="zerocopy only with parallel, and without TLS and compression",
+        expected="zerocopy only with parallel, without TLS and compression, and where QEMU may lock the guest's memory",
         remedy="do without zerocopy: it saves CPU time and nothing else",
         evaluate=_zerocopy_requirements,
         evidence="lab",

@@ -13,12 +13,20 @@ import typing as t
 
 from ..._model.api import Facts, Question
 from ..check import Check, Evaluate, Problem, Requirement, View, each
-from ..memory import Share, needed_mib, node_set, page_kib_at, pages_at, ranges, shares, size_kib
+from ..memory import (
+    Share,
+    hard_limit_mib,
+    lockable_mib,
+    needed_mib,
+    node_set,
+    page_kib_at,
+    pages_at,
+    ranges,
+    shares,
+)
 from ..questions import path_key, path_question
 
 _SWAPPED_PERCENT = 5
-# A memory limit of libvirt's that means none (VIR_DOMAIN_MEMORY_PARAM_UNLIMITED, in KiB).
-_UNLIMITED_KIB = 9007199254740991
 _PMEM = ("nvdimm", "virtio-pmem")
 
 
@@ -88,23 +96,14 @@ def _locked(view: View) -> t.Iterator[tuple[int | None]]:
 
     Seen in the lab with 11.3: a guest with a hard_limit does not start where the daemon may not raise the limit.
     """
-    locked, limit = view.domain.get("settings.memory_backing.locked"), _hard_limit_mib(view.domain)
+    locked, limit = view.domain.get("settings.memory_backing.locked"), hard_limit_mib(view.domain)
     if locked or limit is not None:
         yield (limit,)
 
 
-def _hard_limit_mib(domain: Facts) -> int | None:
-    memtune = domain.get("settings.memtune")
-    if memtune["hard_limit"] is None:
-        return None
-    kib = size_kib(memtune["hard_limit"], memtune["hard_limit_unit"])
-    return None if kib >= _UNLIMITED_KIB else kib // 1024
-
-
 def _may_lock(view: View, need: tuple[int | None]) -> t.Iterator[Problem]:
-    memlock, wanted = view.destination.get("ram.memlock"), need[0]
-    limit = memlock["limit_mib"]
-    if not memlock["raises"] and limit is not None and (wanted is None or limit < wanted):
+    limit, wanted = lockable_mib(view.destination), need[0]
+    if limit is not None and (wanted is None or limit < wanted):
         yield Problem(
             "Domain {domain}",
             f"it must be able to lock memory, and libvirt on {view.there} may lock {limit} MiB and cannot raise that",
@@ -113,7 +112,7 @@ def _may_lock(view: View, need: tuple[int | None]) -> t.Iterator[Problem]:
 
 
 def _hard_limit(view: View) -> t.Iterator[Problem]:
-    limit = _hard_limit_mib(view.domain)
+    limit = hard_limit_mib(view.domain)
     if limit is None:
         return
     for needed in _needed(view):

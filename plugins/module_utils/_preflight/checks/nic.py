@@ -21,6 +21,7 @@ from ..questions import path_key, path_question
 _AUTOMATIC = re.compile(r"(vnet|macvtap|macvlan|vif)\d")
 _USO_KERNEL = (6, 2)
 _USO_QEMU = 8002000
+_PASST = "passt"
 _VIRTIO = ("virtio", "virtio-transitional", "virtio-non-transitional")
 
 
@@ -97,16 +98,32 @@ def _name(view: View, name: str) -> t.Iterator[Problem]:
         yield Problem("NIC of domain {domain}", f"{view.there} has a device {name} already, of kind {link['kind']}")
 
 
-def _user(view: View) -> t.Iterator[Problem]:
-    def judge(nic: Facts) -> t.Iterator[str]:
-        if nic.get("type") == "user":
-            yield nic.get("more.backend") or "QEMU's own"
+class UserMode(t.NamedTuple):
+    """A network of the host itself, and the backend that makes it, a program of its own or QEMU's."""
 
-    for backend in each_nic(view, judge):
-        if isinstance(backend, Problem):
-            yield backend
-        else:
-            yield Problem(f"NIC of domain {view.domain_name}", f"user-mode networking ({backend})")
+    backend: str
+
+
+def _user_modes(view: View) -> t.Iterator[UserMode | Problem]:
+    def judge(nic: Facts) -> t.Iterator[UserMode]:
+        backend = nic.get("more.backend")
+        if nic.get("type") == "user" or (nic.get("type") == "vhostuser" and backend == _PASST):
+            yield UserMode(backend or "QEMU's own")
+
+    return each_nic(view, judge)
+
+
+def _user_mode(view: View, need: UserMode) -> t.Iterator[Problem]:
+    if need.backend == _PASST and not view.destination.get("net.passt"):
+        yield Problem(
+            "NIC of domain {domain}",
+            f"its backend is passt, which is not installed on {view.there}",
+            expected="the program passt there too: libvirt starts it before QEMU",
+            remedy="install passt there, or attach the NIC to a bridge",
+            severity="error",
+        )
+    else:
+        yield Problem("NIC of domain {domain}", f"user-mode networking ({need.backend})")
 
 
 class Backend(t.NamedTuple):
@@ -119,7 +136,7 @@ class Backend(t.NamedTuple):
 def _backends(view: View) -> t.Iterator[Backend | Problem]:
     def judge(nic: Facts) -> t.Iterator[Backend]:
         # with passt libvirt starts the backend and chooses the path
-        if nic.get("type") == "vhostuser" and nic.get("more.backend") != "passt":
+        if nic.get("type") == "vhostuser" and nic.get("more.backend") != _PASST:
             path = nic.get("more.source_path")
             if path is None:
                 raise UnknownFact(f"the socket of NIC {nic.get('mac')} is not in the definition")
@@ -261,11 +278,11 @@ CHECKS: tuple[Check, ...] = (
         id="net_user_slirp_passt",
         category="network",
         severity="warning",
-        scope="domain",
+        scope="pair",
         title="The domain's NICs have a network of their own host",
         expected="a bridge or macvtap: connections through user-mode networking end with the move",
         remedy="move it only if its connections may break, else attach it to a bridge",
-        evaluate=_user,
+        requires=Requirement(_user_modes, _user_mode),
         evidence="lab",
     ),
     Check(

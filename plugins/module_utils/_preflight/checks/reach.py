@@ -206,7 +206,8 @@ CHECKS: tuple[Check, ...] = (
         severity="error",
         scope="link",
         title="The source reaches the destination's migration ports",
-        expected="an answer, be it a refusal, since nothing listens there yet",
+        expected="an answer, be it the port's own refusal, since nothing listens there yet (a firewall that resets TCP "
+        "connections looks the same)",
         remedy="open the migration ports (49152 to 49215, or migration_port_min and migration_port_max of qemu.conf) "
         "in the destination's firewall for the sources' addresses",
         evaluate=_reachable,

@@ -16,6 +16,7 @@ from ..check import Check, Problem, Requirement, View
 from ..questions import path_key, path_question
 
 _FREE_MIB = 100
+_LEAST_MIB = {"/etc/libvirt/qemu": 1}  # definitions are small
 _FREE_INODES_PERCENT = 1
 _KVM = "/dev/kvm"
 _WEIGHTS = (1, 10000)
@@ -29,15 +30,24 @@ def _space(view: View) -> t.Iterator[Problem]:
     if view.role != "destination":
         return
     for path, space in view.host.get("system.spaces").items():
-        inodes = space["free_inodes_percent"]
+        inodes, least = space["free_inodes_percent"], _LEAST_MIB.get(path, _FREE_MIB)
         if space["read_only"]:
             remedy = "mount it for reading and writing; if the kernel itself did that, look at its log first (dmesg)"
             yield Problem(f"File system below {path} of {view.there}", "mounted read-only", remedy=remedy)
-        if space["free_mib"] < _FREE_MIB:
-            yield Problem(f"Free space below {path} of {view.there}", f"{space['free_mib']} MiB")
+        if space["free_mib"] < least:
+            what, expected = f"Free space below {path} of {view.there}", f"{least} MiB or more"
+            yield Problem(what, f"{space['free_mib']} MiB", expected=expected)
         if inodes is not None and inodes < _FREE_INODES_PERCENT:
             expected = f"{_FREE_INODES_PERCENT} % of the inodes or more"
             yield Problem(f"Free inodes below {path} of {view.there}", f"{inodes} %", expected=expected)
+    if view.host.get("daemon.qemu_conf.stdio_handler") == "logd" and not view.host.get("daemon.logd_listens"):
+        yield Problem(
+            f"Output of guests on {view.there}",
+            "qemu.conf gives it to virtlogd (stdio_handler), and nobody listens at virtlogd's socket",
+            expected="virtlogd, without which no guest starts there",
+            remedy="start virtlogd.socket (systemctl enable --now virtlogd.socket; service virtlogd start), or set "
+            'stdio_handler = "file" in /etc/libvirt/qemu.conf and restart the daemon',
+        )
 
 
 def _health(view: View) -> t.Iterator[Problem]:
@@ -157,7 +167,8 @@ CHECKS: tuple[Check, ...] = (
         severity="error",
         scope="host",
         title="The destination can write what a starting guest needs written",
-        expected=f"{_FREE_MIB} MiB or more for logs, generated files and status",
+        expected=f"{_FREE_MIB} MiB or more for logs, generated files and status, folders that can be written, and "
+        "virtlogd where it writes the logs",
         remedy="make room there (df -h, df -i; old logs are the first to go)",
         evaluate=_space,
         evidence="lab",
