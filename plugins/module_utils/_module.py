@@ -62,16 +62,34 @@ MOVES_OPTION: dict[str, dict[str, t.Any]] = {
 """The plan's moves, for migrate and verify. Documented in the fragment livemig.libvirt.moves."""
 
 
-def run_module(options: dict[str, dict[str, t.Any]], work: t.Callable[[AnsibleModule], dict[str, t.Any]]) -> None:
+Work = t.Callable[[AnsibleModule], "dict[str, t.Any]"]
+
+
+def run_module(options: dict[str, dict[str, t.Any]], work: Work) -> None:
     """Runs ``work`` and exits with what it returns; ``failed`` in it makes the module fail with all its values."""
     module = AnsibleModule(argument_spec={**CONNECTION_OPTIONS, **options}, supports_check_mode=True)
     try:
         start_event_loop()
         result = work(module)
     except LivemigError as error:
-        module.fail_json(msg=str(error), value=str(error.value), expected=error.expected, remedy=error.remedy)
+        _fail(module, error)
     except LIBVIRT_ERRORS as error:
         module.fail_json(msg=f"libvirt: {error_text(error)}", exception=traceback.format_exc())
     if result.pop("failed", False):
         module.fail_json(**result)
     module.exit_json(**result)
+
+
+def run_local(options: dict[str, dict[str, t.Any]], work: Work, **rules: t.Any) -> None:
+    """The same for a module that only touches this collection's own files on the host."""
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True, **rules)
+    try:
+        result = work(module)
+    except LivemigError as error:
+        _fail(module, error)
+    module.exit_json(**result)
+
+
+def _fail(module: AnsibleModule, error: LivemigError) -> t.NoReturn:
+    module.fail_json(msg=str(error), value=str(error.value), expected=error.expected, remedy=error.remedy)
+    raise AssertionError("fail_json does not return")

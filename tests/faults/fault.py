@@ -33,7 +33,7 @@ class Fault:
     call: the same for what only the lab's functions, or the run itself, can do. undo: after the play has ended, or
     ``undo_after_s`` after the act where that is set. then: the playbook that is run afterwards, and must end well.
     dies: the fault ends the guest itself, so that it must be reported as ended, and runs nowhere.
-    speed_mib_s: the migration is slowed down, so that there is a middle. ends: where the guest may be in the end.
+    speed_mib_s: the migration is slowed down, so that there is a middle. disk: as of the lab's guests. ends: where the guest may be in the end.
     """
 
     name: str
@@ -47,5 +47,6 @@ class Fault:
     then: str = RECOVER
     dies: bool = False
     speed_mib_s: int = 12
+    disk: str | None = "shared"
     variables: Mapping[str, Any] = field(default_factory=dict)
     ends: tuple[str, ...] = ("hv1", "hv2")

@@ -56,7 +56,7 @@ class _Run:
         self._to_undo = True
 
     def run(self) -> Record:
-        api.guest_start("hv1", self.guest)
+        api.guest_start("hv1", self.guest, disk=self.fault.disk)
         try:
             self._begin()
             self.record["before"] = api.check([self.guest], seconds=WATCH_S)

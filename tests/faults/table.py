@@ -125,6 +125,16 @@ FAULTS: tuple[Fault, ...] = (
         undo_after_s=2,
     ),
     Fault(
+        "dest-daemon-killed-resumed-no-disk",
+        "the same, and no lock of QEMU's on a disk keeps the source from being resumed by libvirt",
+        RESUMED,
+        {"hv2": KILL_DAEMON},
+        undo={"hv2": START_DAEMON},
+        undo_after_s=2,
+        disk=None,
+        ends=("hv2",),
+    ),
+    Fault(
         "source-qemu-killed-precopy",
         "the source's QEMU is killed during pre-copy",
         PRECOPY,

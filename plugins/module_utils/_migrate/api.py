@@ -16,10 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .._libvirt import LIBVIRT_ERRORS, Connect, Connection
 from .._model.api import LivemigError, Move, Outcome
+from .control import Control, under_way
 from .intent import Intent
 from .one import Link, Options, move_domain
 from .outcome import outcome
 from .records import Records, run_id
+from .progress import Attendant, Board, Loss
 from .recover import Asked, recover
 from .settle import Case, End, Rules
 from .truth import look
@@ -27,7 +29,19 @@ from .watch import Watch
 
 _NO_CONNECTION: tuple[type[Exception], ...] = (LivemigError, *LIBVIRT_ERRORS)
 
-__all__ = ["Asked", "Options", "Records", "Rules", "migrate", "planned", "recover", "run_id"]
+__all__ = [
+    "Asked",
+    "Control",
+    "Loss",
+    "Options",
+    "Records",
+    "Rules",
+    "migrate",
+    "planned",
+    "recover",
+    "run_id",
+    "under_way",
+]
 
 
 def planned(moves: t.Sequence[Move]) -> list[Outcome]:
@@ -43,26 +57,35 @@ def migrate(
     connect: Connect,
     records: Records,
     run: str,
+    loss: Loss = Loss(),
 ) -> list[Outcome]:
     """Moves the domains in their order, at most ``max_parallel`` at once; one outcome each, in the same order.
 
-    What went wrong is in the outcomes; LivemigError is raised only where this host cannot keep its records, before
-    anything is begun. libvirt's event loop must run.
+    What went wrong is in the outcomes; LivemigError is raised only where this host cannot keep its records, or the run
+    is under way already, before anything is begun. libvirt's event loop must run.
     """
     records.ready()
+    board, control = Board(moves), records.control(run)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(control.held())
         watched = _Watched(stack, connect)
+        attendant = stack.enter_context(Attendant(board, control, loss))
 
         def work(move: Move) -> Outcome:
+            stopping = attendant.stopping()
+            if stopping is not None:
+                return outcome(move, "refused", running_on=move["source"], error=f"not begun: {stopping}")
             try:
-                return _work(move)
+                result = _work(move)
             except Exception as error:  # a fault of ours must not cost the other domains' outcomes
-                return outcome(move, "unknown", error=f"{type(error).__name__}: {error}")
+                result = outcome(move, "unknown", error=f"{type(error).__name__}: {error}")
+            board.ended(move["uuid"], result["state"])
+            return result
 
         def _work(move: Move) -> Outcome:
             ends = End(move["source"], uri), End(move["destination"], move["destination_uri"])
             try:
-                watched.get(uri, "source")
+                asks = watched.get(uri, "source")
                 destination = watched.get(move["destination_uri"], "destination")
                 own = connect(uri)
             except _NO_CONNECTION as error:
@@ -70,12 +93,13 @@ def migrate(
                 return outcome(move, "refused", running_on=move["source"] if here else None, error=str(error))
             try:
                 case = Case(Intent(run, move, options.tls), *ends, connect, records)
-                return move_domain(Link(own, destination), case, options, watched.watch)
+                return move_domain(Link(own, destination, asks), case, options, watched.watch, board)
             finally:
                 _close(own)
 
         with ThreadPoolExecutor(max_parallel) as pool:
             done = list(pool.map(work, moves))
+        records.note(run, "over", outcomes=done)
     records.prune()
     return done
 

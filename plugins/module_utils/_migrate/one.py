@@ -10,6 +10,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
 import typing as t
@@ -20,7 +21,9 @@ from .._observe.api import domain_snapshot, remote_snapshot
 from .._preflight.api import volatile_findings
 from . import intent, verdict
 from .edits import definitions
+from .guard import guarded
 from .outcome import measured, outcome
+from .progress import Board
 from .records import Busy
 from .request import flags, parameters
 from .settle import Case, Rules, Settled, settle
@@ -46,27 +49,32 @@ class Options(t.NamedTuple):
 
 
 class Link(t.NamedTuple):
-    """Two connections of one move. The source's is its own: libvirt serves few calls at once on one connection."""
+    """The connections of one move. ``source`` is its own, since the migration keeps it busy: libvirt serves few calls at
+    once on one connection. ``asks``: another one to the source, by which is asked meanwhile."""
 
     source: Connection
     destination: Connection
+    asks: Connection
 
 
-def move_domain(link: Link, case: Case, options: Options, watch: Watch) -> Outcome:
+def move_domain(link: Link, case: Case, options: Options, watch: Watch, board: Board) -> Outcome:
     """Moves one domain and returns what became of it. Raises nothing that libvirt reports: it is in the outcome."""
     move = case.intent.move
     try:
         with case.records.lock(case.uuid):
-            return _locked(link, case, options, watch)
+            return _locked(link, case, options, watch, board)
     except Busy as busy:
         return outcome(move, "refused", running_on=move["source"], error=str(busy))
     except LivemigError as error:
         return outcome(move, "refused", running_on=None, error=str(error))
 
 
-def _locked(link: Link, case: Case, options: Options, watch: Watch) -> Outcome:
+def _locked(link: Link, case: Case, options: Options, watch: Watch, board: Board) -> Outcome:
     move = case.intent.move
     try:
+        unfinished = _earlier(link, case, options)
+        if unfinished is not None:
+            return unfinished
         domain = find_domain(link.source, case.uuid)
         if domain is None:
             return _elsewhere(case, options)
@@ -76,7 +84,31 @@ def _locked(link: Link, case: Case, options: Options, watch: Watch) -> Outcome:
     if refused:
         reasons = " ".join(f"[{f['check']}] {f['message']} Remedy: {f['remedy'].rstrip('.')}." for f in refused)
         return outcome(move, "refused", running_on=move["source"], error=reasons)
-    return _migrate(domain, case, options, watch.timeline(case.uuid))
+    timeline = watch.timeline(case.uuid)
+    try:
+        board.started(case.uuid, link.asks.lookupByUUIDString(case.uuid), timeline)
+    except LIBVIRT_ERRORS as error:
+        return outcome(move, "refused", running_on=None, error=error_text(error))
+    note = functools.partial(case.records.note, case.intent.run, uuid=case.uuid, domain=move["domain"])
+    with guarded(case.uuid, link.asks, link.destination, timeline, note):
+        return _migrate(domain, case, options, timeline)
+
+
+def _earlier(link: Link, case: Case, options: Options) -> Outcome | None:
+    """Ends what an earlier run with this domain was interrupted in; None where the domain can be moved after that."""
+    domain = find_domain(link.source, case.uuid)
+    mark = None if domain is None else intent.read(domain)
+    if mark is None:
+        known = case.records.open_moves().get(case.uuid)
+        mark = None if known is None else intent.Intent(*known)
+    if mark is None or mark.move["source"] != case.source.name:
+        return None
+    ends = case.source, case.destination._replace(name=mark.move["destination"], uri=mark.move["destination_uri"])
+    earlier = Case(mark, *ends, case.connect, case.records)
+    settled = settle(earlier, _rules(options))
+    if settled.error is None and settled.verdict.name in ("rolled_back", "moved", "ended"):
+        return None
+    return conclude(earlier, settled, f"run {mark.run} was interrupted with this domain")
 
 
 def last_look(link: Link, domain: t.Any, move: Move, options: Options) -> list[Finding]:

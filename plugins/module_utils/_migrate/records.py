@@ -22,8 +22,9 @@ import time
 import typing as t
 
 from .._model.api import LivemigError
+from .control import RUN_DIR, Control
 
-STATE_DIR, RUN_DIR = "/var/lib/livemig", "/run/livemig"
+STATE_DIR = "/var/lib/livemig"
 KEPT_RUNS = 100
 """Journals of runs that are over and of which nothing is open; older ones are removed."""
 
@@ -31,7 +32,7 @@ _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _AGAIN_S = 0.2
 
 Entry = dict[str, t.Any]
-"""``at``: seconds since the epoch, for people; ``event``: begun, ended; ``uuid``; what else the event has."""
+"""``at``: seconds since the epoch, for people; ``event``: begun and ended of a domain, over of the whole run."""
 
 
 class Busy(LivemigError):
@@ -75,6 +76,9 @@ class Records:
         finally:
             # The file stays: whoever removed it would let a third process lock another file of the same name.
             os.close(handle)
+
+    def control(self, run: str) -> Control:
+        return Control(run, self._run)
 
     def note(self, run: str, event: str, **values: t.Any) -> None:
         """Appends one line to the run's journal, which is on the disk when this returns."""

@@ -17,10 +17,22 @@ from .._libvirt import LIBVIRT_ERRORS, Connect, Connection, error_text, find_dom
 from .._model.api import LivemigError
 from . import intent, verdict
 from .edits import edited
+from .guard import HELD
 from .intent import Intent
 from .records import Records
 from .request import flags, parameters
-from .truth import APART_S, FENCED, PAUSED_MIGRATION, PAUSED_POSTCOPY, POSTCOPY_FAILED, SILENT, Place, look, place
+from .truth import (
+    APART_S,
+    FENCED,
+    PAUSED,
+    PAUSED_MIGRATION,
+    PAUSED_POSTCOPY,
+    POSTCOPY_FAILED,
+    SILENT,
+    Place,
+    look,
+    place,
+)
 from .watch import Watch
 
 _ROUNDS = 8
@@ -88,12 +100,21 @@ class Case(t.NamedTuple):
             with contextlib.suppress(*LIBVIRT_ERRORS):
                 connection.close()
 
+    @property
+    def held(self) -> bool:
+        """The source was paused by guard.py, and not by a user."""
+        entries = [entry for entry in self.records.entries(self.intent.run) if entry.get("uuid") == self.uuid]
+        return bool(entries) and entries[-1]["event"] == HELD
+
     def look(self, end: End, rules: Rules, job: bool = False) -> Place:
         if end.fenced:
             return Place(FENCED)
         if end.uri is None:
             return Place(SILENT)
-        return look(self.connect, end.uri, self.uuid, rules.return_s, job)
+        found = look(self.connect, end.uri, self.uuid, rules.return_s, job)
+        if found.word == PAUSED and end == self.source and self.held:
+            return found._replace(word=PAUSED_MIGRATION)
+        return found
 
 
 def settle(case: Case, rules: Rules) -> Settled:
@@ -154,7 +175,8 @@ def _wait(case: Case, rules: Rules) -> bool:
 def _still(connection: Connection, case: Case, end: End, words: t.Collection[str]) -> t.Any:
     """The domain, read once more right before it is acted upon. Raises LivemigError where it is something else now."""
     now = place(connection, case.uuid)
-    if now.word not in words:
+    held = now.word == PAUSED and end == case.source and case.held
+    if not held and now.word not in words:
         raise LivemigError(
             f"Domain {case.intent.move['domain']} on {end.name}",
             value=now.word,

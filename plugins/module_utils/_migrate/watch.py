@@ -52,6 +52,7 @@ class Timeline:
     def __init__(self, clock: t.Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._changed = threading.Condition()
+        self._woken = False
         self.events: list[Event] = []
 
     def add(self, name: str, data: t.Any = None) -> None:
@@ -68,10 +69,16 @@ class Timeline:
         with self._changed:
             return self._changed.wait_for(lambda: set(names) <= {event.name for event in self.events}, timeout_s)
 
+    def wake(self) -> None:
+        """Lets ``wait_more`` return."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
     def wait_more(self, seen: int, timeout_s: float) -> bool:
         """Until there are more events than ``seen``; False when there are none after ``timeout_s``."""
         with self._changed:
-            return self._changed.wait_for(lambda: len(self.events) > seen, timeout_s)
+            return self._changed.wait_for(lambda: self._woken or len(self.events) > seen, timeout_s)
 
 
 class Watch:

@@ -452,6 +452,27 @@ class Proof(t.TypedDict):
     message: str
 
 
+class Progress(t.TypedDict):
+    """What one domain of a run is at. ``state``: waiting, migrating, switching over, over; ``outcome``: once it is over.
+
+    ``percent``: of what is known to be sent so far, so it can fall; ``silent_s``: for how long libvirt has not answered.
+    """
+
+    domain: str
+    uuid: str
+    destination: str
+    memory_mib: int
+    state: str
+    outcome: str | None
+    percent: int
+    remaining_mib: float | None
+    rate_mib_s: float | None
+    dirty_mib_s: float | None
+    iteration: int | None
+    elapsed_s: float | None
+    silent_s: int
+
+
 class Recovery(t.TypedDict):
     """What recover found of one migration. ``verdict``: a name of docs/recover.md; ``state``: as an outcome's.
 

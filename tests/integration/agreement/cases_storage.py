@@ -55,7 +55,7 @@ def _no_two_sizes() -> None:
 
 
 # path, format, whether the format can be attached read-only as well
-_FORMATS = ("qcow", "vdi", "vmdk", "vpc", "vhdx", "parallels")
+_FORMATS = ("qcow", "vdi", "vmdk", "vpc")
 _CACHED = "the destination may read what its own cache has: that QEMU drops it is a best effort"
 _BACKING = f"{HERE}/base.raw"
 _OVERLAY = f"{COMMON}/overlay.qcow2"

@@ -35,6 +35,7 @@ class Domain:
         self.persistent = True
         self.notes: dict[str, str] = {}
         self.job = 0
+        self.stats: dict[str, t.Any] = {}
         self.abort: t.Callable[[Domain], None] | None = None
         self.migration: t.Callable[[Domain, str, dict[str, t.Any], int], None] | None = None
 
@@ -83,6 +84,13 @@ class Domain:
 
     def messages(self, flags: int) -> list[str]:
         return []
+
+    def jobStats(self, _flags: int) -> dict[str, t.Any]:
+        return self.stats
+
+    def suspend(self) -> None:
+        self.calls.append("suspend")
+        self.become("PAUSED", "PAUSED_USER")
 
     def jobInfo(self) -> list[int]:
         return [self.job]

@@ -318,7 +318,7 @@ def test_nothing_of_a_migration_is_left_behind(pair: Pair) -> None:
     assert pair.destination.domains[UUID].notes == {}
     assert pair.records.definition(UUID) is None
     assert pair.records.open_moves() == {}
-    assert [entry["event"] for entry in pair.records.entries("run-1")] == ["begun", "ended"]
+    assert [entry["event"] for entry in pair.records.entries("run-1")] == ["begun", "ended", "over"]
 
 
 def test_nothing_is_begun_where_the_intent_cannot_be_written(pair: Pair) -> None:

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Stands between a guest and its second instance when libvirt rolls a switchover back.
+
+Where the destination's daemon, or the way to it, is lost after the guest was started there and before the source has
+the answer, libvirt takes the migration for failed and resumes the source (seen in the lab with 11.3: SIGKILL of the
+destination's daemon at its RESUMED event). QEMU's locks on images prevent that where both hosts share them; on block
+devices and for guests without a disk nothing does.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import typing as t
+
+from .._libvirt import LIBVIRT_ERRORS, Connection
+from .truth import ABSENT, CRASHED, PAUSED_MIGRATION, RUNNING, SHUTOFF, SHUTOFF_MIGRATED, SILENT, place
+from .watch import Timeline
+
+HELD, ENDED_HERE = "held", "ended_here"
+"""What was done, as events of the timeline: the source was paused until more is known; it was destroyed."""
+_ANSWER_S = 1.0
+_HAS_NOT_RUN = (ABSENT, PAUSED_MIGRATION, SHUTOFF, SHUTOFF_MIGRATED, CRASHED)
+_ROLLED_BACK = "rolled_back"
+
+
+@contextlib.contextmanager
+def guarded(
+    uuid: str, asks: Connection, destination: Connection, timeline: Timeline, note: t.Callable[[str], None]
+) -> t.Iterator[None]:
+    """While the block runs, a rollback after the switchover is looked into at once, in a thread of its own.
+
+    ``asks``: a connection to the source that the migration does not use. ``note``: keeps HELD, so that recover knows.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        seen = 0
+        while not over.is_set():
+            if timeline.first(_ROLLED_BACK) is not None:
+                act(uuid, asks, destination, timeline, note)
+                return
+            timeline.wait_more(seen, 1.0)
+            seen = len(timeline.events)
+
+    watcher = threading.Thread(target=watch, name=f"guard of {uuid}", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        timeline.wake()
+        watcher.join()
+
+
+def act(
+    uuid: str, asks: Connection, destination: Connection, timeline: Timeline, note: t.Callable[[str], None]
+) -> None:
+    """The source runs again. It may, unless the destination runs the guest, or may do so for all that is known."""
+    if timeline.first("suspended") is None:
+        # It was never stopped, so nothing can have been started there.
+        return
+    there = RUNNING if timeline.first("resumed") is not None else _asked(destination, uuid)
+    if there in _HAS_NOT_RUN:
+        return
+    with contextlib.suppress(*LIBVIRT_ERRORS):
+        domain = asks.lookupByUUIDString(uuid)
+        if there == RUNNING:
+            timeline.add(ENDED_HERE)
+            domain.destroy()
+        else:
+            note(HELD)
+            timeline.add(HELD)
+            domain.suspend()
+
+
+def _asked(destination: Connection, uuid: str) -> str:
+    """What the destination says, if it does so soon: the guest may be running twice meanwhile."""
+    found: list[str] = []
+    worker = threading.Thread(target=lambda: found.append(place(destination, uuid).word), daemon=True)
+    worker.start()
+    worker.join(_ANSWER_S)
+    return found[0] if found else SILENT

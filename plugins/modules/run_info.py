@@ -1,0 +1,113 @@
+#!/usr/bin/python
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: run_info
+short_description: Show what the migration runs of this host are at
+version_added: 0.1.0
+author: livemig contributors (@livemig)
+description:
+  - Shows the runs of M(livemig.libvirt.migrate) on this host that are under way, with the progress of each domain, and of
+    one that is over its outcomes, as long as its journal is kept.
+extends_documentation_fragment:
+  - livemig.libvirt.attributes
+  - livemig.libvirt.attributes.info_module
+  - livemig.libvirt.attributes.actiongroup_livemig
+options:
+  run_id:
+    description: Only this run. Without it, all that are under way.
+    type: str
+  watch:
+    description:
+      - Whether this is a sign of life of a controller that watches. Once there was one and no other follows for a minute,
+        the run does what the option O(livemig.libvirt.migrate#module:on_controller_loss) of its module says.
+    type: bool
+    default: false
+seealso:
+  - module: livemig.libvirt.migrate
+  - module: livemig.libvirt.run_control
+"""
+
+EXAMPLES = r"""
+- name: What is under way on this host
+  livemig.libvirt.run_info:
+  register: under_way
+
+- name: How a run of last night ended
+  livemig.libvirt.run_info:
+    run_id: 20261127T010000Z-0a1b2c3d
+"""
+
+RETURN = r"""
+runs:
+  description: The runs, by id.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    run:
+      description: The id.
+      type: str
+    alive:
+      description: Whether its process is there.
+      type: bool
+    domains:
+      description: The progress of each domain. C(docs/data-types.md) describes each key.
+      type: list
+      elements: dict
+    outcomes:
+      description: What became of each move, once the run is over; null before, or where its process was killed.
+      type: list
+      elements: dict
+  sample:
+    - run: 20261127T010000Z-0a1b2c3d
+      alive: true
+      domains: [{"domain": "web1", "state": "migrating", "percent": 42}]
+      outcomes: null
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Records, run_id, under_way
+from ansible_collections.livemig.libvirt.plugins.module_utils._module import run_local
+
+OPTIONS: dict[str, dict[str, t.Any]] = {
+    "run_id": {"type": "str"},
+    "watch": {"type": "bool", "default": False},
+}
+
+
+def look(module: AnsibleModule) -> dict[str, t.Any]:
+    given = module.params["run_id"]
+    wanted = under_way() if given is None else [run_id(given)]
+    return {"changed": False, "runs": [_run(run, module.params["watch"]) for run in wanted]}
+
+
+def _run(run: str, watch: bool) -> dict[str, t.Any]:
+    records = Records()
+    control = records.control(run)
+    # In this order: a run that ends in between is seen with its outcomes all the same.
+    alive, shown = control.alive(), control.shown()
+    if alive and watch:
+        control.beat()
+    over = [entry["outcomes"] for entry in records.entries(run) if entry["event"] == "over"]
+    return {
+        "run": run,
+        "alive": alive,
+        "domains": [] if shown is None else shown["domains"],
+        "outcomes": over[-1] if over else None,
+    }
+
+
+def main() -> None:
+    run_local(OPTIONS, look)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When libvirt resumes the source after the switchover, although the destination may run the guest."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.migrate.standin import Domain, Host
+from tests.unit.migrate.test_migrate import UUID, Pair, fail, pair, run
+
+__all__ = ["pair"]
+
+
+def switch_over(source: Domain, destination: Host, *, resumed: bool) -> None:
+    source.host.send(UUID, "SUSPENDED", "SUSPENDED_MIGRATED")
+    if resumed:
+        destination.send(UUID, "RESUMED", "RESUMED_MIGRATED")
+
+
+def roll_back(source: Domain) -> None:
+    source.host.send(UUID, "RESUMED", "RESUMED_MIGRATED")
+
+
+def test_the_destination_runs_it(pair: Pair) -> None:
+    """Its daemon was killed before the source had its answer, and comes back: the domain has moved."""
+
+    def lost(domain: Domain) -> None:
+        switch_over(domain, pair.destination, resumed=True)
+        pair.destination.add(UUID)
+        roll_back(domain)
+
+    pair.source.domains[UUID].migration = fail("client socket is closed", lost)
+    result = run(pair)
+    assert (result["state"], result["running_on"]) == ("moved", "hv2")
+    assert "ended_here" in [phase["name"] for phase in result["phases"]]
+    assert UUID not in pair.source.domains
+
+
+def test_nobody_knows_whether_it_does(pair: Pair) -> None:
+    """The source stands still until somebody knows; a second run, once the destination answers, ends it."""
+    domain = pair.source.domains[UUID]
+
+    def lost(domain: Domain) -> None:
+        switch_over(domain, pair.destination, resumed=False)
+        pair.destination.answers = False
+        roll_back(domain)
+
+    domain.migration = fail("client socket is closed", lost)
+    result = run(pair)
+    assert (result["state"], result["running_on"]) == ("unknown", None)
+    assert "suspend" in domain.calls and not domain.running
+    pair.destination.answers = True
+    # The daemon is back, and has no such domain: the guest goes on where it was.
+    domain.migration = fail("not this time")
+    again = run(pair)
+    assert (again["state"], again["running_on"]) == ("failed", "hv1")
+    assert domain.running and domain.calls.count("resume") == 1
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_an_ordinary_rollback_is_left_alone(pair: Pair, stopped: bool) -> None:
+    domain = pair.source.domains[UUID]
+
+    def rolled_back(domain: Domain) -> None:
+        if stopped:
+            switch_over(domain, pair.destination, resumed=False)
+        else:
+            pair.destination.answers = False
+        roll_back(domain)
+
+    domain.migration = fail("unable to connect", rolled_back)
+    run(pair)
+    assert domain.running and not {"suspend", "destroy"} & set(domain.calls)
