@@ -57,8 +57,25 @@ options:
       - The name under which this host keeps its journal of the run, C(/var/lib/livemig/runs/RUN_ID.jsonl). Letters,
         digits, C(.), C(_) and C(-). Without it, one is made of the time.
     type: str
+  progress:
+    description:
+      - Runs in the background on the host and shows what each domain is at. It survives the end of the connection and
+        of the controller. With V(false), and in check mode, the module runs as any other, and shows nothing until its
+        end.
+    type: bool
+    default: true
+  on_controller_loss:
+    description:
+      - What the run does once its controller has not been heard of for a minute, with O(progress). V(finish) brings
+        what is under way to its end, with all that follows, and starts nothing new. V(abort) aborts it. V(continue)
+        migrates the whole list.
+    type: str
+    choices: [finish, abort, continue]
+    default: finish
 seealso:
   - module: livemig.libvirt.recover
+  - module: livemig.libvirt.run_control
+  - module: livemig.libvirt.run_info
   - module: livemig.libvirt.plan
   - module: livemig.libvirt.verify
 """
@@ -101,6 +118,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._libvirt import connect
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import (
+    Loss,
     Options,
     Records,
     migrate,
@@ -115,6 +133,8 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "max_parallel": {"type": "int", "default": 2},
     "timeout_s": {"type": "int", "default": 3600},
     "run_id": {"type": "str"},
+    "progress": {"type": "bool", "default": True},
+    "on_controller_loss": {"type": "str", "choices": ["finish", "abort", "continue"], "default": "finish"},
 }
 BROKEN = ("failed", "refused", "ended", "recoverable", "unknown")
 
@@ -128,8 +148,10 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         outcomes = planned(values["moves"])
     else:
         options = Options(values["tls"], values["timeout_s"])
-        run = run_id(values["run_id"])
-        outcomes = migrate(values["uri"], values["moves"], options, values["max_parallel"], connect, Records(), run)
+        run, loss = run_id(values["run_id"]), Loss(values["on_controller_loss"])
+        outcomes = migrate(
+            values["uri"], values["moves"], options, values["max_parallel"], connect, Records(), run, loss
+        )
     broken = [outcome for outcome in outcomes if outcome["state"] in BROKEN]
     result: dict[str, t.Any] = {
         "changed": any(outcome["state"] in ("moved", "planned") for outcome in outcomes),

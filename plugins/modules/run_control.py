@@ -11,8 +11,8 @@ short_description: Stop a migration run of this host, or change its bandwidth
 version_added: 0.1.0
 author: livemig contributors (@livemig)
 description:
-  - Tells the runs of M(livemig.libvirt.migrate) that are under way on this host to stop, or how much bandwidth each of their
-    migrations may use from now on. It only asks; the run does so within about a second.
+  - Tells the runs of M(livemig.libvirt.migrate) that are under way on this host to stop, or how much bandwidth each of
+    their migrations may use from now on. It only asks; the run does so within about a second.
 extends_documentation_fragment:
   - livemig.libvirt.attributes
   - livemig.libvirt.attributes.actiongroup_livemig

@@ -11,8 +11,8 @@ short_description: Show what the migration runs of this host are at
 version_added: 0.1.0
 author: livemig contributors (@livemig)
 description:
-  - Shows the runs of M(livemig.libvirt.migrate) on this host that are under way, with the progress of each domain, and of
-    one that is over its outcomes, as long as its journal is kept.
+  - Shows the runs of M(livemig.libvirt.migrate) on this host that are under way, with the progress of each domain, and
+    of one that is over its outcomes, as long as its journal is kept.
 extends_documentation_fragment:
   - livemig.libvirt.attributes
   - livemig.libvirt.attributes.info_module
@@ -23,8 +23,8 @@ options:
     type: str
   watch:
     description:
-      - Whether this is a sign of life of a controller that watches. Once there was one and no other follows for a minute,
-        the run does what the option O(livemig.libvirt.migrate#module:on_controller_loss) of its module says.
+      - Whether this is a sign of life of a controller that watches. Once there was one and no other follows for a
+        minute, the run does what the option O(livemig.libvirt.migrate#module:on_controller_loss) of its module says.
     type: bool
     default: false
 seealso:

@@ -33,7 +33,8 @@ class Fault:
     call: the same for what only the lab's functions, or the run itself, can do. undo: after the play has ended, or
     ``undo_after_s`` after the act where that is set. then: the playbook that is run afterwards, and must end well.
     dies: the fault ends the guest itself, so that it must be reported as ended, and runs nowhere.
-    speed_mib_s: the migration is slowed down, so that there is a middle. disk: as of the lab's guests. ends: where the guest may be in the end.
+    speed_mib_s: the migration is slowed down, so that there is a middle. disk: as of the lab's guests.
+    ends: where the guest may be in the end.
     """
 
     name: str

@@ -20,8 +20,8 @@ from .control import Control, under_way
 from .intent import Intent
 from .one import Link, Options, move_domain
 from .outcome import outcome
-from .records import Records, run_id
 from .progress import Attendant, Board, Loss
+from .records import Records, run_id
 from .recover import Asked, recover
 from .settle import Case, End, Rules
 from .truth import look

@@ -49,8 +49,8 @@ class Options(t.NamedTuple):
 
 
 class Link(t.NamedTuple):
-    """The connections of one move. ``source`` is its own, since the migration keeps it busy: libvirt serves few calls at
-    once on one connection. ``asks``: another one to the source, by which is asked meanwhile."""
+    """The connections of one move. ``source`` is its own, since the migration keeps it busy: libvirt serves few calls
+    at once on one connection. ``asks``: another one to the source, by which is asked meanwhile."""
 
     source: Connection
     destination: Connection

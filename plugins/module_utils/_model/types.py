@@ -453,9 +453,9 @@ class Proof(t.TypedDict):
 
 
 class Progress(t.TypedDict):
-    """What one domain of a run is at. ``state``: waiting, migrating, switching over, over; ``outcome``: once it is over.
+    """What one domain of a run is at. ``state``: waiting, migrating, switching over, over; ``outcome``: once over.
 
-    ``percent``: of what is known to be sent so far, so it can fall; ``silent_s``: for how long libvirt has not answered.
+    ``percent``: of what is known to be sent so far, so it can fall; ``silent_s``: so long has libvirt not answered.
     """
 
     domain: str
