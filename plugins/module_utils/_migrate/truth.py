@@ -34,6 +34,8 @@ _WITH_REASON = {
     ("RUNNING", "RUNNING_POSTCOPY"): RUNNING_POSTCOPY,
     ("RUNNING", "RUNNING_POSTCOPY_FAILED"): POSTCOPY_FAILED,
     ("PAUSED", "PAUSED_MIGRATION"): PAUSED_MIGRATION,
+    # libvirt wanted to resume it after a failed migration, and QEMU did not get its locks back: see guard.py.
+    ("PAUSED", "PAUSED_API_ERROR"): PAUSED_MIGRATION,
     # An incoming domain until QEMU has connected.
     ("PAUSED", "PAUSED_STARTING_UP"): PAUSED_MIGRATION,
     ("PAUSED", "PAUSED_POSTCOPY"): PAUSED_POSTCOPY,

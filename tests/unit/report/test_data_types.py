@@ -27,7 +27,7 @@ TYPES: dict[str, t.Any] = {
 HINTS: dict[str, dict[str, t.Any]] = {name: t.get_type_hints(value) for name, value in TYPES.items()}
 SECTIONS = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^#|\Z)", PAGE, re.DOTALL | re.MULTILINE))
 ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
-TEXT = {str: "text", int: "integer", bool: "boolean", types.NoneType: "null", t.Any: "any"}
+TEXT = {str: "text", int: "integer", float: "number", bool: "boolean", types.NoneType: "null", t.Any: "any"}
 
 
 def shown(hint: t.Any) -> str:
