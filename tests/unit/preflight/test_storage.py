@@ -12,6 +12,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api, identity
 from tests.unit.preflight.case import device
 from tests.unit.preflight.cases_disk import block
+from tests.unit.preflight import cases_copy
 from tests.unit.preflight.scene import Scene
 
 NFS = {
@@ -424,3 +425,17 @@ def test_the_socket_of_a_virtiofs_daemon_must_be_there(exists: bool, found: list
     scene.answers["hv2"]["path:/run/fs.sock"] = {"exists": exists, "kind": "other"}
     said = [finding["message"] for finding in scene.of("fs_virtiofs")]
     assert len(said) == len(found) and all(text in message for text, message in zip(found, said, strict=True))
+
+
+@pytest.mark.parametrize(("takes", "blocks"), [(0, True), (50, True), (60, False)])
+def test_the_room_that_a_target_has_already(takes: int, blocks: bool) -> None:
+    """64 MiB are in use, 10 are free."""
+    scene = Scene()
+    cases_copy.migration(copy_storage="all")(scene)
+    cases_copy._local(7)(scene)
+    cases_copy._answer(cases_copy._SPACE, exists=True, free=10 * cases_copy.MIB)(scene)
+    scene.disk["allocation"] = 64 * cases_copy.MIB
+    scene.answers["hv2"][f"path:{scene.disk['path']}"]["allocated"] = takes * cases_copy.MIB
+    assert [finding["blocks"] for finding in scene.of("nonshared_space") if finding["severity"] == "error"] == (
+        [True] if blocks else []
+    )

@@ -186,8 +186,11 @@ def _space(view: View, need: Space) -> t.Iterator[Problem]:
     there = view.answer(view.destination_name, f"space:{need.folder}")
     if not there.get("exists"):
         return  # nonshared_precreate says so
-    new = [entry for entry in need.files if not there_of(view, entry[0]).get("exists")]
-    used, full = sum(entry[1] for entry in new), sum(entry[2] for entry in new)
+    # A target that is there is written over: what it takes up already counts.
+    targets = [(there_of(view, path), used, size) for path, used, size in need.files]
+    has = [target.get("allocated") if target.get("exists") else 0 for target, _used, _size in targets]
+    used = sum(max(0, entry[1] - taken) for entry, taken in zip(targets, has))
+    full = sum(max(0, entry[2] - taken) for entry, taken in zip(targets, has))
     free = there.get("free")
     if free < full:
         yield Problem(
