@@ -23,7 +23,7 @@ AWAY_S = 300.0
 # The job may take as long as it takes: its own options limit it.
 _JOB_S = 30 * 24 * 3600
 # Between the end of the run's process and its result in the file there is a moment, and one before it has begun.
-_GONE = 10
+_GONE = 4
 
 Result = dict[str, t.Any]
 
@@ -108,7 +108,8 @@ class ActionModule(ActionBase):
         return time.monotonic()
 
     def _status(self, job: str, mode: str) -> Result:
-        arguments = {"jid": job, "mode": mode, "_async_dir": self.get_shell_option("async_dir", "~/.ansible_async")}
+        folder = self.get_shell_option("async_dir", "~/.ansible_async")  # type: ignore[no-untyped-call]
+        arguments = {"jid": job, "mode": mode, "_async_dir": folder}
         return dict(
             self._execute_module(
                 module_name="ansible.legacy.async_status", module_args=arguments, task_vars=self._task_vars

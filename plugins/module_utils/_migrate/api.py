@@ -15,19 +15,17 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from .._libvirt import LIBVIRT_ERRORS, Connect, Connection
-from .._model.api import LivemigError, Move, Outcome
+from .._model.api import Move, Outcome
 from .control import Control, under_way
 from .intent import Intent
 from .one import Link, Options, move_domain
 from .outcome import outcome
-from .progress import Attendant, Board, Loss
+from .progress import FINISH_AT_LOSS, Attendant, Board, Loss
 from .records import Records, run_id
 from .recover import Asked, recover
 from .settle import Case, End, Rules
-from .truth import look
+from .truth import NO_CONNECTION, look
 from .watch import Watch
-
-_NO_CONNECTION: tuple[type[Exception], ...] = (LivemigError, *LIBVIRT_ERRORS)
 
 __all__ = [
     "Asked",
@@ -57,7 +55,7 @@ def migrate(
     connect: Connect,
     records: Records,
     run: str,
-    loss: Loss = Loss(),
+    loss: Loss = FINISH_AT_LOSS,
 ) -> list[Outcome]:
     """Moves the domains in their order, at most ``max_parallel`` at once; one outcome each, in the same order.
 
@@ -88,7 +86,7 @@ def migrate(
                 asks = watched.get(uri, "source")
                 destination = watched.get(move["destination_uri"], "destination")
                 own = connect(uri)
-            except _NO_CONNECTION as error:
+            except NO_CONNECTION as error:
                 here = look(connect, uri, move["uuid"], wait_s=0).running
                 return outcome(move, "refused", running_on=move["source"] if here else None, error=str(error))
             try:

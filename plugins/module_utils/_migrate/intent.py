@@ -49,7 +49,8 @@ def to_xml(intent: Intent) -> str:
     element = ET.Element("intent", {"run": intent.run, "source": intent.move["source"]})
     element.set("destination", intent.move["destination"])
     element.set("tls", intent.tls)
-    element.text = json.dumps({name: intent.move[name] for name in _KEPT if name in intent.move}, sort_keys=True)
+    kept = {name: value for name, value in intent.move.items() if name in _KEPT}
+    element.text = json.dumps(kept, sort_keys=True)
     return ET.tostring(element, encoding="unicode")
 
 
@@ -63,7 +64,7 @@ def from_xml(text: str) -> Intent | None:
     run = element.get("run")
     if run is None or not isinstance(values, dict) or not {"uuid", "source", "destination"} <= set(values):
         return None
-    defaults = {"requires": {}, "controls": [], "edits": []}
+    defaults: dict[str, t.Any] = {"requires": {}, "controls": [], "edits": []}
     return Intent(run, t.cast(Move, {**defaults, **values}), element.get("tls", "required"))
 
 

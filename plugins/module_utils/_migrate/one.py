@@ -27,6 +27,7 @@ from .progress import Board
 from .records import Busy
 from .request import flags, parameters
 from .settle import Case, Rules, Settled, settle
+from .truth import NO_CONNECTION
 from .watch import Timeline, Watch
 
 # How long after libvirt's return the events may still be on their way through the event thread.
@@ -153,7 +154,7 @@ def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline) ->
         begin(domain, case)
         # Read after the intent was written, since what is sent instead of libvirt's own must hold it too.
         wanted = parameters(move, definitions(domain, move["edits"]))
-    except (LivemigError, *LIBVIRT_ERRORS) as error:
+    except NO_CONNECTION as error:
         forget(domain, case)
         return outcome(move, "refused", running_on=move["source"], error=error_text(error))
     started = time.monotonic()

@@ -36,6 +36,9 @@ class Loss(t.NamedTuple):
     after_s: float = LOSS_S
 
 
+FINISH_AT_LOSS = Loss()
+
+
 class Board:
     """What every domain of a run is at. Filled by the threads of the moves and those that ask; read by the one that
     shows."""
@@ -56,7 +59,8 @@ class Board:
     def ended(self, uuid: str, state: str) -> None:
         with self._lock:
             self._domains.pop(uuid, None)
-            self._entries[uuid].update(state=OVER, outcome=state, percent=100, remaining_mib=0)
+            over = {"state": OVER, "outcome": state, "percent": 100, "remaining_mib": 0}
+            self._entries[uuid].update(t.cast(Progress, over))
 
     def entries(self) -> list[Progress]:
         with self._lock:

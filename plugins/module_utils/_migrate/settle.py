@@ -24,6 +24,7 @@ from .request import flags, parameters
 from .truth import (
     APART_S,
     FENCED,
+    NO_CONNECTION,
     PAUSED,
     PAUSED_MIGRATION,
     PAUSED_POSTCOPY,
@@ -133,7 +134,7 @@ def settle(case: Case, rules: Rules) -> Settled:
                 continue
             _ACTIONS[found.action](case)
             did.append(found.action)
-        except (LivemigError, *LIBVIRT_ERRORS) as error:
+        except NO_CONNECTION as error:
             return Settled(found, source, destination, tuple(did), error_text(error))
         if found.action in _LAST:
             return Settled(found, source, destination, tuple(did), None)

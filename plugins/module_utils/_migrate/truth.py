@@ -21,6 +21,7 @@ RETURN_S = 15.0
 """How long a daemon that does not answer is given to come back."""
 APART_S = 2.0
 """Both hosts are read twice, so far apart: a state that is on its way to another one is not acted upon."""
+NO_CONNECTION: tuple[type[Exception], ...] = (LivemigError, *LIBVIRT_ERRORS)
 _AGAIN_S = 0.5
 _JOB_S = 10.0
 
@@ -127,7 +128,7 @@ def look(connect: Connect, uri: str, uuid: str, wait_s: float = RETURN_S, job: b
 def _look_once(connect: Connect, uri: str, uuid: str, job: bool) -> Place:
     try:
         connection = connect(uri)
-    except (LivemigError, *LIBVIRT_ERRORS):
+    except NO_CONNECTION:
         return Place(SILENT)
     try:
         return place(connection, uuid, job)

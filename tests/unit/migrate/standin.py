@@ -48,8 +48,8 @@ class Domain:
         self.where = (libvirt.VIR_DOMAIN_RUNNING, 0) if value else (libvirt.VIR_DOMAIN_SHUTOFF, 0)
 
     def become(self, state: str, reason: str | None = None) -> Domain:
-        names = [state, reason]
-        self.where = tuple(0 if name is None else getattr(libvirt, f"VIR_DOMAIN_{name}") for name in names)
+        number = getattr(libvirt, f"VIR_DOMAIN_{state}")
+        self.where = number, 0 if reason is None else getattr(libvirt, f"VIR_DOMAIN_{reason}")
         return self
 
     def name(self) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
 from tests.unit.migrate.standin import Domain, Host
 from tests.unit.migrate.test_migrate import UUID, Pair, fail, pair, run
 
+libvirt = _libvirt.libvirt
 __all__ = ["pair"]
 
 
@@ -48,13 +50,15 @@ def test_nobody_knows_whether_it_does(pair: Pair) -> None:
     domain.migration = fail("client socket is closed", lost)
     result = run(pair)
     assert (result["state"], result["running_on"]) == ("unknown", None)
-    assert "suspend" in domain.calls and not domain.running
+    assert "suspend" in domain.calls
+    assert domain.where[0] == libvirt.VIR_DOMAIN_PAUSED
     pair.destination.answers = True
     # The daemon is back, and has no such domain: the guest goes on where it was.
     domain.migration = fail("not this time")
     again = run(pair)
     assert (again["state"], again["running_on"]) == ("failed", "hv1")
-    assert domain.running and domain.calls.count("resume") == 1
+    assert domain.where[0] == libvirt.VIR_DOMAIN_RUNNING
+    assert domain.calls.count("resume") == 1
 
 
 @pytest.mark.parametrize("stopped", [True, False])

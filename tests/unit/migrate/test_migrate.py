@@ -325,7 +325,7 @@ def test_nothing_is_begun_where_the_intent_cannot_be_written(pair: Pair) -> None
     def refuse(*_arguments: object) -> None:
         raise libvirt.libvirtError("Timed out during operation: cannot acquire state change lock")
 
-    pair.source.domains[UUID].setMetadata = refuse  # type: ignore[method-assign]
+    pair.source.domains[UUID].setMetadata = refuse  # type: ignore[method-assign, assignment]
     result = run(pair)
     assert (result["state"], result["running_on"]) == ("refused", "hv1")
     assert "cannot acquire state change lock" in str(result["error"])

@@ -10,6 +10,7 @@ from unittest import mock
 
 import pytest
 
+from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
 from ansible_collections.livemig.libvirt.plugins.module_utils._model import cpuset
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe import (
     answers,
@@ -239,9 +240,9 @@ def test_a_word_that_libvirt_does_not_know_is_an_answer(text: str, found: bool) 
 def test_a_cpu_with_an_unknown_feature_is_not_provided() -> None:
     question: t.Any = {"emulator": "q", "arch": "a", "machine": "m", "virt_type": "v", "cpu_xml": _CPU}
     host = mock.Mock()
-    host.connection.compareHypervisorCPU.side_effect = answers.libvirt.libvirtError("Unknown CPU feature sha-ni")
+    host.connection.compareHypervisorCPU.side_effect = _libvirt.libvirt.libvirtError("Unknown CPU feature sha-ni")
     with mock.patch.object(answers, "error_text", str):
         assert answers.compare_cpu(host, question) == {"result": "incompatible", "reason": "Unknown CPU feature sha-ni"}
-        host.connection.compareHypervisorCPU.side_effect = answers.libvirt.libvirtError("no connection")
-        with pytest.raises(answers.libvirt.libvirtError):
+        host.connection.compareHypervisorCPU.side_effect = _libvirt.libvirt.libvirtError("no connection")
+        with pytest.raises(_libvirt.libvirt.libvirtError):
             answers.compare_cpu(host, question)

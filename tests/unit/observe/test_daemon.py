@@ -20,6 +20,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._observe import (
     cluster,
     files,
     host_daemon,
+    host_ram,
     host_system,
 )
 from tests.unit import standin_libvirt
@@ -269,6 +270,6 @@ Num       RefCount Protocol Flags    Type St Inode Path
     ],
 )
 def test_who_listens_for_virtlogd(monkeypatch: pytest.MonkeyPatch, path: str, listens: bool) -> None:
-    monkeypatch.setattr(host_daemon.host_ram, "daemon", lambda: 7)
+    monkeypatch.setattr(host_ram, "daemon", lambda: 7)
     monkeypatch.setattr(files, "read", {"/proc/7/net/unix": _UNIX.format(path=path)}.__getitem__)
     assert host_daemon.FACTS["logd_listens"].read(area.Host(mock.Mock())) is listens

@@ -10,9 +10,9 @@ import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Facts
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api, identity
-from tests.unit.preflight.case import device
-from tests.unit.preflight.cases_disk import block
 from tests.unit.preflight import cases_copy
+from tests.unit.preflight.case import device, migration
+from tests.unit.preflight.cases_disk import block
 from tests.unit.preflight.scene import Scene
 
 NFS = {
@@ -431,7 +431,7 @@ def test_the_socket_of_a_virtiofs_daemon_must_be_there(exists: bool, found: list
 def test_the_room_that_a_target_has_already(takes: int, blocks: bool) -> None:
     """64 MiB are in use, 10 are free."""
     scene = Scene()
-    cases_copy.migration(copy_storage="all")(scene)
+    migration(copy_storage="all")(scene)
     cases_copy._local(7)(scene)
     cases_copy._answer(cases_copy._SPACE, exists=True, free=10 * cases_copy.MIB)(scene)
     scene.disk["allocation"] = 64 * cases_copy.MIB

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs that are watched, slowed down, stopped, and left alone by their controller."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.integration.conftest import Play, place_of
+from tests.integration.test_failures import migrating, within
+from tests.lab import api
+
+SEEN_WITHIN_S = 120.0
+GUESTS = ("run1", "run2")
+
+
+@pytest.fixture
+def two(lab: None) -> Iterator[tuple[str, str]]:
+    """Two guests on hv1 whose migrations take some 15 s each."""
+    for name in GUESTS:
+        api.guest_stop(name)
+        api.guest_start("hv1", name)
+        api.exec_on("hv1", ["virsh", "migrate-setspeed", name, "6"], check=True)
+    yield GUESTS
+    for name in GUESTS:
+        api.guest_stop(name)
+
+
+def evacuate(play: Play, *words: str, **more: object) -> subprocess.CompletedProcess[str]:
+    wanted = {"livemig_evacuate_hosts": "hv1", "livemig_domains": list(GUESTS), "livemig_destinations": "hv2"}
+    return play("evacuate", {**wanted, "livemig_max_parallel": 1, **more}, *words)
+
+
+def ad_hoc(module: str, arguments: dict[str, object]) -> str:
+    """The module's result on hv1, as one line of text."""
+    command = ["ansible", "hv1", "-m", f"livemig.libvirt.{module}", "-a", json.dumps(arguments)]
+    environment = {**api.ansible_environment(), "ANSIBLE_NOCOLOR": "1"}
+    return " ".join(api.exec_on("ctl", command, env=environment, timeout_s=60, check=True).stdout.split())
+
+
+def test_a_run_that_is_watched_slowed_down_and_stopped(two: tuple[str, str], play: Play) -> None:
+    """The first guest arrives, the second is never begun, and both are reported."""
+    first, second = two
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(evacuate, play)
+        within(SEEN_WITHIN_S, lambda: migrating(first))
+        seen = ad_hoc("run_info", {})
+        assert f'"domain": "{first}"' in seen and '"alive": true' in seen
+        assert '"changed": true' in ad_hoc("run_control", {"bandwidth_mib_s": 5})
+        within(SEEN_WITHIN_S, lambda: api.exec_on("hv1", ["virsh", "migrate-getspeed", first]).stdout.strip() == "5")
+        cancelled = play("cancel", {})
+        done = running.result()
+    said = " ".join(done.stdout.split())
+    assert cancelled.returncode == 0, cancelled.stdout
+    assert f"{first} hv1 -> hv2: [" in said and "MiB/s" in said
+    assert f"{first} hv1 -> hv2: moved" in said
+    assert done.returncode != 0
+    assert "not begun: the run was asked to finish" in said
+    assert (place_of(first), place_of(second)) == (["hv2"], ["hv1"])
+    assert '"runs": []' in ad_hoc("run_info", {})
+
+
+def test_a_run_without_progress(two: tuple[str, str], play: Play) -> None:
+    """The module as any other; a second run changes nothing."""
+    done = evacuate(play, livemig_progress=False, livemig_max_parallel=2)
+    assert done.returncode == 0, done.stdout
+    assert "MiB to go" not in done.stdout
+    assert [place_of(name) for name in two] == [["hv2"], ["hv2"]]
