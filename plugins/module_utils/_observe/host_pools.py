@@ -44,14 +44,21 @@ def folder_daemons(_host: Host) -> list[dict[str, t.Any]]:
         for path in sorted(glob.glob(pattern)):
             entry = json.loads(files.read(path))
             if isinstance(entry, dict) and entry.get("type") == "fs":
+                binary = os.path.realpath(str(entry.get("binary")))
                 found[os.path.basename(path)] = {
-                    "binary": os.path.realpath(str(entry.get("binary"))),
+                    "binary": binary,
+                    "runs": _runs(binary),
                     "features": sorted(map(str, entry.get("features", []))),
                 }
     return [found[name] for name in sorted(found)]
 
 
+def _runs(binary: str) -> bool:
+    """Whether it can be started: a package that was removed can leave its description behind."""
+    return os.access(binary, os.X_OK)
+
+
 FACTS: Facts = {
-    "folder_daemons": Fact(folder_daemons, "virtiofsd and the like: binary, features"),
+    "folder_daemons": Fact(folder_daemons, "virtiofsd and the like: binary, whether it can be started, features"),
     "pools": Fact(pools, "Storage pools: name, type, active, path of their target", by="libvirt"),
 }

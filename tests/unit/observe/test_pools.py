@@ -68,12 +68,15 @@ def test_pools() -> None:
 def test_a_file_of_the_administrator_replaces_that_of_the_package(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(host_pools.os, "access", lambda *_words: False)
     for folder, features in (("etc", []), ("usr", DAEMON["features"])):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "50-fs.json").write_text(json.dumps({**DAEMON, "features": features}))
     (tmp_path / "usr" / "50-gpu.json").write_text(json.dumps({**DAEMON, "type": "gpu"}))
     monkeypatch.setattr(host_pools, "_VHOST_USER", (f"{tmp_path}/etc/*.json", f"{tmp_path}/usr/*.json"))
-    assert host_pools.folder_daemons(mock.Mock()) == [{"binary": "/usr/libexec/virtiofsd", "features": []}]
+    assert host_pools.folder_daemons(mock.Mock()) == [
+        {"binary": "/usr/libexec/virtiofsd", "runs": False, "features": []}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,6 @@ CASES: dict[str, Case] = {
         both(_spice, _without("ui-spice-core")),
         "hv2 does not have ui-spice-core",
         both(_spice, _without("ui-egl-headless")),
-        blocks=False,
     ),
     "host_pid_fd_limits": Case(
         fact("destination", "daemon.max_files", 256),

@@ -71,3 +71,14 @@ def test_modules_of_disks_are_another_checks() -> None:
     scene.destination["daemon"]["qemu_modules"] = []
     assert scene.of("host_qemu_modules") == []
     assert "block-rbd" in scene.of("disk_network_driver_available")[0]["message"]
+
+
+@pytest.mark.parametrize(("size", "blocks"), [(10, False), (11, True)])
+@pytest.mark.parametrize("fact", ["kernel", "initrd"])
+def test_another_kernel_at_the_destination(fact: str, size: int, blocks: bool) -> None:
+    scene = Scene()
+    path = "/boot/guest"
+    scene.domain["settings"]["os"].update({fact: path})
+    scene.domain["boot_files"].append({"path": path, "size": 10})
+    scene.answers["hv2"][path_key(path)] = {"path": path, "exists": True, "size": size}
+    assert [finding["blocks"] for finding in scene.of("fw_direct_kernel_boot")] == [True] * blocks

@@ -139,3 +139,59 @@ def test_q35s_own_watchdog_is_not_held_against_an_older_libvirt(schema: t.Any) -
     scene.destination["daemon"]["schema_models"] = schema
     (found,) = scene.of("dev_models_supported_dest")
     assert found["status"] == "unknown" and not found["blocks"]
+
+
+@pytest.mark.parametrize(
+    ("sockets", "changes", "found"),
+    [
+        ([], {}, 1),
+        (["tcp 127.0.0.1 7793"], {}, 0),
+        (["tcp 0.0.0.0 7793"], {}, 0),
+        (["udp 127.0.0.1 7793"], {}, 1),
+        ([], {"reconnect": "yes"}, 0),
+        ([], {"type": "udp"}, 0),
+        # Who listens on another host is not known from here.
+        ([], {"connect_host": "198.51.100.9"}, 0),
+    ],
+)
+@pytest.mark.parametrize("family", ["serials", "rngs"])
+def test_a_server_that_a_device_connects_to(
+    family: str, sockets: list[str], changes: dict[str, t.Any], found: int
+) -> None:
+    scene = Scene()
+    wanted = {"type": "tcp", "connect_host": "127.0.0.1", "connect_service": "7793", **changes}
+    device(family, **wanted)(scene)
+    scene.destination["net"]["sockets"] = sockets
+    said = scene.of("dev_chardev_tcp_ports")
+    assert [finding["blocks"] for finding in said] == [True] * found
+    assert not found or "where nothing listens on hv2" in said[0]["message"]
+
+
+@pytest.mark.parametrize(("port", "found"), [("5789", 1), ("5790", 0), ("-1", 0)])
+def test_the_port_for_websockets(port: str, found: int) -> None:
+    scene = Scene()
+    device("graphics", type="vnc", autoport="no", port="5988", websocket=port, listen="127.0.0.1")(scene)
+    scene.destination["net"]["sockets"] = ["tcp 0.0.0.0 5789"]
+    assert len(scene.of("dev_graphics_port_free")) == found
+
+
+@pytest.mark.parametrize("fact", ["socket", "own_socket"])
+@pytest.mark.parametrize(
+    ("path", "found"), [("/run/consoles/web1", 1), ("/var/lib/libvirt/qemu/domain-1-web1/vnc.sock", 0)]
+)
+def test_a_console_that_is_a_socket(fact: str, path: str, found: int) -> None:
+    scene = Scene()
+    device("graphics", **{"type": "vnc", fact: path})(scene)
+    folder = path.rpartition("/")[0]
+    for asked in (path, folder):
+        scene.answers["hv2"][f"path:{asked}"] = {"path": asked, "exists": False}
+    assert len(scene.of("dev_chardev_unix_path")) == found
+
+
+@pytest.mark.parametrize(("there", "blocks"), [(["chardev-spice"], True), ([], False)])
+def test_a_qemu_without_any_module_may_have_them_built_in(there: list[str], blocks: bool) -> None:
+    scene = Scene()
+    device("graphics", type="spice")(scene)
+    scene.source["daemon"]["qemu_modules"] = ["ui-spice-core"]
+    scene.destination["daemon"]["qemu_modules"] = there
+    assert [finding["blocks"] for finding in scene.of("host_qemu_modules")] == [blocks]

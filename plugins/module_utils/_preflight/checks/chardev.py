@@ -13,7 +13,7 @@ import typing as t
 
 from ..._model.api import Facts, Question
 from ..check import Check, Problem, Requirement, View, each
-from ..local import address_is_there, in_use
+from ..local import address_is_there, everywhere, in_use
 from ..questions import path_key, path_question
 
 _FAMILIES = ("serials", "parallels", "consoles", "channels", "redirdevs", "smartcards")
@@ -81,6 +81,44 @@ def _port_free(view: View, need: Bound) -> t.Iterator[Problem]:
         yield Problem(what, f"it is to be bound to {where}, and on {view.there} something is at {taken}")
 
 
+class Server(t.NamedTuple):
+    """What QEMU itself connects to when it starts, and does not start without."""
+
+    address: str
+    port: str
+
+
+def _server(device: Facts) -> t.Iterator[Server]:
+    """The server of a character device, or of a generator that takes its numbers from one."""
+    host, port = device.get("connect_host"), device.get("connect_service")
+    if device.get("type") == "tcp" and host and port and device.get("reconnect") != "yes":
+        yield Server(host, port)
+
+
+def _connections(view: View) -> t.Iterator[Bound | Server | Problem]:
+    yield from _bound(view)
+    yield from _each_chardev(view, _server)
+    yield from each(view.domain.items("devices.rngs", "name"), _server)
+
+
+def _connection(view: View, need: Bound | Server) -> t.Iterator[Problem]:
+    if isinstance(need, Bound):
+        yield from _port_free(view, need)
+    else:
+        yield from _nobody_listens(view, need)
+
+
+def _nobody_listens(view: View, need: Server) -> t.Iterator[Problem]:
+    """Only of the destination's own addresses it is known who listens there."""
+    if everywhere(need.address) and in_use(view, "tcp", need.address, need.port) is None:
+        yield Problem(
+            "Character device of domain {domain}",
+            f"it connects to {need.address} port {need.port}, where nothing listens on {view.there}",
+            expected="a program that listens there, as on the source: QEMU does not start without",
+            remedy="start it there, or let the device reconnect (<reconnect enabled='yes'>) at the next start",
+        )
+
+
 class Place(t.NamedTuple):
     """A path that must be there; ``use``: what for. Any one of the paths will do.
 
@@ -94,7 +132,15 @@ class Place(t.NamedTuple):
 
 
 def _places(view: View) -> t.Iterator[Place | Problem]:
-    return _each_chardev(view, _of_chardev)
+    yield from _each_chardev(view, _of_chardev)
+    yield from each(view.domain.items("devices.graphics", "name"), _of_console)
+
+
+def _of_console(console: Facts) -> t.Iterator[Place]:
+    for path in (console.get("socket"), console.get("own_socket")):
+        if path and not path.startswith(_LIBVIRTS_OWN):
+            yield _folder_of(path)
+            return
 
 
 def _of_chardev(chardev: Facts) -> t.Iterator[Place]:
@@ -171,11 +217,11 @@ CHECKS: tuple[Check, ...] = (
         category="device",
         severity="error",
         scope="pair",
-        title="The destination has the addresses and ports that the domain's consoles are bound to",
+        title="The destination has the addresses and ports that the domain's consoles are bound to or connect to",
         expected="an address of the host and a free port on both hosts",
         remedy="end what has the port there (ss -lntup), or bind the console to 0.0.0.0 or 127.0.0.1 and a port of its "
         "own at the next start of the guest",
-        requires=Requirement(_bound, _port_free),
+        requires=Requirement(_connections, _connection),
         evidence="lab",
     ),
     Check(

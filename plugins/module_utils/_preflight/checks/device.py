@@ -87,7 +87,7 @@ def _fixed_ports(view: View) -> t.Iterator[Fixed | Problem]:
         kind = console.get("type")
         if kind in _CONSOLES and console.get("autoport") == "no":
             address = console.get("listen_address") or console.get("listen") or "127.0.0.1"
-            for port in (console.get("port"), console.get("tls_port")):
+            for port in (console.get("port"), console.get("tls_port"), console.get("websocket")):
                 if port is not None and int(port) > 0:
                     yield Fixed(kind, address, port)
 

@@ -183,8 +183,9 @@ def _boot_file(view: View, need: File) -> t.Iterator[Problem]:
         yield Problem(
             f"{need.what} of domain {{domain}}",
             f"{need.path} has {there.get('size')} bytes on {view.there}",
-            expected=f"{need.size} bytes, as at the source: with another one it boots something else when it restarts",
-            severity="warning",
+            expected=f"{need.size} bytes, as at the source: with another one QEMU may not start, and the guest boots "
+            "something else when it restarts",
+            remedy="copy the source's file there",
         )
 
 
