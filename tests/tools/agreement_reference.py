@@ -52,8 +52,8 @@ COUNTED = (checker.AGREED, checker.MISSED, checker.FALSE, checker.STRICTER, chec
 def page() -> str:
     """The page as it should be."""
     records, seen = recording.load(recording.RECORDED)
-    real = [record for record in records if not record["faked"]]
-    faked = [record for record in records if record["faked"]]
+    parts = checker.tables(records)
+    real, faked, beyond = parts[checker.REAL], parts[checker.FAKED], parts[checker.BEYOND]
     dates = sorted({record["date"] for record in records})
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     lines = [HEAD, f"Last result of each case, {when}; {_versions(seen)}.\n", "    " + checker.line(real), ""]
@@ -61,6 +61,9 @@ def page() -> str:
     lines += _stricter(real)
     for kind, title in KINDS.items():
         lines += [f"## {title}", "", *_table([record for record in real if record["kind"] == kind])]
+    if beyond:
+        lines += ["## What no look beforehand can tell", "", "These are missed, do not count, and are named here.", ""]
+        lines += [f"- {escape(record['what'])} ({record['name']}): {record['beyond']}" for record in beyond] + [""]
     untried = [case.name for case in tables.every() if case.name not in seen]
     if untried:
         lines += ["## Not tried yet", "", f"{len(untried)} cases have no result so far: {', '.join(untried)}.", ""]

@@ -38,6 +38,7 @@ class Case:
     stricter: why we refuse what libvirt lets through; only such a case may be refused and move all the same.
     risk, shows: host -> shell commands after a stricter case has moved, and a regular expression that their output
     then matches; so the risk is seen. faked: a bind-mounted fact makes it, so it stands in the second table.
+    beyond: why no look beforehand can tell; it stands in a table of its own, and being missed is what is expected.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Case:
     risk: Mapping[str, str] = field(default_factory=dict)
     shows: str = ""
     faked: bool = False
+    beyond: str = ""
 
     @property
     def guest_name(self) -> str:

@@ -280,6 +280,7 @@ _TAPS: tuple[Case, ...] = (
         guest=both(SHARED_MEMORY, VHOST_USER),
         before={"hv1": BACKEND, "hv2": BACKEND},
         after=after(NO_BACKEND, NO_BACKEND),
+        beyond="only QEMU's own monitor tells, and to ask it taints the domain",
     ),
     Case(
         "net-user-mode",

@@ -34,6 +34,7 @@ def hook(script: str) -> str:
     return f"mkdir -p {HOOK.rpartition('/')[0]}; printf '#!/bin/sh\\n{script}\\n' >{HOOK}; chmod 755 {HOOK}; {RESTART}"
 
 
+PROGRAM = "a hook is a program; that there is one is a warning"
 NO_HOOK = f"rm -f {HOOK}; {RESTART}"
 
 _FILES: tuple[Case, ...] = (
@@ -43,6 +44,7 @@ _FILES: tuple[Case, ...] = (
         ("hook_script_destination",),
         before={"hv2": hook("cat >/dev/null; echo not here >&2; exit 1")},
         after=after(there=NO_HOOK),
+        beyond=PROGRAM,
     ),
     Case(
         "host-hook-refuses-migrations-there",
@@ -50,6 +52,7 @@ _FILES: tuple[Case, ...] = (
         ("hook_script_destination",),
         before={"hv2": hook('cat; [ "$2" != migrate ]')},
         after=after(there=NO_HOOK),
+        beyond=PROGRAM,
     ),
     Case(
         "host-hook-agrees-there",
@@ -64,6 +67,7 @@ _FILES: tuple[Case, ...] = (
         ("hook_script_destination",),
         before={"hv2": hook("cat >/dev/null; echo well")},
         after=after(there=NO_HOOK),
+        beyond=PROGRAM,
     ),
     Case(
         "host-logs-full-there",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 AGREED, MISSED, FALSE, STRICTER, UNFIT = "agreed", "missed", "false", "stricter", "unfit"
+REAL, FAKED, BEYOND = "real", "faked", "beyond"
 ALIVE_S = 10.0
 RUNNING, PAUSED = 1, 3
 
@@ -119,7 +120,10 @@ def line(records: Sequence[Record]) -> str:
 
 
 def right(records: Sequence[Record]) -> bool:
-    return bool(records) and all(judge(record).result in (AGREED, STRICTER) for record in records)
+    """Of what no look beforehand can tell, to be missed is right, and to be foreseen a reason to say so no longer."""
+    return bool(records) and all(
+        judge(record).result in ((MISSED,) if record.get("beyond") else (AGREED, STRICTER)) for record in records
+    )
 
 
 def main(words: Sequence[str]) -> int:
@@ -132,12 +136,20 @@ def conclude(records: Sequence[Record]) -> int:
         found = judge(record)
         if found.result != AGREED:
             print(f"{found.result:8} {record['name']}: {record['what']}; it {found.truth}: {found.why}")
-    faked = [record for record in records if record["faked"]]
-    real = [record for record in records if not record["faked"]]
-    if faked:
-        print(f"faked facts, which do not count: {line(faked)}")
-    print(line(real))
-    return 0 if right(real) and (not faked or right(faked)) else 1
+    parts = tables(records)
+    for name, title in ((FAKED, "faked facts"), (BEYOND, "what no look beforehand can tell")):
+        if parts[name]:
+            print(f"{title}, which do not count: {line(parts[name])}")
+    print(line(parts[REAL]))
+    return 0 if all(right(parts[name]) for name in parts if parts[name] or name == REAL) else 1
+
+
+def tables(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """The records that count, and those that do not, each in its place."""
+    found: dict[str, list[Record]] = {REAL: [], FAKED: [], BEYOND: []}
+    for record in records:
+        found[FAKED if record["faked"] else BEYOND if record.get("beyond") else REAL].append(record)
+    return found
 
 
 if __name__ == "__main__":

@@ -51,7 +51,19 @@ class Chunk:
 
 
 def _empty(case: Case) -> Record:
-    kept = ("name", "what", "kind", "expects", "transient", "source", "destination", "stricter", "shows", "faked")
+    kept = (
+        "name",
+        "what",
+        "kind",
+        "expects",
+        "transient",
+        "source",
+        "destination",
+        "stricter",
+        "shows",
+        "faked",
+        "beyond",
+    )
     parts = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "fault": "",

@@ -135,6 +135,9 @@ def test_the_last_line_and_the_exit_status(tmp_path: Path, capsys: pytest.Captur
     assert run(well, record(moved=False)) == (1, "agreement: 2 cases, 1 missed, 0 false, 0 stricter")
     assert run(well, record(refused=True)) == (1, "agreement: 2 cases, 0 missed, 1 false, 0 stricter")
     assert run(well, record(fault="x")) == (1, "agreement: 2 cases, 0 missed, 0 false, 0 stricter, 1 unfit")
+    beyond = record(moved=False, beyond="nobody can tell")
+    assert run(well, beyond) == (0, "agreement: 1 cases, 0 missed, 0 false, 0 stricter")
+    assert run(well, record(beyond="nobody can tell"))[0] == 1, "it was foreseen, or nothing was wrong"
     assert run(well, record(faked=True)) == (0, "agreement: 1 cases, 0 missed, 0 false, 0 stricter")
     assert run(well, record(faked=True, moved=False))[0] == 1
     assert run()[0] == 1
