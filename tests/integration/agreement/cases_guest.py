@@ -152,6 +152,7 @@ _STATES: tuple[Case, ...] = (
             + UNTIL.format("virsh domstate {name} | grep -q crashed")
         },
         after=after(),
+        stricter="it is kept as it crashed, to be looked at, and the destination would resume it",
     ),
     Case(
         "guest-dump-running",

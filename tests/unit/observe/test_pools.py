@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import typing as t
 from unittest import mock
@@ -68,7 +69,7 @@ def test_pools() -> None:
 def test_a_file_of_the_administrator_replaces_that_of_the_package(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_pools.os, "access", lambda *_words: False)
+    monkeypatch.setattr(os, "access", lambda *_words: False)
     for folder, features in (("etc", []), ("usr", DAEMON["features"])):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "50-fs.json").write_text(json.dumps({**DAEMON, "features": features}))

@@ -211,7 +211,7 @@ def _virtiofs_there(view: View, need: Folder) -> t.Iterator[Problem]:
     elif not any(_PRECOPY in daemon["features"] for daemon in view.destination.get("pools.folder_daemons")):
         yield Problem(need.what, f"no virtiofsd on {view.there} says that it can migrate", remedy=_NEWER)
     elif not any(daemon.get("runs", True) for daemon in view.destination.get("pools.folder_daemons")):
-        (daemon, *_others) = view.destination.get("pools.folder_daemons")
+        daemon, *_others = view.destination.get("pools.folder_daemons")
         yield Problem(need.what, f"{daemon['binary']} on {view.there} cannot be started", remedy=_NEWER)
     elif there.get("fs_type") in LOCAL_FS and not there.get("declared_shared"):
         said = f"{need.path} is on {there.get('fs_type')} on {view.there}, which the source cannot share"
