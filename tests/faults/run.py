@@ -77,7 +77,9 @@ class _Run:
     def _begin(self) -> None:
         speed = str(self.fault.speed_mib_s)
         api.exec_on("hv1", ["virsh", "migrate-setspeed", self.guest, speed], check=True)
-        api.exec_on("hv1", ["sh", "-c", f"virsh dumpxml --inactive {self.guest} > /root/{self.guest}.xml"], check=True)
+        api.exec_on(
+            "hv1", ["sh", "-c", f"virsh dumpxml --inactive {self.guest} > /var/tmp/{self.guest}.xml"], check=True
+        )
 
     def _variables(self) -> dict[str, Any]:
         return {"livemig_domain": self.guest, "livemig_destination": "hv2"}
@@ -183,7 +185,7 @@ class _Run:
     def _clear(self) -> None:
         api.guest_stop(self.guest)
         for host in HOSTS:
-            self._shell(host, "virsh destroy {guest}; virsh undefine {guest}; rm -f /root/{guest}.xml; true")
+            self._shell(host, "virsh destroy {guest}; virsh undefine {guest}; rm -f /var/tmp/{guest}.xml; true")
         # A fault may have taken a daemon's state with it; a fault after it begins with hosts that answer.
         for host in HOSTS:
             end = time.monotonic() + READY_S

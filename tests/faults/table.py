@@ -271,7 +271,7 @@ FAULTS: tuple[Fault, ...] = (
         "redefined",
         "another tool redefines the guest during pre-copy, without our mark",
         PRECOPY,
-        {"hv1": "virsh define /root/{guest}.xml; " + KILL_MODULE},
+        {"hv1": "virsh define /var/tmp/{guest}.xml; " + KILL_MODULE},
     ),
     Fault(
         "records-deleted",
