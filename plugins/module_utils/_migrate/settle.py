@@ -93,7 +93,13 @@ class Case(t.NamedTuple):
 
     @contextlib.contextmanager
     def open(self, end: End) -> t.Iterator[Connection]:
-        assert end.uri is not None
+        if end.uri is None:
+            raise LivemigError(
+                f"Host {end.name}",
+                value="no URI",
+                expected="the URI of its libvirt",
+                remedy="name it in the option uris of livemig.libvirt.recover",
+            )
         connection = self.connect(end.uri)
         try:
             yield connection

@@ -34,8 +34,8 @@ def _line(host: str, each: Progress) -> str:
     head = printable(f"{each['domain']} {host} -> {each['destination']}")
     if each["state"] == "over":
         return f"{head}: {each['outcome']}"
-    bar = "#" * (each["percent"] * _BAR // 100)
-    words = [f"[{bar:<{_BAR}}] {each['percent']:3d} %"]
+    filled = "#" * (each["percent"] * _BAR // 100)
+    words = [f"[{filled:<{_BAR}}] {each['percent']:3d} %"]
     words += [
         text.format(each[key])  # type: ignore[literal-required]
         for key, text in _FIGURES.items()
