@@ -19,12 +19,13 @@ import threading
 import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connection
-from .truth import ABSENT, CRASHED, PAUSED_MIGRATION, RUNNING, SHUTOFF, SHUTOFF_MIGRATED, SILENT, place
+from .truth import ABSENT, CRASHED, PAUSED_MIGRATION, SHUTOFF, SHUTOFF_MIGRATED, SILENT, place
 from .watch import Timeline
 
-HELD, ENDED_HERE = "held", "ended_here"
-"""What was done, as events of the timeline: the source was paused until more is known; it was destroyed."""
+HELD = "held"
+"""The source was paused until more is known: an event of the timeline, and of the journal."""
 _ANSWER_S = 1.0
+_EVENT_S = 1.0
 _HAS_NOT_RUN = (ABSENT, PAUSED_MIGRATION, SHUTOFF, SHUTOFF_MIGRATED, CRASHED)
 _ROLLED_BACK = "rolled_back"
 
@@ -35,15 +36,19 @@ def guarded(
 ) -> t.Iterator[None]:
     """While the block runs, a rollback after the switchover is looked into at once, in a thread of its own.
 
+    It has been looked into when the block ends.
+
     ``asks``: a connection to the source that the migration does not use. ``note``: keeps HELD, so that recover knows.
     """
     over = threading.Event()
 
     def watch() -> None:
         seen = 0
-        while not over.is_set():
+        while True:
             if timeline.first(_ROLLED_BACK) is not None:
                 act(uuid, asks, destination, timeline, note)
+                return
+            if over.is_set():
                 return
             timeline.wait_more(seen, 1.0)
             seen = len(timeline.events)
@@ -58,25 +63,29 @@ def guarded(
         watcher.join()
 
 
+def heard(timeline: Timeline) -> None:
+    """After an error: the event of a rollback may still be on its way."""
+    if timeline.first("suspended") is not None:
+        timeline.wait((_ROLLED_BACK,), _EVENT_S)
+
+
 def act(
     uuid: str, asks: Connection, destination: Connection, timeline: Timeline, note: t.Callable[[str], None]
 ) -> None:
-    """The source runs again. It may, unless the destination runs the guest, or may do so for all that is known."""
+    """The source runs again. Unless the destination has surely not run the guest, it is paused until that is known.
+
+    settle.py, which comes next, looks twice: it ends the source where the destination runs the guest, and resumes it
+    where the destination has none, as after its QEMU has died there.
+    """
     if timeline.first("suspended") is None:
         # It was never stopped, so nothing can have been started there.
         return
-    there = RUNNING if timeline.first("resumed") is not None else _asked(destination, uuid)
-    if there in _HAS_NOT_RUN:
+    if timeline.first("resumed") is None and _asked(destination, uuid) in _HAS_NOT_RUN:
         return
     with contextlib.suppress(*LIBVIRT_ERRORS):
-        domain = asks.lookupByUUIDString(uuid)
-        if there == RUNNING:
-            timeline.add(ENDED_HERE)
-            domain.destroy()
-        else:
-            note(HELD)
-            timeline.add(HELD)
-            domain.suspend()
+        note(HELD)
+        timeline.add(HELD)
+        asks.lookupByUUIDString(uuid).suspend()
 
 
 def _asked(destination: Connection, uuid: str) -> str:

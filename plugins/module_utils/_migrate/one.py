@@ -21,7 +21,7 @@ from .._observe.api import domain_snapshot, remote_snapshot
 from .._preflight.api import volatile_findings
 from . import intent, verdict
 from .edits import definitions
-from .guard import guarded
+from .guard import guarded, heard
 from .outcome import measured, outcome
 from .progress import Board
 from .records import Busy
@@ -91,8 +91,8 @@ def _locked(link: Link, case: Case, options: Options, watch: Watch, board: Board
     except LIBVIRT_ERRORS as error:
         return outcome(move, "refused", running_on=None, error=error_text(error))
     note = functools.partial(case.records.note, case.intent.run, uuid=case.uuid, domain=move["domain"])
-    with guarded(case.uuid, link.asks, link.destination, timeline, note):
-        return _migrate(domain, case, options, timeline)
+    guard = guarded(case.uuid, link.asks, link.destination, timeline, note)
+    return _migrate(domain, case, options, timeline, guard)
 
 
 def _earlier(link: Link, case: Case, options: Options) -> Outcome | None:
@@ -148,7 +148,7 @@ def _elsewhere(case: Case, options: Options) -> Outcome:
     return outcome(move, "refused", error=str(error))
 
 
-def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline) -> Outcome:
+def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline, guard: t.ContextManager[None]) -> Outcome:
     move = case.intent.move
     try:
         begin(domain, case)
@@ -159,13 +159,14 @@ def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline) ->
         return outcome(move, "refused", running_on=move["source"], error=error_text(error))
     started = time.monotonic()
     error_said = None
-    with _aborted_after(options.timeout_s, domain) as late:
+    with guard, _aborted_after(options.timeout_s, domain) as late:
         try:
             domain.migrateToURI3(move["destination_uri"], wanted, flags(move, options.tls))
         except libvirt.libvirtError as caught:
             error_said = error_text(caught)
             if late.is_set():
                 error_said = f"aborted after {options.timeout_s} s (timeout_s): {error_said}"
+            heard(timeline)
     ended = time.monotonic()
     result = conclude(case, settle(case, _rules(options, sure=error_said is None)), error_said)
     if result["state"] == "moved":

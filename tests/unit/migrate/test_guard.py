@@ -34,8 +34,22 @@ def test_the_destination_runs_it(pair: Pair) -> None:
     pair.source.domains[UUID].migration = fail("client socket is closed", lost)
     result = run(pair)
     assert (result["state"], result["running_on"]) == ("moved", "hv2")
-    assert "ended_here" in [phase["name"] for phase in result["phases"]]
+    assert "held" in [phase["name"] for phase in result["phases"]]
     assert UUID not in pair.source.domains
+
+
+def test_the_destination_ran_it_and_died(pair: Pair) -> None:
+    """Its QEMU was killed right after it had begun: the source is right to go on."""
+    domain = pair.source.domains[UUID]
+
+    def died(domain: Domain) -> None:
+        switch_over(domain, pair.destination, resumed=True)
+        roll_back(domain)
+
+    domain.migration = fail("QEMU unexpectedly closed the monitor", died)
+    result = run(pair)
+    assert (result["state"], result["running_on"]) == ("failed", "hv1")
+    assert domain.calls == ["mark", "suspend", "resume", "unmark"]
 
 
 def test_nobody_knows_whether_it_does(pair: Pair) -> None:
