@@ -96,8 +96,8 @@ faults: setup ## interrupt real migrations at real moments, recover, prove that 
 	PYTHONPATH=$(TREE) $(PY) -m tests.faults --record
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.faults_reference
 
-faults-some: setup ## 3 of these faults, others with every commit
-	PYTHONPATH=$(TREE) $(PY) -m tests.faults --sample 3 --seed $$(git log -1 --format=%ct)
+faults-some: setup ## 2 of these faults, others with every commit
+	PYTHONPATH=$(TREE) $(PY) -m tests.faults --sample 2 --seed $$(git log -1 --format=%ct)
 
 mutants: setup ## break the product on purpose and see the suites turn red
 	$(PY) -m tests.mutants

@@ -33,6 +33,8 @@ def main(words: Sequence[str]) -> int:
         parser.error(f"no such fault: {', '.join(sorted(unknown))}")
     chosen = [fault for fault in FAULTS if not names or fault.name in names]
     if given.sample:
+        # Of those that were seen to be recovered from, so that a sample says whether that still holds.
+        chosen = [fault for fault in chosen if fault.name in recording.names()]
         chosen = random.Random(given.seed).sample(chosen, min(given.sample, len(chosen)))
     records = []
     api.up("hv1,hv2")

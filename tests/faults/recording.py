@@ -16,6 +16,11 @@ _KEPT = ("ended", "changed=1")
 """What the checker looks for in what a play said; the rest is for a person who looks for a fault."""
 
 
+def names() -> set[str]:
+    """Of the faults that have a result."""
+    return {record["name"] for record in json.loads(RECORDED.read_text(encoding="utf-8"))}
+
+
 def short(record: dict[str, Any]) -> dict[str, Any]:
     """Without what only a person who looks for a fault needs."""
     made = {**record, "date": time.strftime("%Y-%m-%d")}

@@ -37,7 +37,8 @@ def evacuate(play: Play, *words: str, **more: object) -> subprocess.CompletedPro
 
 def ad_hoc(module: str, arguments: dict[str, object]) -> str:
     """The module's result on hv1, as one line of text."""
-    command = ["ansible", "hv1", "-m", f"livemig.libvirt.{module}", "-a", json.dumps(arguments)]
+    command = ["ansible", "hv1", "-m", f"livemig.libvirt.{module}"]
+    command += ["-a", json.dumps(arguments)] if arguments else []
     environment = {**api.ansible_environment(), "ANSIBLE_NOCOLOR": "1"}
     return " ".join(api.exec_on("ctl", command, env=environment, timeout_s=60, check=True).stdout.split())
 

@@ -195,3 +195,12 @@ def test_a_qemu_without_any_module_may_have_them_built_in(there: list[str], bloc
     scene.source["daemon"]["qemu_modules"] = ["ui-spice-core"]
     scene.destination["daemon"]["qemu_modules"] = there
     assert [finding["blocks"] for finding in scene.of("host_qemu_modules")] == [blocks]
+
+
+@pytest.mark.parametrize("mode", ["host", "host-certificates", "passthrough"])
+def test_the_module_for_smart_cards(mode: str) -> None:
+    scene = Scene()
+    device("smartcards", backend=mode)(scene)
+    scene.source["daemon"]["qemu_modules"] = ["hw-usb-smartcard"]
+    scene.destination["daemon"]["qemu_modules"] = ["chardev-spice"]
+    assert [finding["blocks"] for finding in scene.of("host_qemu_modules")] == [True]

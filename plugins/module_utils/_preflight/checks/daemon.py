@@ -58,8 +58,9 @@ _DEVICE_MODULES: t.Mapping[tuple[str, str, str | None], tuple[str, ...]] = {
     ("graphics", "type", "spice"): ("ui-spice-core",),
     ("redirdevs", "type", "spicevmc"): ("hw-usb-redirect", "chardev-spice"),
     ("redirdevs", "type", "tcp"): ("hw-usb-redirect",),
-    ("smartcards", "mode", "host"): ("hw-usb-smartcard",),
-    ("smartcards", "mode", "passthrough"): ("hw-usb-smartcard",),
+    ("smartcards", "backend", "host"): ("hw-usb-smartcard",),
+    ("smartcards", "backend", "host-certificates"): ("hw-usb-smartcard",),
+    ("smartcards", "backend", "passthrough"): ("hw-usb-smartcard",),
     ("videos", "model", "qxl"): ("hw-display-qxl",),
     ("videos", "model", "virtio"): ("hw-display-virtio-gpu",),
 }
