@@ -79,7 +79,8 @@ class ActionModule(ActionBase):
                 if time.monotonic() - heard > AWAY_S:
                     return _lost(run, f"the host cannot be reached: {error}")
                 continue
-            eta_at = self._show(entry["domains"], parallel, said, eta_at)
+            shown = api.over(entry["outcomes"]) if entry["outcomes"] is not None else entry["domains"]
+            eta_at = self._show(shown, parallel, said, eta_at)
             if finished:
                 return None
             gone = 0 if entry["alive"] else gone + 1
@@ -89,7 +90,7 @@ class ActionModule(ActionBase):
         seen = self._execute_module(
             module_name=INFO, module_args={"run_id": run, "watch": True}, task_vars=self._task_vars
         )
-        (entry,) = seen.get("runs") or [{"alive": False, "domains": []}]
+        (entry,) = seen.get("runs") or [{"alive": False, "domains": [], "outcomes": None}]
         return dict(entry)
 
     def _show(self, domains: t.Any, parallel: int, said: dict[str, str], eta_at: float) -> float:

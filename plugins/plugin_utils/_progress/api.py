@@ -11,14 +11,21 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Progress
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Outcome, Progress
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._text.api import printable
 
-__all__ = ["eta_s", "lines"]
+__all__ = ["eta_s", "lines", "over"]
 
 _BAR = 20
+_OF_OUTCOMES: t.Sequence[t.Literal["domain", "uuid", "destination"]] = ("domain", "uuid", "destination")
 _SILENT_S = 5
 """So long may libvirt take to answer before that is worth a word."""
+
+
+def over(outcomes: t.Sequence[Outcome]) -> list[Progress]:
+    """What a run that is over says of itself: it has shown the end of its last domains to nobody."""
+    ends = [{**{key: end[key] for key in _OF_OUTCOMES}, "state": "over", "outcome": end["state"]} for end in outcomes]
+    return t.cast("list[Progress]", ends)
 
 
 def lines(host: str, domains: t.Sequence[Progress], said: t.Mapping[str, str]) -> dict[str, str]:

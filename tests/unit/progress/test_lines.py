@@ -69,3 +69,8 @@ def test_the_estimate() -> None:
 @pytest.mark.parametrize("domains", [[], [at(rate_mib_s=None)], [at(state="waiting")]])
 def test_no_estimate_without_a_rate(domains: list[Progress]) -> None:
     assert api.eta_s(domains, 2) is None
+
+
+def test_the_end_of_a_run_is_said() -> None:
+    outcome: t.Any = {"domain": "web1", "uuid": "1", "destination": "hv2", "state": "moved", "error": None}
+    assert api.lines("hv1", api.over([outcome]), {"1": "something else"}) == {"1": "web1 hv1 -> hv2: moved"}
