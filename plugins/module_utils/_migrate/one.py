@@ -193,8 +193,9 @@ def forget(domain: t.Any, case: Case) -> None:
     """Takes back what ``begin`` has done, where nothing was started."""
     with contextlib.suppress(*LIBVIRT_ERRORS):
         intent.remove(domain)
-    case.records.note(case.intent.run, "ended", uuid=case.uuid, domain=case.intent.move["domain"], how="refused")
     case.records.drop_definition(case.uuid)
+    with contextlib.suppress(LivemigError):  # then nothing of its beginning was noted either
+        case.records.note(case.intent.run, "ended", uuid=case.uuid, domain=case.intent.move["domain"], how="refused")
 
 
 def _rules(options: Options, sure: bool = False) -> Rules:

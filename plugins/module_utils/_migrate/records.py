@@ -48,10 +48,8 @@ class Records:
     def ready(self) -> None:
         """Raises LivemigError where this host cannot keep what it must: nothing may be started then."""
         for folder in (self._state, f"{self._state}/runs", f"{self._state}/domains", self._run):
-            try:
+            with _kept(folder):
                 os.makedirs(folder, mode=0o700, exist_ok=True)
-            except OSError as error:
-                raise _cannot(folder, error) from error
 
     @contextlib.contextmanager
     def lock(self, uuid: str, wait_s: float = 0.0) -> t.Iterator[None]:
@@ -81,14 +79,12 @@ class Records:
         return Control(run, self._run)
 
     def note(self, run: str, event: str, **values: t.Any) -> None:
-        """Appends one line to the run's journal, which is on the disk when this returns."""
+        """Appends one line to the run's journal, which is on the disk when this returns. Raises LivemigError."""
         line = json.dumps({"at": round(time.time(), 3), "event": event, **values}, sort_keys=True) + "\n"
-        handle = os.open(self._journal(run), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(handle, line.encode())
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        # Unbuffered: a line is one write, so that two processes do not mix theirs.
+        with _kept(self._state), open(self._journal(run), "ab", buffering=0, opener=_private) as file:
+            file.write(line.encode())
+            os.fsync(file.fileno())
 
     def entries(self, run: str) -> list[Entry]:
         """The run's journal; what a crash has cut off at its end is left out. Empty where there is none."""
@@ -122,14 +118,14 @@ class Records:
         return found
 
     def keep_definition(self, uuid: str, definition: t.Mapping[str, t.Any]) -> None:
-        """Keeps it until ``drop_definition``; it may hold secrets. On the disk when this returns."""
+        """Keeps it, secrets and all, until ``drop_definition``. On the disk when this returns. Raises LivemigError."""
         path = self._definition(uuid)
-        handle = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(definition, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(f"{path}.new", path)
+        with _kept(self._state):
+            with open(f"{path}.new", "w", encoding="utf-8", opener=_private) as file:
+                json.dump(definition, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(f"{path}.new", path)
 
     def definition(self, uuid: str) -> dict[str, t.Any] | None:
         with contextlib.suppress(FileNotFoundError, ValueError), open(self._definition(uuid), encoding="utf-8") as file:
@@ -176,10 +172,19 @@ def _locked(handle: int) -> bool:
     return True
 
 
-def _cannot(folder: str, error: OSError) -> LivemigError:
-    return LivemigError(
-        f"Folder {folder}",
-        value=str(error.strerror),
-        expected="a folder that this host can keep its journal of migrations in, so that each can be recovered",
-        remedy="run the module as root (become: true), and see whether the file system is full or read-only",
-    )
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+@contextlib.contextmanager
+def _kept(folder: str) -> t.Iterator[None]:
+    """LivemigError where the host cannot keep what the block writes."""
+    try:
+        yield
+    except OSError as error:
+        raise LivemigError(
+            f"Folder {folder}",
+            value=str(error.strerror),
+            expected="a folder that this host can keep its journal of migrations in, so that each can be recovered",
+            remedy="run the module as root (become: true), and see whether the file system is full or read-only",
+        ) from error

@@ -348,6 +348,18 @@ def test_a_host_that_cannot_keep_its_journal_begins_nothing(pair: Pair, tmp_path
     assert UUID in pair.source.domains
 
 
+def test_a_full_disk_begins_nothing(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = run(pair)
+    assert result["state"] == "refused"
+    assert "No space left on device" in str(result["error"])
+    assert pair.source.domains[UUID].calls == []
+    assert UUID in pair.source.domains
+
+
 def test_a_source_left_paused_goes_on_at_once(pair: Pair) -> None:
     pair.source.domains[UUID].migration = fail("lost", lambda domain: domain.become("PAUSED", "PAUSED_MIGRATION"))
     result = run(pair)
