@@ -56,6 +56,10 @@ options:
     description: Only migrations of these domains, by name. Without it, all.
     type: list
     elements: str
+  hosts:
+    description: Only migrations from or to these hosts, by inventory name. Without it, all.
+    type: list
+    elements: str
   running:
     description:
       - What to do about a migration that is still under way. V(wait) waits for its end for O(wait_s). V(abort) aborts
@@ -118,6 +122,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "uris": {"type": "dict", "default": {}},
     "fenced_hosts": {"type": "list", "elements": "str", "default": []},
     "domains": {"type": "list", "elements": "str"},
+    "hosts": {"type": "list", "elements": "str"},
     "running": {"type": "str", "choices": ["wait", "abort", "leave"], "default": "wait"},
     "wait_s": {"type": "int", "default": 3600},
 }
@@ -129,7 +134,8 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     values = module.params
     if values["wait_s"] < 0:
         module.fail_json(msg=f"wait_s: {values['wait_s']}; expected 0 or more seconds. Remedy: correct the value.")
-    asked = Asked(values["name"], values["uri"], values["uris"], values["fenced_hosts"], values["domains"])
+    who = (values[name] for name in ("name", "uri", "uris", "fenced_hosts", "domains", "hosts"))
+    asked = Asked(*who)
     waits = values["running"] != "leave"
     rules = Rules(
         wait_s=values["wait_s"] if waits else 0, abort=values["running"] == "abort", look_only=module.check_mode

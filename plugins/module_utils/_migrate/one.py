@@ -136,7 +136,8 @@ def _policy(move: Move, options: Options) -> dict[str, t.Any]:
 def _elsewhere(case: Case, options: Options) -> Outcome:
     """The source does not know the domain: either an earlier run has moved it, or the plan is out of date."""
     move = case.intent.move
-    settled = settle(case, _rules(options))
+    # It may be on a third host, so no definition of it is put back here.
+    settled = settle(case, _rules(options)._replace(leave=(*_LEFT_TO_RECOVER, verdict.RELEASE_ENDED)))
     if settled.verdict.name == "moved":
         return _with(outcome(move, "already_there", running_on=move["destination"]), settled.error)
     error = LivemigError(

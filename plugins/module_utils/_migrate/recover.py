@@ -27,7 +27,7 @@ class Asked(t.NamedTuple):
     """``name``: this host; ``uri``: its own libvirt; ``uris``: host -> how this host reaches its libvirt.
 
     ``fenced``: hosts that are dead, and known not to come back with guests running. ``domains``: only these, by name;
-    None: all.
+    None: all. ``hosts``: only those from or to these hosts; None: all.
     """
 
     name: str
@@ -35,14 +35,22 @@ class Asked(t.NamedTuple):
     uris: t.Mapping[str, str]
     fenced: t.Collection[str] = ()
     domains: t.Collection[str] | None = None
+    hosts: t.Collection[str] | None = None
 
 
 def recover(asked: Asked, rules: Rules, connect: Connect, records: Records) -> list[Recovery]:
     """What was found and what was done, by domain name. Raises LivemigError where this host's libvirt is not there."""
     found = _found(asked, connect, records)
-    wanted = [each for each in found if asked.domains is None or each.move["domain"] in asked.domains]
+    wanted = [each for each in found if _is_wanted(each, asked)]
     wanted.sort(key=lambda each: (each.move["domain"], each.move["uuid"]))
     return [_recover(each, asked, rules, connect, records) for each in wanted]
+
+
+def _is_wanted(each: Intent, asked: Asked) -> bool:
+    ends = {each.move["source"], each.move["destination"]}
+    return (asked.domains is None or each.move["domain"] in asked.domains) and (
+        asked.hosts is None or bool(ends.intersection(asked.hosts))
+    )
 
 
 def _found(asked: Asked, connect: Connect, records: Records) -> list[Intent]:
@@ -67,7 +75,8 @@ def _recover(each: Intent, asked: Asked, rules: Rules, connect: Connect, records
     source, destination = (_end(asked, move[side]) for side in ("source", "destination"))
     if destination.uri is None and not destination.fenced:
         destination = End(destination.name, move["destination_uri"])
-    case = Case(each, source, destination, connect, records)
+    others = [_end(asked, name) for name in (asked.name, *asked.uris) if name not in (source.name, destination.name)]
+    case = Case(each, source, destination, connect, records, tuple(dict.fromkeys(others)))
     try:
         if rules.look_only:
             return _said(case, settle(case, rules))

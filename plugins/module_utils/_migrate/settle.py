@@ -22,6 +22,7 @@ from .intent import Intent
 from .records import Records
 from .request import flags, parameters
 from .truth import (
+    ABSENT,
     APART_S,
     FENCED,
     NO_CONNECTION,
@@ -79,13 +80,14 @@ class Settled(t.NamedTuple):
 
 
 class Case(t.NamedTuple):
-    """One migration and everything that is needed to end it."""
+    """One migration and everything that is needed to end it. ``others``: hosts to which the domain may have gone on."""
 
     intent: Intent
     source: End
     destination: End
     connect: Connect
     records: Records
+    others: tuple[End, ...] = ()
 
     @property
     def uuid(self) -> str:
@@ -282,10 +284,26 @@ def _release_ended(case: Case) -> None:
                 defined = True
                 intent.remove(domain)
     kept = case.records.definition(case.uuid)
-    if not defined and kept is not None and kept.get("inactive") and not case.source.fenced:
+    if not (defined or _is_elsewhere(case)) and kept is not None and kept.get("inactive") and not case.source.fenced:
         with case.open(case.source) as connection:
             intent.remove(connection.defineXML(kept["inactive"]))
     _close(case, "ended")
+
+
+def _is_elsewhere(case: Case) -> bool:
+    """Whether another host has it: somebody has moved it on. Raises LivemigError where one of them does not answer."""
+    for end in case.others:
+        word = case.look(end, Rules(return_s=0.0)).word
+        if word == SILENT:
+            raise LivemigError(
+                f"Host {end.name}",
+                value="it does not answer",
+                expected="an answer: the domain is on neither of its hosts, and may have gone on to this one",
+                remedy="make it answer, or name it in fenced_hosts if it is dead for certain; the definition is kept",
+            )
+        if word not in (ABSENT, FENCED):
+            return True
+    return False
 
 
 def _undefine(domain: t.Any) -> None:

@@ -15,7 +15,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api impor
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.truth import Place
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Recovery
 from tests.unit.migrate.standin import XML, Domain, Host
-from tests.unit.migrate.test_migrate import LOCAL, REMOTE, UUID, move
+from tests.unit.migrate.test_migrate import LOCAL, UUID, move
 
 libvirt = _libvirt.libvirt
 WORDS = sorted(verdict._ANY)
@@ -103,7 +103,7 @@ class World(t.NamedTuple):
         self.records.keep_definition(UUID, {"run": "run-1", "live": XML, "inactive": XML})
 
     def recover(self, name: str = "hv1", rules: Rules = QUICK, **asked: t.Any) -> list[Recovery]:
-        uris = {"hv1": "qemu+tls://hv1/system", "hv2": REMOTE}
+        uris = {host: f"qemu+tls://{host}/system" for host in self.hosts}
         by_uri = {LOCAL: self.hosts[name], **{uri: self.hosts[host] for host, uri in uris.items()}}
         return recover(Asked(name, LOCAL, uris, **asked), rules, by_uri.__getitem__, self.records)
 
@@ -290,3 +290,31 @@ def test_a_domain_in_the_hands_of_another_process(world: World) -> None:
 def test_only_the_domains_asked_for(world: World) -> None:
     world.put("hv1", "RUNNING")
     assert world.recover(domains=["other"]) == []
+
+
+@pytest.mark.parametrize(("hosts", "found"), [(["hv1"], 1), (["hv2", "hv9"], 1), (["hv9"], 0)])
+def test_only_the_hosts_asked_for(world: World, hosts: list[str], found: int) -> None:
+    world.put("hv1", "RUNNING")
+    assert len(world.recover(hosts=hosts)) == found
+
+
+def test_a_guest_that_somebody_has_moved_on_is_defined_nowhere_else(world: World) -> None:
+    """It was begun from hv1 to hv2, and runs on hv3 now."""
+    world.begun()
+    world.hosts["hv3"] = Host("hv3", 3)
+    world.put("hv3", "RUNNING", marked=False)
+    (found,) = world.recover()
+    assert (found["verdict"], found["error"]) == ("ended", None)
+    assert UUID not in world.hosts["hv1"].domains
+    assert world.records.open_moves() == {}
+
+
+def test_a_third_host_that_is_silent_keeps_the_definition_waiting(world: World) -> None:
+    world.begun()
+    world.hosts["hv3"] = Host("hv3", 3)
+    world.hosts["hv3"].answers = False
+    (found,) = world.recover()
+    assert "may have gone on to this one" in str(found["error"])
+    assert UUID not in world.hosts["hv1"].domains and world.records.definition(UUID) is not None
+    (again,) = world.recover(fenced=["hv3"])
+    assert again["error"] is None and UUID in world.hosts["hv1"].domains
