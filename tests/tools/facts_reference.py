@@ -74,7 +74,7 @@ def _domain() -> Iterator[str]:
             yield f"- **`{path}`**: {escape(family.about)}{where}. {places}"
         if key == "lists":
             words = ", ".join(f"`{name}`" for name in definition.WORDS)
-            yield f"- **Words alone**, since values may be secret: {words}"
+            yield f"- **Words alone**, since values may be secret (of `qemu_files` the paths): {words}"
         yield ""
 
 

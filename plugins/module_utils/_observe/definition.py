@@ -9,10 +9,11 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
-import json
 import typing as t
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+
+from . import qemu_arguments
 
 QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
 
@@ -375,18 +376,8 @@ def _value(element: ET.Element | None, place: str) -> str | bool | None:
     return (text.strip() or None) if text else None
 
 
-WORDS = ("metadata", "qemu_arguments", "qemu_devices", "qemu_environment", "roms")
+WORDS = ("metadata", *qemu_arguments.WORDS, "qemu_environment", "roms")
 """Facts below ``lists`` that are plain words."""
-
-
-def _driver(argument: str) -> str:
-    """The driver of QEMU's ``-device``: of its properties nothing is kept."""
-    if argument.startswith("{"):
-        try:
-            return str(json.loads(argument).get("driver", ""))
-        except ValueError:
-            return ""
-    return argument.partition(",")[0].removeprefix("driver=")
 
 
 def _words(root: ET.Element) -> dict[str, list[str]]:
@@ -394,9 +385,7 @@ def _words(root: ET.Element) -> dict[str, list[str]]:
     arguments = [argument.get("value", "") for argument in root.findall(f"{QEMU}commandline/{QEMU}arg")]
     metadata = root.find("metadata")
     return {
-        # An option's name tells what it is for; what follows it may be a password.
-        "qemu_arguments": [argument if argument.startswith("-") else "" for argument in arguments],
-        "qemu_devices": [_driver(after) for word, after in zip(arguments, arguments[1:]) if word == "-device"],
+        **qemu_arguments.read(arguments),
         "qemu_environment": [entry.get("name", "") for entry in root.findall(f"{QEMU}commandline/{QEMU}env")],
         "metadata": (
             sorted({child.tag[1:].partition("}")[0] for child in metadata if child.tag[:1] == "{"})

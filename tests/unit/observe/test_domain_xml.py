@@ -5,6 +5,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.livemig.libvirt.plugins.module_utils._observe import qemu_arguments
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe.domain_xml import parse
 
 DOMAIN = """
@@ -170,3 +171,21 @@ def test_of_qemus_arguments_the_drivers_are_kept_and_no_values() -> None:
     lists = parse(DOMAIN.replace("</domain>", document))["lists"]
     assert lists["qemu_devices"] == ["nvme", "rocker"]
     assert "7f3a" not in str(lists)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "files"),
+    [
+        ("-drive", "if=none,id=own,format=raw,file=/run/own.raw", ["/run/own.raw"]),
+        ("-drive", "driver=qcow2,file.filename=/run/a,,b.qcow2", ["/run/a,b.qcow2"]),
+        ("-drive", "file=nbd://store.example.com/own", []),
+        ("-blockdev", '{"driver": "raw", "file": {"driver": "file", "filename": "/run/own.raw"}}', ["/run/own.raw"]),
+        ("-blockdev", '{"filename": ', []),
+        ("-fw_cfg", "name=opt/own,file=/run/own", ["/run/own"]),
+        ("-fw_cfg", "name=opt/own,string=/run/own", []),
+        ("-chardev", "socket,id=own,path=/run/own.sock,server=on", []),
+    ],
+)
+def test_files_that_qemus_own_arguments_need(option: str, value: str, files: list[str]) -> None:
+    found = qemu_arguments.read([option, value])
+    assert (found["qemu_arguments"], found["qemu_files"]) == ([option, ""], files)

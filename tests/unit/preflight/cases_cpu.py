@@ -90,6 +90,18 @@ _vmx = both(_kvm, _feature("vmx"))
 _events = both(_kvm, listed("perf_events", event="cpu_cycles", enabled="yes"))
 _cachetune = both(_kvm, listed("cachetunes", vcpus="0"))
 
+
+def _own_file(here: bool, there: bool) -> Edit:
+    """A file that only QEMU's own arguments name."""
+
+    def edit(scene: Scene) -> None:
+        scene.domain["lists"]["qemu_files"] = ["/srv/own.raw"]
+        for host, exists in (("hv1", here), ("hv2", there)):
+            scene.answers.setdefault(host, {})["path:/srv/own.raw"] = {"path": "/srv/own.raw", "exists": exists}
+
+    return edit
+
+
 CASES: dict[str, Case] = {
     "cpu_host_passthrough": Case(
         both(_kvm, _cpu(mode="host-passthrough", model=None), _flags_gone("avx512f")),
@@ -209,10 +221,9 @@ CASES: dict[str, Case] = {
         blocks=False,
     ),
     "machine_qemu_commandline": Case(
-        fact("domain", "lists.qemu_arguments", ["-fw_cfg", "name"]),
-        "of domain web1: -fw_cfg",
-        fact("domain", "lists.qemu_arguments", []),
-        blocks=False,
+        _own_file(here=True, there=False),
+        "of domain web1: it names /srv/own.raw, which is not on hv2",
+        _own_file(here=False, there=False),
     ),
     "machine_qemu_override": Case(
         both(listed("qemu_overrides", alias="net0"), put("destination", qemu_version=10000014)),

@@ -204,3 +204,18 @@ def test_the_module_for_smart_cards(mode: str) -> None:
     scene.source["daemon"]["qemu_modules"] = ["hw-usb-smartcard"]
     scene.destination["daemon"]["qemu_modules"] = ["chardev-spice"]
     assert [finding["blocks"] for finding in scene.of("host_qemu_modules")] == [True]
+
+
+def test_what_was_given_to_qemu_past_libvirt_stays_a_warning() -> None:
+    scene = Scene()
+    fact("domain", "lists.qemu_arguments", ["-fw_cfg", ""])(scene)
+    (found,) = scene.of("machine_qemu_commandline")
+    assert "of domain web1: -fw_cfg" in found["message"] and not found["blocks"]
+
+
+def test_both_hosts_are_asked_for_files_that_qemus_own_arguments_name() -> None:
+    scene = Scene()
+    fact("domain", "lists.qemu_files", ["/srv/own.raw"])(scene)
+    asked = scene.questions()
+    assert all("path:/srv/own.raw" in [question["key"] for question in asked[host]] for host in ("hv1", "hv2"))
+    assert [finding["status"] for finding in scene.of("machine_qemu_commandline")] == ["unknown"]

@@ -13,8 +13,9 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ..._model.api import UnknownFact
+from ..._model.api import Question, UnknownFact
 from ..check import Check, Problem, Requirement, View, version_text
+from ..questions import path_key, path_question
 
 _TCG_FIXED = 9000000
 _VMX_NAMED, _VMX_FIXED = 9010000, 10002000
@@ -72,6 +73,32 @@ def _arguments(view: View) -> t.Iterator[Problem]:
             f"-device {', '.join(stuck)}, which QEMU does not migrate",
             expected="no device that QEMU cannot move",
             remedy="take the argument out of the definition and power-cycle the guest",
+            severity="error",
+        )
+
+
+class OwnFile(t.NamedTuple):
+    path: str
+
+
+def _past_libvirt(view: View) -> t.Iterator[OwnFile | Problem]:
+    yield from _arguments(view)
+    yield from map(OwnFile, view.domain.get("lists.qemu_files"))
+
+
+def _ask_file(_view: View, need: OwnFile) -> t.Iterator[Question]:
+    yield path_question(need.path)
+
+
+def _own_file(view: View, need: OwnFile) -> t.Iterator[Problem]:
+    """Only what the source has: the guest may have been started with something that is gone there too."""
+    here, there = (view.answer(host, path_key(need.path)) for host in (view.source_name, view.destination_name))
+    if here.get("exists") and not there.get("exists"):
+        yield Problem(
+            "<qemu:commandline> of domain {domain}",
+            f"it names {need.path}, which is not on {view.there}",
+            expected="every file that is named there: without it QEMU does not start",
+            remedy="copy it there",
             severity="error",
         )
 
@@ -229,13 +256,13 @@ CHECKS: tuple[Check, ...] = (
         id="machine_qemu_commandline",
         category="machine",
         severity="warning",
-        scope="domain",
+        scope="pair",
         title="libvirt knows all of the guest's devices",
         expected="nothing that goes past libvirt to QEMU: nobody can tell whether the destination has it, and devices "
         "without a fixed address may end up elsewhere",
         remedy="see that the destination has every file and device that is named there, or put it into the definition "
         "proper",
-        evaluate=_arguments,
+        requires=Requirement(_past_libvirt, _own_file, _ask_file, asks_source=_ask_file, uses_source=True),
         evidence="lab",
     ),
     Check(
