@@ -257,7 +257,7 @@ FAULTS: tuple[Fault, ...] = (
         None,
         {"hv1": FULL},
         undo={"hv1": f"umount {STATE}"},
-        ends=("hv1",),
+        ends=("hv2",),
         then=AGAIN,
     ),
     Fault(
