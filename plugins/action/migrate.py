@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 import typing as t
@@ -42,7 +43,10 @@ class ActionModule(ActionBase):
         shows = str(args.get("progress", True)).lower() in ("true", "yes", "1")
         if self._task.check_mode or self._task.async_val or not shows:
             done: Result = self._execute_module(
-                module_name=MODULE, module_args=args, task_vars=self._task_vars, wrap_async=self._task.async_val
+                module_name=MODULE,
+                module_args={**args, "progress": False},
+                task_vars=self._task_vars,
+                wrap_async=self._task.async_val,
             )
             return {**result, **done}
         if not args.get("run_id"):
@@ -58,14 +62,14 @@ class ActionModule(ActionBase):
         if job.get("failed") or "ansible_job_id" not in job:
             return dict(job)
         gone = self._watch(args["run_id"], int(args.get("max_parallel", 2)), job["ansible_job_id"])
-        if gone is not None:
+        if isinstance(gone, str):
             return {"failed": True, "msg": gone}
-        done = self._status(job["ansible_job_id"], "status")
-        self._status(job["ansible_job_id"], "cleanup")
-        return {key: value for key, value in done.items() if key not in _OF_JOBS}
+        with contextlib.suppress(AnsibleConnectionFailure):
+            self._status(job["ansible_job_id"], "cleanup")
+        return {key: value for key, value in gone.items() if key not in _OF_JOBS}
 
-    def _watch(self, run: str, parallel: int, job: str) -> str | None:
-        """Until the job is over; then None, or why nothing more will be heard of it."""
+    def _watch(self, run: str, parallel: int, job: str) -> Result | str:
+        """Until the job is over; then its result, or why nothing more will be heard of it."""
         said: dict[str, str] = {}
         heard = eta_at = time.monotonic()
         gone = 0
@@ -73,7 +77,7 @@ class ActionModule(ActionBase):
             time.sleep(LOOK_S)
             try:
                 entry = self._info(run)
-                finished = not entry["alive"] and bool(self._status(job, "status").get("finished"))
+                done = {} if entry["alive"] else self._status(job, "status")
                 heard = time.monotonic()
             except AnsibleConnectionFailure as error:
                 if time.monotonic() - heard > AWAY_S:
@@ -81,8 +85,8 @@ class ActionModule(ActionBase):
                 continue
             shown = api.over(entry["outcomes"]) if entry["outcomes"] is not None else entry["domains"]
             eta_at = self._show(shown, parallel, said, eta_at)
-            if finished:
-                return None
+            if done.get("finished"):
+                return done
             gone = 0 if entry["alive"] else gone + 1
         return _lost(run, "its process is gone")
 

@@ -148,7 +148,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         outcomes = planned(values["moves"])
     else:
         options = Options(values["tls"], values["timeout_s"])
-        run, loss = run_id(values["run_id"]), Loss(values["on_controller_loss"])
+        run, loss = run_id(values["run_id"]), Loss(values["on_controller_loss"], watched=values["progress"])
         outcomes = migrate(
             values["uri"], values["moves"], options, values["max_parallel"], connect, Records(), run, loss
         )

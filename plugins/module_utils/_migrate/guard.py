@@ -16,17 +16,23 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connection
-from .truth import ABSENT, CRASHED, PAUSED_MIGRATION, SHUTOFF, SHUTOFF_MIGRATED, SILENT, place
+from .._model.api import LivemigError
+from .truth import ABSENT, SHUTOFF_FAILED, SILENT, place
 from .watch import Timeline
 
 HELD = "held"
 """The source was paused until more is known: an event of the timeline, and of the journal."""
 _ANSWER_S = 1.0
 _EVENT_S = 1.0
-_HAS_NOT_RUN = (ABSENT, PAUSED_MIGRATION, SHUTOFF, SHUTOFF_MIGRATED, CRASHED)
+# Not an incoming domain that is still paused: its daemon may be about to start it.
+_HAS_NOT_RUN = (ABSENT, SHUTOFF_FAILED)
+_TRIES = 5
+_AGAIN_S = 0.2
+_JOIN_S = 10.0
 _ROLLED_BACK = "rolled_back"
 
 
@@ -60,7 +66,7 @@ def guarded(
     finally:
         over.set()
         timeline.wake()
-        watcher.join()
+        watcher.join(_JOIN_S)
 
 
 def heard(timeline: Timeline) -> None:
@@ -82,10 +88,23 @@ def act(
         return
     if timeline.first("resumed") is None and _asked(destination, uuid) in _HAS_NOT_RUN:
         return
-    with contextlib.suppress(*LIBVIRT_ERRORS):
-        note(HELD)
+    if _suspended(asks, uuid):
         timeline.add(HELD)
-        asks.lookupByUUIDString(uuid).suspend()
+        # A full disk must not cost the pause; without the note recover takes it for a user's.
+        with contextlib.suppress(LivemigError):
+            note(HELD)
+
+
+def _suspended(asks: Connection, uuid: str) -> bool:
+    """The job of the migration may still be there for a moment."""
+    for _try in range(_TRIES):
+        try:
+            asks.lookupByUUIDString(uuid).suspend()
+        except LIBVIRT_ERRORS:
+            time.sleep(_AGAIN_S)
+        else:
+            return True
+    return False
 
 
 def _asked(destination: Connection, uuid: str) -> str:

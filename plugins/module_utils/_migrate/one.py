@@ -102,11 +102,17 @@ def _earlier(link: Link, case: Case, options: Options) -> Outcome | None:
     if mark is None:
         known = case.records.open_moves().get(case.uuid)
         mark = None if known is None else intent.Intent(*known)
-    if mark is None or mark.move["source"] != case.source.name:
+    if mark is None:
         return None
+    if mark.move["source"] != case.source.name:
+        text = f"its migration from {mark.move['source']} (run {mark.run}) has not come to its end. Remedy: run recover"
+        return outcome(case.intent.move, "refused", running_on=case.source.name, error=text)
     ends = case.source, case.destination._replace(name=mark.move["destination"], uri=mark.move["destination_uri"])
     earlier = Case(mark, *ends, case.connect, case.records)
-    settled = settle(earlier, _rules(options))
+    rules = _rules(options)
+    if domain is None:
+        rules = rules._replace(leave=(*rules.leave, verdict.RELEASE_ENDED))
+    settled = settle(earlier, rules)
     if settled.error is None and settled.verdict.name in ("rolled_back", "moved", "ended"):
         return None
     return conclude(earlier, settled, f"run {mark.run} was interrupted with this domain")

@@ -25,15 +25,20 @@ from .watch import Timeline
 LOOK_S = 1.0
 LOSS_S = 60.0
 """A controller that has watched and has not been heard of for so long is gone."""
+_JOIN_S = 5.0
 _MIB = 1024 * 1024
 WAITING, MIGRATING, SWITCHING, OVER = "waiting", "migrating", "switching over", "over"
 
 
 class Loss(t.NamedTuple):
-    """What follows when the controller is gone: FINISH, ABORT or "continue"; after how many seconds."""
+    """What follows when the controller is gone: FINISH, ABORT or "continue"; after how many seconds.
+
+    ``watched``: a controller is to watch from the beginning; otherwise only one that has watched can be gone.
+    """
 
     action: str = FINISH
     after_s: float = LOSS_S
+    watched: bool = False
 
 
 FINISH_AT_LOSS = Loss()
@@ -148,7 +153,8 @@ class Attendant:
 
     def __exit__(self, *_error: object) -> None:
         self._over.set()
-        self._thread.join()
+        # It may hang in a question to a QEMU that hangs.
+        self._thread.join(_JOIN_S)
 
     def stopping(self) -> str | None:
         """Why nothing new is to be started, for people; None where nothing speaks against it."""
@@ -158,8 +164,11 @@ class Attendant:
     def _attend(self) -> None:
         while not self._over.wait(self._look_s):
             self._board.ask()
-            self._control.show({"run": self._control.run, "domains": self._board.entries()})
-            self._listen()
+            # A full disk costs the picture, not what is asked for.
+            with contextlib.suppress(OSError):
+                self._control.show({"run": self._control.run, "domains": self._board.entries()})
+            with contextlib.suppress(OSError, ValueError):
+                self._listen()
 
     def _listen(self) -> None:
         if self._controller_is_gone() and self._loss.action in (FINISH, ABORT):
@@ -189,4 +198,5 @@ class Attendant:
         if now != beat:
             self._beat = now, time.monotonic()
             return False
-        return beat is not None and time.monotonic() - since > self._loss.after_s
+        known = beat is not None or self._loss.watched
+        return known and time.monotonic() - since > self._loss.after_s

@@ -14,6 +14,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -82,8 +83,13 @@ class Records:
         """Appends one line to the run's journal, which is on the disk when this returns. Raises LivemigError."""
         line = json.dumps({"at": round(time.time(), 3), "event": event, **values}, sort_keys=True) + "\n"
         # Unbuffered: a line is one write, so that two processes do not mix theirs.
-        with _kept(self._state), open(self._journal(run), "ab", buffering=0, opener=_private) as file:
-            file.write(line.encode())
+        with _kept(self._state), open(self._journal(run), "a+b", buffering=0, opener=_private) as file:
+            # What a full disk or a crash has cut off must not swallow this line.
+            end = file.seek(0, os.SEEK_END)
+            torn = end > 0 and os.pread(file.fileno(), 1, end - 1) != b"\n"
+            data = (b"\n" if torn else b"") + line.encode()
+            if file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(file.fileno())
 
     def entries(self, run: str) -> list[Entry]:
@@ -98,11 +104,13 @@ class Records:
     def runs(self) -> list[str]:
         """Ids of the runs whose journals are here, the newest first."""
         folder = f"{self._state}/runs"
-        with contextlib.suppress(FileNotFoundError):
-            names = [name for name in os.listdir(folder) if name.endswith(".jsonl")]
-            names.sort(key=lambda name: os.stat(f"{folder}/{name}").st_mtime_ns, reverse=True)
-            return [name[: -len(".jsonl")] for name in names]
-        return []
+        found = []
+        for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            # Another run may have pruned it meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                if name.endswith(".jsonl"):
+                    found.append((os.stat(f"{folder}/{name}").st_mtime_ns, name[: -len(".jsonl")]))
+        return [run for _time, run in sorted(found, reverse=True)]
 
     def open_moves(self) -> dict[str, tuple[str, t.Any, str]]:
         """uuid -> (run, move, tls) of every migration that was begun here and of which no end was noted."""
@@ -141,7 +149,8 @@ class Records:
         needed = {run for run, _move, _tls in self.open_moves().values()}
         for run in self.runs()[KEPT_RUNS:]:
             if run not in needed:
-                os.remove(self._journal(run))
+                with contextlib.suppress(OSError):
+                    os.remove(self._journal(run))
 
     def _journal(self, run: str) -> str:
         return f"{self._state}/runs/{run}.jsonl"

@@ -21,6 +21,7 @@ from . import intent, verdict
 from .intent import Intent
 from .records import Busy, Records
 from .settle import Case, End, Rules, Settled, settle
+from .truth import NO_CONNECTION
 
 
 class Asked(t.NamedTuple):
@@ -85,7 +86,7 @@ def _recover(each: Intent, asked: Asked, rules: Rules, connect: Connect, records
             return _said(case, settle(case, rules))
     except Busy as busy:
         return _entry(case, "in_hands", "unknown", str(busy), None)
-    except LIBVIRT_ERRORS as error:
+    except (*NO_CONNECTION, OSError) as error:
         return _entry(case, "unknown", "unknown", error_text(error), None)
 
 

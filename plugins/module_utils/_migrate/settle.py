@@ -40,6 +40,7 @@ from .watch import Watch
 _ROUNDS = 8
 _AGAIN_S = 2.0
 _ABORTED_S = 60.0
+_PAUSED_THERE = "it is paused at the destination; virsh domstate --reason says why"
 _CHANGING = verdict.UNKNOWN._replace(meaning="the hosts' states keep changing, so nothing is done")
 _HALVES = frozenset({PAUSED_POSTCOPY, POSTCOPY_FAILED})
 # (first, beyond the last) version of a destination's libvirtd that dies when a failed post-copy is resumed (NEWS 11.4).
@@ -145,7 +146,8 @@ def settle(case: Case, rules: Rules) -> Settled:
         except NO_CONNECTION as error:
             return Settled(found, source, destination, tuple(did), error_text(error))
         if found.action in _LAST:
-            return Settled(found, source, destination, tuple(did), None)
+            paused = found.action == verdict.RELEASE_DESTINATION and destination.word == PAUSED
+            return Settled(found, source, destination, tuple(did), _PAUSED_THERE if paused else None)
     return Settled(found, source, destination, tuple(did), f"it has not come to an end in {_ROUNDS} rounds")
 
 
@@ -184,6 +186,15 @@ def _wait(case: Case, rules: Rules) -> bool:
 def _still(connection: Connection, case: Case, end: End, words: t.Collection[str]) -> t.Any:
     """The domain, read once more right before it is acted upon. Raises LivemigError where it is something else now."""
     now = place(connection, case.uuid)
+    domain = find_domain(connection, case.uuid)
+    mark = None if domain is None else intent.read(domain)
+    if mark is not None and mark.run != case.intent.run:
+        raise LivemigError(
+            f"Domain {case.intent.move['domain']} on {end.name}",
+            value=f"it bears the mark of run {mark.run}",
+            expected=f"that of run {case.intent.run}, or none",
+            remedy="run recover again on all hosts: it has begun to move once more since",
+        )
     held = now.word == PAUSED and end == case.source and case.held
     if not held and now.word not in words:
         raise LivemigError(
@@ -192,10 +203,17 @@ def _still(connection: Connection, case: Case, end: End, words: t.Collection[str
             expected=" or ".join(sorted(words)),
             remedy="run recover again: the hosts have changed meanwhile",
         )
-    return connection.lookupByUUIDString(case.uuid)
+    return domain
 
 
 def _resume_source(case: Case) -> None:
+    if _is_elsewhere(case):
+        raise LivemigError(
+            f"Domain {case.intent.move['domain']}",
+            value="it is on a third host",
+            expected=f"{case.source.name} or {case.destination.name}",
+            remedy=f"destroy the paused one on {case.source.name}, once you know which one is right",
+        )
     with case.open(case.source) as connection:
         _still(connection, case, case.source, {PAUSED_MIGRATION}).resume()
 
@@ -280,9 +298,14 @@ def _release_ended(case: Case) -> None:
             continue
         with case.open(end) as connection:
             domain = find_domain(connection, case.uuid)
-            if domain is not None:
-                defined = True
+            if domain is None:
+                continue
+            # It ended after it had arrived: what the source still has is what Confirm would have taken away.
+            if defined and not domain.isActive():
+                _undefine(domain)
+            else:
                 intent.remove(domain)
+            defined = True
     kept = case.records.definition(case.uuid)
     if not (defined or _is_elsewhere(case)) and kept is not None and kept.get("inactive") and not case.source.fenced:
         with case.open(case.source) as connection:

@@ -28,7 +28,7 @@ _JOB_S = 10.0
 SILENT, ABSENT, FENCED = "silent", "absent", "fenced"
 RUNNING, PAUSED, SHUTOFF, CRASHED = "running", "paused", "shutoff", "crashed"
 PAUSED_MIGRATION, PAUSED_POSTCOPY, POSTCOPY_FAILED = "paused_migration", "paused_postcopy", "postcopy_failed"
-RUNNING_POSTCOPY, SHUTOFF_MIGRATED = "running_postcopy", "shutoff_migrated"
+RUNNING_POSTCOPY, SHUTOFF_MIGRATED, SHUTOFF_FAILED = "running_postcopy", "shutoff_migrated", "shutoff_failed"
 
 # (state, reason) in libvirt's words -> ours; every other reason of a state has the state's own word.
 _WITH_REASON = {
@@ -42,6 +42,8 @@ _WITH_REASON = {
     ("PAUSED", "PAUSED_POSTCOPY"): PAUSED_POSTCOPY,
     ("PAUSED", "PAUSED_POSTCOPY_FAILED"): POSTCOPY_FAILED,
     ("SHUTOFF", "SHUTOFF_MIGRATED"): SHUTOFF_MIGRATED,
+    # It did not start: libvirt gives an incoming domain this reason when Prepare or Finish fails.
+    ("SHUTOFF", "SHUTOFF_FAILED"): SHUTOFF_FAILED,
 }
 _STATES = {
     "RUNNING": RUNNING,
@@ -94,8 +96,9 @@ def place(connection: Connection, uuid: str, job: bool = False) -> Place:
         persistent = bool(domain.isPersistent())
     except LIBVIRT_ERRORS as error:
         return Place(ABSENT if error_code(error) == libvirt.VIR_ERR_NO_DOMAIN else SILENT)
-    inactive = word in (SHUTOFF, SHUTOFF_MIGRATED, CRASHED)
-    return Place(word, _job(domain) if job and not inactive else False, persistent)
+    # libvirt keeps the job of a failed post-copy until that is resumed; nothing is at work there.
+    idle = word in (SHUTOFF, SHUTOFF_MIGRATED, SHUTOFF_FAILED, CRASHED, POSTCOPY_FAILED)
+    return Place(word, _job(domain) if job and not idle else False, persistent)
 
 
 def _job(domain: t.Any) -> bool | None:

@@ -22,6 +22,7 @@ from .truth import (
     RUNNING,
     RUNNING_POSTCOPY,
     SHUTOFF,
+    SHUTOFF_FAILED,
     SHUTOFF_MIGRATED,
     SILENT,
     Place,
@@ -34,6 +35,7 @@ FINISH_CONFIRM, RESUME_POSTCOPY = "finish_confirm", "resume_postcopy"
 RELEASE_SOURCE, RELEASE_DESTINATION, RELEASE_ENDED = "release_source", "release_destination", "release_ended"
 
 _ANY = frozenset({RUNNING, PAUSED, PAUSED_MIGRATION, PAUSED_POSTCOPY, POSTCOPY_FAILED, RUNNING_POSTCOPY, SHUTOFF}) | {
+    SHUTOFF_FAILED,
     SHUTOFF_MIGRATED,
     CRASHED,
     ABSENT,
@@ -41,8 +43,9 @@ _ANY = frozenset({RUNNING, PAUSED, PAUSED_MIGRATION, PAUSED_POSTCOPY, POSTCOPY_F
     SILENT,
 }
 _ALIVE = frozenset({RUNNING, PAUSED})
-_ENDED = frozenset({SHUTOFF, CRASHED})
-_GONE = frozenset({ABSENT, FENCED, SHUTOFF, SHUTOFF_MIGRATED, CRASHED})
+_ENDED = frozenset({SHUTOFF, SHUTOFF_FAILED, CRASHED})
+_NEVER_RAN = frozenset({ABSENT, SHUTOFF_FAILED})
+_GONE = frozenset({ABSENT, FENCED, SHUTOFF, SHUTOFF_FAILED, SHUTOFF_MIGRATED, CRASHED})
 _HALF = frozenset({PAUSED_POSTCOPY, POSTCOPY_FAILED, RUNNING_POSTCOPY})
 
 
@@ -169,13 +172,25 @@ _ROWS: tuple[_Row, ...] = (
     ),
     _row(
         {PAUSED_MIGRATION},
-        _GONE,
+        _NEVER_RAN,
         Verdict(
             "parked",
             RESUME_SOURCE,
             "failed",
             "source",
-            "the source was paused for the switchover and the destination has no domain",
+            "the source was paused for the switchover, and the domain has not run at the destination",
+        ),
+    ),
+    _row(
+        {PAUSED_MIGRATION},
+        _GONE - _NEVER_RAN,
+        Verdict(
+            "ran_there",
+            NOTHING,
+            "unknown",
+            None,
+            "the domain may have run at the destination and has ended there; then the source's memory is older than "
+            "the disk. Destroy it on the source and start it anew, or resume it if you know that it never ran there",
         ),
     ),
     _row(
@@ -206,7 +221,7 @@ _ROWS: tuple[_Row, ...] = (
         Verdict("moved", RELEASE_DESTINATION, "moved", "destination", "the domain runs at the destination"),
     ),
     _row(
-        _ENDED | {FENCED},
+        _ENDED,
         {PAUSED_MIGRATION},
         Verdict(
             "stale_incoming",
@@ -254,6 +269,7 @@ _SAID = {
     PAUSED: "has it paused",
     SHUTOFF: "has it shut off",
     SHUTOFF_MIGRATED: "has its definition only, since it was migrated",
+    SHUTOFF_FAILED: "has its definition only, since it did not start",
     CRASHED: "has it crashed",
     PAUSED_MIGRATION: "has it paused for a migration",
     PAUSED_POSTCOPY: "has it paused in post-copy",

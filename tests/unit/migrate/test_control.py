@@ -187,6 +187,13 @@ def test_a_controller_that_is_gone(run: Control, action: str, wish: str | None) 
         assert run.asked() == wish
 
 
+def test_a_controller_that_never_came(run: Control) -> None:
+    """It was killed before its first look."""
+    board, _domain, _timeline = migrating()
+    with run.held(), Attendant(board, run, Loss(after_s=0.1, watched=True), look_s=0.01):
+        within(lambda: run.asked() == "finish")
+
+
 def test_nothing_new_is_begun_once_the_run_is_to_stop(pair: Pair) -> None:
     """The first migration comes to its end, the second is never begun."""
     other = "99999999-2222-4333-8444-555555555555"

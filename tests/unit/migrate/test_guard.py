@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
 from tests.unit.migrate.standin import Domain, Host
 from tests.unit.migrate.test_migrate import UUID, Pair, fail, pair, run
 
@@ -73,6 +74,65 @@ def test_nobody_knows_whether_it_does(pair: Pair) -> None:
     assert (again["state"], again["running_on"]) == ("failed", "hv1")
     assert domain.where[0] == libvirt.VIR_DOMAIN_RUNNING
     assert domain.calls.count("resume") == 1
+
+
+def test_an_incoming_domain_may_still_be_started(pair: Pair) -> None:
+    """Its daemon works on Finish while the way to it is lost: the source stands still until it has been ended."""
+    domain = pair.source.domains[UUID]
+
+    def lost(domain: Domain) -> None:
+        switch_over(domain, pair.destination, resumed=False)
+        pair.destination.add(UUID).become("PAUSED", "PAUSED_MIGRATION").persistent = False
+        roll_back(domain)
+
+    domain.migration = fail("keepalive timeout", lost)
+    result = run(pair)
+    assert (result["state"], result["running_on"]) == ("failed", "hv1")
+    assert domain.calls == ["mark", "suspend", "resume", "unmark"]
+    assert UUID not in pair.destination.domains
+
+
+def test_a_full_disk_does_not_cost_the_pause(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    domain = pair.source.domains[UUID]
+    noted = pair.records.note
+
+    def note(run: str, event: str, **values: object) -> None:
+        if event == "held":
+            raise LivemigError("Folder", value="No space left", expected="space", remedy="make some")
+        noted(run, event, **values)
+
+    def lost(domain: Domain) -> None:
+        switch_over(domain, pair.destination, resumed=True)
+        pair.destination.answers = False
+        roll_back(domain)
+
+    monkeypatch.setattr(pair.records, "note", note)
+    domain.migration = fail("client socket is closed", lost)
+    run(pair)
+    assert "suspend" in domain.calls
+
+
+def test_the_pause_is_tried_again_while_the_job_is_still_there(pair: Pair) -> None:
+    domain = pair.source.domains[UUID]
+    tried: list[int] = []
+    suspend = domain.suspend
+
+    def busy() -> None:
+        tried.append(1)
+        if len(tried) == 1:
+            raise libvirt.libvirtError("cannot acquire state change lock")
+        suspend()
+
+    domain.suspend = busy  # type: ignore[method-assign]
+
+    def lost(domain: Domain) -> None:
+        switch_over(domain, pair.destination, resumed=True)
+        pair.destination.answers = False
+        roll_back(domain)
+
+    domain.migration = fail("client socket is closed", lost)
+    run(pair)
+    assert domain.where[0] == libvirt.VIR_DOMAIN_PAUSED
 
 
 @pytest.mark.parametrize("stopped", [True, False])

@@ -40,6 +40,14 @@ def test_a_line_that_a_crash_has_cut_off(kept: Records, tmp_path: Path) -> None:
     assert list(kept.open_moves()) == [UUID]
 
 
+def test_a_torn_line_does_not_swallow_the_next(kept: Records, tmp_path: Path) -> None:
+    begin(kept, "run-1")
+    with (tmp_path / "state/runs/run-1.jsonl").open("a") as file:
+        file.write('{"event": "beg')
+    kept.note("run-1", "ended", uuid=UUID)
+    assert kept.open_moves() == {}
+
+
 def test_others_may_not_read_them(kept: Records, tmp_path: Path) -> None:
     kept.keep_definition(UUID, {"live": "<domain/>"})
     begin(kept, "run-1")

@@ -35,7 +35,11 @@ def judged(source: str, destination: str, job: bool | None = False) -> verdict.V
         ("paused", "shutoff", "rolled_back"),
         ("running", "paused_migration", "stale_incoming"),
         ("paused_migration", "absent", "parked"),
-        ("paused_migration", "fenced", "parked"),
+        ("paused_migration", "shutoff_failed", "parked"),
+        ("paused_migration", "fenced", "ran_there"),
+        ("paused_migration", "shutoff", "ran_there"),
+        ("paused_migration", "crashed", "ran_there"),
+        ("fenced", "paused_migration", "stranded"),
         ("paused_migration", "paused_migration", "switchover_interrupted"),
         ("paused_migration", "running", "confirm_lost"),
         ("paused_postcopy", "running", "confirm_lost"),
@@ -71,7 +75,7 @@ def test_what_is_never_done(source: str, destination: str) -> None:
     if IN_POSTCOPY & {source, destination}:
         assert action not in (verdict.RESUME_SOURCE, verdict.DESTROY_INCOMING)
     if action == verdict.RESUME_SOURCE:
-        assert destination not in ("running", "paused", "paused_migration", *IN_POSTCOPY)
+        assert destination in ("absent", "shutoff_failed"), "it may have run there, on the same disk"
     if action == verdict.FINISH_CONFIRM:
         assert destination in ("running", "paused")
 
@@ -180,10 +184,69 @@ def test_a_silent_host_stops_everything(world: World) -> None:
 
 
 def test_a_dead_host_does_not(world: World) -> None:
-    domain = world.put("hv1", "PAUSED", "PAUSED_MIGRATION")
+    domain = world.put("hv1", "RUNNING")
     world.hosts["hv2"].answers = False
     (found,) = world.recover(fenced=["hv2"])
-    assert (found["did"], domain.running) == (["resume_source", "release_source"], True)
+    assert (found["verdict"], found["did"], domain.calls) == ("rolled_back", ["release_source"], ["unmark"])
+
+
+def test_a_source_is_not_resumed_where_the_dead_host_may_have_run_the_guest(world: World) -> None:
+    domain = world.put("hv1", "PAUSED", "PAUSED_MIGRATION")
+    (found,) = world.recover(fenced=["hv2"])
+    assert (found["verdict"], found["state"], domain.calls) == ("ran_there", "unknown", [])
+    assert found["commands"] == []
+
+
+@pytest.mark.parametrize(("reason", "resumed"), [("SHUTOFF_FAILED", True), (None, False), ("SHUTOFF_MIGRATED", False)])
+def test_a_destination_that_has_a_definition_only(world: World, reason: str | None, resumed: bool) -> None:
+    """Finish defines the domain before it starts it: it has not run there only where libvirt says that it failed."""
+    domain = world.put("hv1", "PAUSED", "PAUSED_MIGRATION")
+    world.put("hv2", "SHUTOFF", reason)
+    world.recover()
+    assert ("resume" in domain.calls) is resumed
+
+
+def test_a_domain_that_has_begun_to_move_once_more_is_left_to_that_run(world: World) -> None:
+    """hv1 comes back with an old journal, and hv2 is at the switchover of the way to hv3."""
+    world.begun()
+    world.put("hv1", "SHUTOFF", marked=False)
+    there = world.put("hv2", "PAUSED", "PAUSED_MIGRATION", marked=False)
+    intent.write(there, intent.Intent("run-2", move(source="hv2", destination="hv3"), "required"))
+    (found,) = world.recover()
+    assert "it bears the mark of run run-2" in str(found["error"])
+    assert UUID in world.hosts["hv2"].domains and "destroy" not in there.calls
+
+
+def test_a_source_is_not_resumed_where_a_third_host_has_the_domain(world: World) -> None:
+    domain = world.put("hv1", "PAUSED", "PAUSED_MIGRATION")
+    world.hosts["hv3"] = Host("hv3", 3)
+    world.put("hv3", "RUNNING", marked=False)
+    (found,) = world.recover()
+    assert "it is on a third host" in str(found["error"])
+    assert "resume" not in domain.calls
+
+
+def test_a_guest_that_ended_after_it_had_arrived_is_defined_once(world: World) -> None:
+    world.put("hv1", "SHUTOFF", "SHUTOFF_MIGRATED")
+    world.put("hv2", "SHUTOFF")
+    (found,) = world.recover()
+    assert found["state"] == "ended"
+    assert UUID not in world.hosts["hv1"].domains and world.hosts["hv2"].domains[UUID].notes == {}
+
+
+def test_a_guest_that_is_paused_at_the_destination_is_named(world: World) -> None:
+    world.put("hv2", "PAUSED", "PAUSED_IOERROR")
+    (found,) = world.recover("hv2")
+    assert (found["state"], found["running_on"]) == ("moved", "hv2")
+    assert "it is paused at the destination" in str(found["error"])
+
+
+def test_what_fails_with_one_migration_is_an_entry(world: World, tmp_path: Path) -> None:
+    world.put("hv1", "PAUSED", "PAUSED_MIGRATION")
+    (tmp_path / "run").write_text("in the way")
+    (found,) = world.recover()
+    assert (found["verdict"], found["state"]) == ("unknown", "unknown")
+    assert "become: true" in found["meaning"]
 
 
 def test_twice_is_left_to_a_person(world: World) -> None:
@@ -204,7 +267,9 @@ def test_a_daemon_that_dies_of_a_resumed_postcopy_is_spared(world: World, versio
 
 
 def test_a_failed_postcopy_is_resumed(world: World) -> None:
+    """libvirt keeps its job meanwhile."""
     source = world.put("hv1", "PAUSED", "PAUSED_POSTCOPY_FAILED")
+    source.job = libvirt.VIR_DOMAIN_JOB_UNBOUNDED
     there = world.put("hv2", "RUNNING", "RUNNING_POSTCOPY_FAILED")
     world.hosts["hv2"].getLibVersion = lambda: 12008000  # type: ignore[method-assign]
     asked: list[int] = []
@@ -229,7 +294,7 @@ def test_a_guest_that_ended_is_defined_where_it_came_from(world: World) -> None:
 
 def test_a_definition_that_a_failed_finish_left_over_goes(world: World) -> None:
     world.put("hv1", "RUNNING")
-    world.put("hv2", "SHUTOFF")
+    world.put("hv2", "SHUTOFF", "SHUTOFF_FAILED")
     world.recover()
     assert UUID not in world.hosts["hv2"].domains
 
