@@ -23,6 +23,8 @@ from .records import Busy, Records
 from .settle import Case, End, Rules, Settled, settle
 from .truth import NO_CONNECTION
 
+_FAILURES: tuple[type[Exception], ...] = (*NO_CONNECTION, OSError)
+
 
 class Asked(t.NamedTuple):
     """``name``: this host; ``uri``: its own libvirt; ``uris``: host -> how this host reaches its libvirt.
@@ -86,7 +88,7 @@ def _recover(each: Intent, asked: Asked, rules: Rules, connect: Connect, records
             return _said(case, settle(case, rules))
     except Busy as busy:
         return _entry(case, "in_hands", "unknown", str(busy), None)
-    except (*NO_CONNECTION, OSError) as error:
+    except _FAILURES as error:
         return _entry(case, "unknown", "unknown", error_text(error), None)
 
 

@@ -11,10 +11,18 @@ from __future__ import annotations
 
 from .errors import LivemigError
 from .facts import Facts, UnknownFact
+from .outcomes import (
+    OUTCOMES,
+    Downtime,
+    Outcome,
+    Phase,
+    Progress,
+    Proof,
+    Recovery,
+)
 from .types import (
     EDITS,
     LEVELS,
-    OUTCOMES,
     POLICY_URI,
     SCHEMA,
     Answer,
@@ -24,7 +32,6 @@ from .types import (
     Decision,
     Disk,
     DomainSnapshot,
-    Downtime,
     Edit,
     Emulator,
     Finding,
@@ -33,14 +40,9 @@ from .types import (
     Interface,
     Move,
     Network,
-    Outcome,
     PathIdentity,
-    Phase,
     Plan,
-    Progress,
-    Proof,
     Question,
-    Recovery,
     Stay,
     Unknown,
 )

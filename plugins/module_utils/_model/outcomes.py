@@ -1,0 +1,113 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What travels from a migration on: its progress, its outcome, and what recover found of one that was interrupted.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+OUTCOMES: t.Mapping[str, str] = {
+    "moved": "it runs at the destination",
+    "already_there": "it ran there before: an earlier run has moved it",
+    "planned": "check mode: nothing was done",
+    "failed": "it has stayed on its source",
+    "refused": "nothing was begun",
+    "ended": "the guest itself has ended meanwhile: shut down, crashed, or its QEMU killed",
+    "recoverable": "a post-copy was interrupted, and recover can resume it; nothing may be stopped meanwhile",
+    "unknown": "not proven where it runs; nothing further was done",
+}
+"""States of an outcome."""
+
+
+class Phase(t.TypedDict):
+    """``at_ms`` counts from the start of this domain's migration, on the source's monotonic clock."""
+
+    name: str
+    at_ms: int
+
+
+class Downtime(t.TypedDict):
+    """Milliseconds. ``compute_ms``: vCPUs stopped here until they ran there, from events on one clock;
+    ``libvirt_ms``: libvirt's own figure (wall clocks of two hosts); ``network_ms``: as seen from a third place."""
+
+    compute_ms: int | None
+    libvirt_ms: int | None
+    network_ms: int | None
+
+
+class Proof(t.TypedDict):
+    """One thing verify looked at."""
+
+    check: str
+    host: str
+    ok: bool
+    message: str
+
+
+class Progress(t.TypedDict):
+    """What one domain of a run is at. ``state``: waiting, migrating, switching over, over; ``outcome``: once over.
+
+    ``percent``: of what is known to be sent so far, so it can fall; ``silent_s``: so long has libvirt not answered.
+    """
+
+    domain: str
+    uuid: str
+    destination: str
+    memory_mib: int
+    state: str
+    outcome: str | None
+    percent: int
+    remaining_mib: float | None
+    rate_mib_s: float | None
+    dirty_mib_s: float | None
+    iteration: int | None
+    elapsed_s: float | None
+    silent_s: int
+
+
+class Recovery(t.TypedDict):
+    """What recover found of one migration. ``verdict``: a name of docs/recover.md; ``state``: as an outcome's.
+
+    ``meaning``: of the verdict; ``places``: what both hosts say; ``commands``: what is, or would be, done next, for
+    virsh; ``did``: the actions that were done; ``error``: why the last one could not be; ``sentence``: all of it.
+    """
+
+    domain: str
+    uuid: str
+    run: str
+    source: str
+    destination: str
+    verdict: str
+    state: str
+    running_on: str | None
+    meaning: str
+    places: str
+    commands: list[str]
+    did: list[str]
+    error: str | None
+    sentence: str
+
+
+class Outcome(t.TypedDict):
+    """What became of one domain. ``state``: one of OUTCOMES."""
+
+    schema: int
+    kind: str
+    domain: str
+    uuid: str
+    source: str
+    destination: str
+    state: str
+    running_on: str | None
+    error: str | None
+    downtime: Downtime
+    total_ms: int | None
+    bytes: int | None
+    iterations: int | None
+    phases: list[Phase]
+    proofs: list[Proof]
