@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from tests.faults.fault import AGAIN, BEGUN, INCOMING, PRECOPY, RESUMED, SWITCHOVER, Fault
+from tests.faults.fault import AGAIN, AT, BEGUN, INCOMING, PRECOPY, RESUMED, SWITCHOVER, Fault
 from tests.lab import api
 
 KILL_MODULE = "kill -9 $(pgrep -x python3)"
@@ -32,20 +33,55 @@ def _unlimit_there(run: Any) -> None:
     api.unlimit("hv2")
 
 
-FAULTS: tuple[Fault, ...] = (
-    Fault(
-        "module-killed-begun", "the module is killed right after the intent was written", BEGUN, {"hv1": KILL_MODULE}
+WHEN = {
+    BEGUN: "right after the intent was written",
+    INCOMING: "while the destination waits for the migration",
+    PRECOPY: "during pre-copy",
+    SWITCHOVER: "at the switchover",
+    RESUMED: "when the destination runs the guest",
+}
+
+
+def _each(name: str, what: str, host: str, command: str, moments: Sequence[str], **more: Any) -> tuple[Fault, ...]:
+    """The same done to a host at each of the moments."""
+    return tuple(
+        Fault(f"{name}-{moment}", f"{what} {WHEN[moment]}", moment, {AT[moment][0]: "", host: command}, **more)
+        for moment in moments
+    )
+
+
+_SOURCE_BACK: dict[str, Any] = {"undo": {"hv1": START_DAEMON}, "undo_after_s": 2}
+_DESTINATION_BACK: dict[str, Any] = {"undo": {"hv2": START_DAEMON}, "undo_after_s": 2}
+_LATE = (PRECOPY, SWITCHOVER, RESUMED)
+
+_KILLED = (
+    *_each("module-killed", "the module is killed", "hv1", KILL_MODULE, (BEGUN, *_LATE)),
+    *_each(
+        "source-daemon-killed", "the source's libvirtd is killed", "hv1", KILL_DAEMON, (BEGUN, *_LATE), **_SOURCE_BACK
     ),
-    Fault("module-killed-precopy", "the module is killed during pre-copy", PRECOPY, {"hv1": KILL_MODULE}),
-    Fault(
-        "module-killed-again", "the same, and the same playbook is run again", PRECOPY, {"hv1": KILL_MODULE}, then=AGAIN
+    *_each(
+        "dest-daemon-killed",
+        "the destination's libvirtd is killed",
+        "hv2",
+        KILL_DAEMON,
+        (INCOMING, *_LATE),
+        **_DESTINATION_BACK,
     ),
-    Fault("module-killed-switchover", "the module is killed at the switchover", SWITCHOVER, {"hv1": KILL_MODULE}),
+    *_each("source-qemu-killed", "the source's QEMU is killed", "hv1", KILL_QEMU, (PRECOPY, SWITCHOVER), dies=True),
+    *_each(
+        "dest-qemu-killed", "the destination's QEMU is killed", "hv2", KILL_QEMU, (PRECOPY, SWITCHOVER), ends=("hv1",)
+    ),
+    *_each("dest-qemu-killed", "the destination's QEMU is killed", "hv2", KILL_QEMU, (RESUMED,), dies=True),
+    *_each("link-down", "the destination's link goes down", "hv2", LINK_DOWN, (BEGUN, *_LATE), undo={"hv2": LINK_UP}),
+)
+
+_OTHERS = (
     Fault(
-        "module-killed-resumed",
-        "the module is killed when the destination runs",
-        RESUMED,
-        {"hv2": "", "hv1": KILL_MODULE},
+        "module-killed-again",
+        "the module is killed during pre-copy, and the same playbook is run again",
+        PRECOPY,
+        {"hv1": KILL_MODULE},
+        then=AGAIN,
     ),
     Fault(
         "play-killed-precopy",
@@ -61,141 +97,14 @@ FAULTS: tuple[Fault, ...] = (
         then=AGAIN,
     ),
     Fault(
-        "source-daemon-killed-begun",
-        "the source's libvirtd is killed right after the intent was written",
-        BEGUN,
-        {"hv1": KILL_DAEMON},
-        undo={"hv1": START_DAEMON},
-        undo_after_s=2,
-    ),
-    Fault(
-        "source-daemon-killed-precopy",
-        "the source's libvirtd is killed during pre-copy",
-        PRECOPY,
-        {"hv1": KILL_DAEMON},
-        undo={"hv1": START_DAEMON},
-        undo_after_s=2,
-    ),
-    Fault(
-        "source-daemon-killed-switchover",
-        "the source's libvirtd is killed at the switchover",
-        SWITCHOVER,
-        {"hv1": KILL_DAEMON},
-        undo={"hv1": START_DAEMON},
-        undo_after_s=2,
-    ),
-    Fault(
-        "source-daemon-killed-resumed",
-        "the source's libvirtd is killed when the destination runs",
-        RESUMED,
-        {"hv2": "", "hv1": KILL_DAEMON},
-        undo={"hv1": START_DAEMON},
-        undo_after_s=2,
-    ),
-    Fault(
-        "dest-daemon-killed-incoming",
-        "the destination's libvirtd is killed while it waits",
-        INCOMING,
-        {"hv2": KILL_DAEMON},
-        undo={"hv2": START_DAEMON},
-        undo_after_s=2,
-    ),
-    Fault(
-        "dest-daemon-killed-precopy",
-        "the destination's libvirtd is killed during pre-copy",
-        PRECOPY,
-        {"hv1": "", "hv2": KILL_DAEMON},
-        undo={"hv2": START_DAEMON},
-        undo_after_s=2,
-    ),
-    Fault(
-        "dest-daemon-killed-switchover",
-        "the destination's libvirtd is killed at the switchover",
-        SWITCHOVER,
-        {"hv1": "", "hv2": KILL_DAEMON},
-        undo={"hv2": START_DAEMON},
-        undo_after_s=2,
-    ),
-    Fault(
-        "dest-daemon-killed-resumed",
-        "the destination's libvirtd is killed when it runs the guest",
-        RESUMED,
-        {"hv2": KILL_DAEMON},
-        undo={"hv2": START_DAEMON},
-        undo_after_s=2,
-    ),
-    Fault(
         "dest-daemon-killed-resumed-no-disk",
-        "the same, and no lock of QEMU's on a disk keeps the source from being resumed by libvirt",
+        "the same with a guest without a disk, on whose image no lock of QEMU's could keep libvirt from resuming it",
         RESUMED,
         {"hv2": KILL_DAEMON},
         undo={"hv2": START_DAEMON},
         undo_after_s=2,
         disk=None,
         ends=("hv2",),
-    ),
-    Fault(
-        "source-qemu-killed-precopy",
-        "the source's QEMU is killed during pre-copy",
-        PRECOPY,
-        {"hv1": KILL_QEMU},
-        dies=True,
-    ),
-    Fault(
-        "source-qemu-killed-switchover",
-        "the source's QEMU is killed at the switchover",
-        SWITCHOVER,
-        {"hv1": KILL_QEMU},
-        dies=True,
-    ),
-    Fault(
-        "dest-qemu-killed-precopy",
-        "the destination's QEMU is killed during pre-copy",
-        PRECOPY,
-        {"hv1": "", "hv2": KILL_QEMU},
-        ends=("hv1",),
-    ),
-    Fault(
-        "dest-qemu-killed-switchover",
-        "the destination's QEMU is killed at the switchover",
-        SWITCHOVER,
-        {"hv1": "", "hv2": KILL_QEMU},
-        ends=("hv1",),
-    ),
-    Fault(
-        "dest-qemu-killed-resumed",
-        "the destination's QEMU is killed when it runs the guest",
-        RESUMED,
-        {"hv2": KILL_QEMU},
-        dies=True,
-    ),
-    Fault(
-        "link-down-begun",
-        "the destination's link is down before the migration",
-        BEGUN,
-        {"hv1": "", "hv2": LINK_DOWN},
-        undo={"hv2": LINK_UP},
-    ),
-    Fault(
-        "link-down-precopy",
-        "the destination's link goes down during pre-copy",
-        PRECOPY,
-        {"hv1": "", "hv2": LINK_DOWN},
-        undo={"hv2": LINK_UP},
-    ),
-    Fault(
-        "link-down-switchover",
-        "the destination's link goes down at the switchover",
-        SWITCHOVER,
-        {"hv1": "", "hv2": LINK_DOWN},
-        undo={"hv2": LINK_UP},
-    ),
-    Fault(
-        "link-down-resumed",
-        "the destination's link goes down when it runs the guest",
-        RESUMED,
-        {"hv2": LINK_DOWN},
-        undo={"hv2": LINK_UP},
     ),
     Fault(
         "link-down-briefly",
@@ -309,3 +218,5 @@ FAULTS: tuple[Fault, ...] = (
         ends=("hv1",),
     ),
 )
+
+FAULTS: tuple[Fault, ...] = _KILLED + _OTHERS
