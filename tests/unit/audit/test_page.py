@@ -11,7 +11,7 @@ import typing as t
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._audit import api
 from tests.unit.audit.scenes import HOSTILE, against, audit, domain, pair, recorded
@@ -194,7 +194,8 @@ def test_a_cell_opens_its_reasons_and_can_be_linked(shown: Open) -> None:
         assert part in said
     address = page.url
     page.keyboard.press("Escape")
-    assert not panel.is_visible() and "#" not in page.url
+    expect(panel).to_be_hidden(timeout=TIMEOUT_MS)
+    expect(page).to_have_url(re.compile("^[^#]*$"), timeout=TIMEOUT_MS)
     linked = shown(made, address[address.index("#") :]).page
     assert linked.locator("#panel h3").inner_text() == "scratch → hv2"
     linked.get_by_role("button", name="Close").click()
