@@ -40,27 +40,33 @@ class Row(t.NamedTuple):
     messages: tuple[str, ...]
 
 
-# libvirt and QEMU print some values with %s in one version and with %d in another, and a value can be empty.
-_NUMBER = r"[-+]?\d+"
-_KINDS = {"d": _NUMBER, "u": _NUMBER, "x": "(?:0x)?[0-9a-f]+"}
+# Sign and 0x are printed or not, depending on who prints.
+_KINDS = {"d": r"[-+]?\d+", "u": r"[-+]?\d+", "x": "(?:0x)?[0-9a-f]+"}
 _PLACEHOLDER = re.compile(r"%(?:\.\*)?(?:ll|l|z)?([a-z])")
 
 
-def pattern(message: str) -> re.Pattern[str]:
-    """Recognises ``message`` inside a line, whatever stands for its placeholders.
+class Message(t.NamedTuple):
+    """One message of a row, ready to be looked for. ``fragment``: its longest fixed part, in small letters."""
+
+    row: Row
+    regex: re.Pattern[str]
+    fragment: str
+    weight: int
+
+
+def message(row: Row, template: str) -> Message:
+    """Recognises ``template`` inside a line, whatever stands for its placeholders.
 
     Case does not count: libvirt has changed the first letters of its messages over the years.
+    ``weight``: how many characters of it are fixed; of two messages in a line the heavier one says more.
     """
-    fixed = _PLACEHOLDER.split(message)
-    parts = [_KINDS.get(text, ".*?") if odd % 2 else re.escape(text) for odd, text in enumerate(fixed)]
-    return re.compile("".join(parts), re.IGNORECASE)
+    parts = _PLACEHOLDER.split(template)
+    fixed = parts[::2]
+    pieces = [_KINDS.get(text, ".*?") if odd % 2 else re.escape(text) for odd, text in enumerate(parts)]
+    regex = re.compile("".join(pieces), re.IGNORECASE)
+    return Message(row, regex, max(fixed, key=len).lower(), sum(map(len, fixed)))
 
 
-def weight(message: str) -> int:
-    """How many characters of it are fixed: of two messages in a line the heavier one says more."""
-    return len(_PLACEHOLDER.sub("", message))
-
-
-def rendered(message: str, text: str = "abc", number: str = "7") -> str:
-    """``message`` as it could be printed."""
-    return _PLACEHOLDER.sub(lambda found: number if found[1] in _KINDS else text, message)
+def rendered(template: str, text: str = "abc", number: str = "7") -> str:
+    """``template`` as it could be printed."""
+    return _PLACEHOLDER.sub(lambda found: number if found[1] in _KINDS else text, template)

@@ -143,6 +143,8 @@ def _without_outcome(move: Move, *, tried: bool, said: str) -> Outcome:
         "iterations": None,
         "phases": [],
         "proofs": [],
+        "logs": [],
+        "diagnosis": None,
     }
 
 
