@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .._libvirt import LIBVIRT_ERRORS, Connect, Connection
 from .._model.api import LivemigError, Move, Outcome
+from .logs import with_source_log
 from .one import Link, Options, move_domain
 from .outcome import outcome
 from .truth import RETURN_S, look
@@ -64,7 +65,7 @@ def migrate(
                 return outcome(move, "refused", running_on=move["source"] if here else None, error=str(error))
             try:
                 link = Link(own, destination, lambda side, uuid: look(connect, uris[side], uuid, wait_s))
-                return move_domain(link, move, options, watched.watch)
+                return with_source_log(uri, move, lambda: move_domain(link, move, options, watched.watch))
             finally:
                 _close(own)
 

@@ -50,8 +50,9 @@ def paragraph(outcome: Outcome, first: Seen | None, who: str, retry: str) -> str
 
 
 def _small(text: str) -> str:
-    """The first letter small, unless it begins a name like QEMU, SSH or TLS."""
-    return text if text[:2].isupper() or text.startswith(("AppArmor", "Open vSwitch")) else text[0].lower() + text[1:]
+    """The first letter small, unless the first word is a name: QEMU, SSH, AppArmor."""
+    named = any(letter.isupper() for letter in text.split()[0][1:]) or text.startswith("Open vSwitch")
+    return text if named else text[0].lower() + text[1:]
 
 
 def _where(side: str, hosts: t.Mapping[str, str]) -> str:
