@@ -55,7 +55,9 @@ EXAMPLES = r"""
   livemig.libvirt.verify:
     name: "{{ inventory_hostname }}"
     moves: "{{ planned.plan.moves | selectattr('uuid', 'in', moved) }}"
-    outcomes: "{{ ansible_play_hosts_all | map('extract', hostvars) | map(attribute='migrated.outcomes', default=[]) | flatten }}"
+    outcomes: "{{ on_hosts | map(attribute='migrated.outcomes', default=[]) | flatten }}"
+  vars:
+    on_hosts: "{{ ansible_play_hosts_all | map('extract', hostvars) }}"
 """
 
 RETURN = r"""

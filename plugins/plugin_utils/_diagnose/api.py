@@ -29,7 +29,10 @@ __all__ = ["ROWS", "UNCERTAINTY_MS", "Row", "diagnose", "recognised", "with_diag
 def with_logs(outcomes: t.Iterable[Outcome], logs: t.Sequence[t.Mapping[str, HostLog]]) -> list[Outcome]:
     """The outcomes, each with what every host's verify returned for its domain (domain UUID -> log) added."""
     return [
-        {**outcome, "logs": [*outcome["logs"], *(host[outcome["uuid"]] for host in logs if outcome["uuid"] in host)]}
+        {
+            **outcome,
+            "logs": [*outcome.get("logs", ()), *(host[outcome["uuid"]] for host in logs if outcome["uuid"] in host)],
+        }
         for outcome in outcomes
     ]
 
@@ -56,7 +59,7 @@ def diagnose(outcome: Outcome, *, skew_ms: int = 0, uncertainty_ms: int = UNCERT
     known.
     """
     sides = {outcome["source"]: "source", outcome["destination"]: "destination"}
-    logs = {sides[log["host"]]: log for log in outcome["logs"] if log["host"] in sides}
+    logs = {sides[log["host"]]: log for log in outcome.get("logs", ()) if log["host"] in sides}
     found = evidence(outcome["error"], logs, skew_ms)
     counted = decisive(found.seen)
     first = counted[0] if counted else None

@@ -66,7 +66,7 @@ def _quoted(line: str) -> str:
 
 def _unread(outcome: Outcome) -> list[str]:
     """The logs that play no part, and why: a cause may stand in them."""
-    by_host: dict[str, HostLog] = {log["host"]: log for log in outcome["logs"]}
+    by_host: dict[str, HostLog] = {log["host"]: log for log in outcome.get("logs", ())}
     sentences = []
     for host in (outcome["source"], outcome["destination"]):
         log = by_host.get(host)

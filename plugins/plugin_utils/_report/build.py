@@ -225,7 +225,7 @@ def _failure(result: Outcome, doubts: list[Proof]) -> Failure:
         "remedy": remedy.format(**{key: result[key] for key in ("source", "destination", "running_on")}),
         "last_phase": phases[-1]["name"] if phases else None,
         "proofs": doubts,
-        "diagnosis": result["diagnosis"],
+        "diagnosis": result.get("diagnosis"),
     }
 
 
