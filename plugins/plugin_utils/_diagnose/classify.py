@@ -9,6 +9,7 @@ Note that this plugin util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import HostLog
@@ -18,35 +19,47 @@ from .row import Row
 from .rows import recognised
 
 _OTHER = {"source": "destination", "destination": "source"}
+# How libvirt 10.8 and newer report to the caller what both daemons said.
+_BOTH = re.compile(r"Message from the source host: (.*?)\.? Message from the destination host: (.*)", re.DOTALL)
 
 
 class Seen(t.NamedTuple):
-    """A line that was recognised. ``side``: error, source or destination; ``at_ms``: on the source's clock, None where
-    the line has no time."""
+    """A line that was recognised. ``side``: error, source or destination, where it was read; ``host``: source or
+    destination, who said it, None where an error does not tell; ``at_ms``: on the source's clock, None where the line
+    has no time."""
 
     row: Row
     side: str
+    host: str | None
     line: str
     at_ms: int | None
 
 
 class Evidence(t.NamedTuple):
-    """What there is to judge by. ``logs``: by side, only those that could be read."""
+    """What there is to judge by. ``read``: the sides whose log was read."""
 
     seen: tuple[Seen, ...]
-    logs: t.Mapping[str, HostLog]
+    read: frozenset[str]
 
 
 def evidence(error: str | None, logs: t.Mapping[str, HostLog], skew_ms: int) -> Evidence:
     """``logs``: by side. ``skew_ms``: how far the destination's clock is ahead of the source's."""
     read = {side: log for side, log in logs.items() if log["unread"] is None}
     skews = {"source": 0, "destination": skew_ms}
-    seen = [found for side, log in read.items() for found in _lines(side, log["lines"], skews[side])]
-    # libvirt's error can quote a line of the destination's QEMU, with that host's time.
-    return Evidence((*seen, *_lines("error", (error or "").splitlines(), skew_ms)), read)
+    seen = [found for side, log in read.items() for found in _lines(side, side, log["lines"], skews[side])]
+    for host, text in _said(error or ""):
+        # It can quote a line of the destination's QEMU, with that host's time.
+        seen += _lines("error", host, text.splitlines(), skew_ms)
+    return Evidence(tuple(seen), frozenset(read))
 
 
-def _lines(side: str, lines: t.Iterable[str], skew_ms: int) -> t.Iterator[Seen]:
+def _said(error: str) -> list[tuple[str | None, str]]:
+    """Who said which part of libvirt's error."""
+    found = _BOTH.search(error)
+    return [(None, error)] if found is None else [("source", found[1]), ("destination", found[2])]
+
+
+def _lines(side: str, host: str | None, lines: t.Iterable[str], skew_ms: int) -> t.Iterator[Seen]:
     """A line without a time was written right after the one before it."""
     last: int | None = None
     for line in map(redacted, lines):
@@ -54,7 +67,7 @@ def _lines(side: str, lines: t.Iterable[str], skew_ms: int) -> t.Iterator[Seen]:
         last = last if stamp is None else stamp - skew_ms
         row = recognised(line)
         if row is not None:
-            yield Seen(row, side, line, last)
+            yield Seen(row, side, host, line, last)
 
 
 def decisive(seen: t.Iterable[Seen]) -> list[Seen]:
@@ -81,40 +94,31 @@ def who_failed_first(evidence: Evidence, uncertainty_ms: int) -> str:
 def _earliest(causes: t.Sequence[Seen], uncertainty_ms: int) -> str:
     """Two hosts that speak of different culprits at the same time leave it open."""
     first = causes[0]
-    rivals = (
-        one for one in causes if None not in (one.at_ms, first.at_ms) and one.at_ms - first.at_ms <= uncertainty_ms
-    )
-    blamed = {_blamed(one) for one in rivals if one.side != first.side} | {_blamed(first)}
+    rivals = [one for one in causes if one.host != first.host and _together((first, one), uncertainty_ms)]
+    blamed = {_blamed(one) for one in (first, *rivals)}
     return blamed.pop() if len(blamed) == 1 else "unknown"
 
 
 def _blamed(one: Seen) -> str:
-    if one.row.first != "here":
-        return one.row.first
-    return one.side if one.side in _OTHER else "unknown"
+    return one.row.first if one.row.first != "here" else one.host or "unknown"
 
 
 def _from_consequences(evidence: Evidence, uncertainty_ms: int) -> str:
     """Who ended without saying why. An error that names no side speaks for the source: there it was reported."""
-    at = {
-        first: [
-            one._replace(side="source" if one.side == "error" else one.side)
-            for one in evidence.seen
-            if one.row.first == first
-        ]
-        for first in ("here", "peer", "ended")
-    }
-    here = {one.side for one in at["here"]}
-    if here:
-        return here.pop() if len(here) == 1 else "unknown"
-    complain = {one.side: one for one in reversed(at["peer"])}
-    if len(complain) == 2:
+    seen = [one._replace(host=one.host or "source") for one in evidence.seen if one.row.role == "consequence"]
+    certain = {_blamed(one) for one in seen if one.row.first in ("here", "source", "destination")}
+    if certain:
+        return certain.pop() if len(certain) == 1 else "unknown"
+    complain = {one.host: one for one in reversed(seen) if one.row.first == "peer"}
+    if len(complain) == len(_OTHER):
         return "network" if _together(complain.values(), uncertainty_ms) else "unknown"
     # One host complains of a lost connection and the other, whose log was read, says nothing but that it ended.
-    other = {_OTHER[side] for side in complain} & {one.side for one in at["ended"]}
-    return other.pop() if other else "unknown"
+    ended = {one.host for one in seen if one.row.first == "ended"} & evidence.read
+    return next((_OTHER[host] for host in complain if host and _OTHER[host] in ended), "unknown")
 
 
-def _together(complaints: t.Iterable[Seen], uncertainty_ms: int) -> bool:
-    times = [one.at_ms for one in complaints if one.at_ms is not None]
+def _together(lines: t.Iterable[Seen], uncertainty_ms: int) -> bool:
+    """Within ``uncertainty_ms``, as far as they have times; where one has none, only if it is a complaint like the
+    other: libvirt's error is not older than what it reports."""
+    times = [one.at_ms for one in lines if one.at_ms is not None]
     return len(times) < 2 or max(times) - min(times) <= uncertainty_ms

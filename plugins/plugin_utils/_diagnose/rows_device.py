@@ -317,6 +317,7 @@ ROWS = (
             "Failed to bind socket to %s",
             "Failed to bind socket",
             "Failed to create file '%s': %s",
+            "Unable to bind to UNIX socket path '%s'",
         ),
     ),
     Row(
@@ -364,18 +365,28 @@ ROWS = (
     Row(
         "dx_path_missing",
         category="device",
-        layer="qemu",
+        layer="libvirt",
         side="destination",
         phase="prepare",
         role="cause",
         first="destination",
         retry="after_fix",
-        cause="A file or device that the guest uses is not at the destination",
+        cause=(
+            "A file, folder, socket or device that the guest uses is not at the destination, or is of "
+            "another kind there"
+        ),
         advice="make it available there under the same path, or take the device away",
         messages=(
             "Could not open '%s': No such file or directory",
             "Could not open '%s': Permission denied",
             "Unable to open '%s': No such file or directory",
+            "unable to stat: %s: No such file or directory",
+            "Failed to open file '%s': No such file or directory",
+            "failed to open '%s': No such file or directory",
+            "can't load %s: Failed to open file",
+            "the virtiofs export directory '%s' does not exist",
+            "Could not open '%s': Is a directory",
+            "driver requires '%s' to be either a character or block device",
         ),
     ),
 )

@@ -351,4 +351,17 @@ ROWS = (
         advice="read them",
         messages=("unable to execute QEMU command '%s': %s",),
     ),
+    Row(
+        "dx_sibling",
+        category="generic",
+        layer="qemu",
+        side="source",
+        phase="finish",
+        role="consequence",
+        first="destination",
+        retry="depends",
+        cause="The destination's QEMU told the source that it could not load the guest",
+        advice="read the destination's log",
+        messages=("Sibling indicated error %d",),
+    ),
 )

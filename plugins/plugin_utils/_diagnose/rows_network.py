@@ -46,6 +46,7 @@ ROWS = (
             "socket_writev_buffer: Got err=%d for (%lu/%lu)",
             "Unable to write to socket: Broken pipe",
             "Unable to write to socket: Connection reset by peer",
+            "Cannot write to TLS channel: %s",
         ),
     ),
     Row(
@@ -64,6 +65,7 @@ ROWS = (
             "Unable to read from socket: Connection timed out",
             "Unable to read from socket",
             "load of migration failed: Input/output error",
+            "Cannot read from TLS channel: %s",
         ),
     ),
     Row(
@@ -181,6 +183,7 @@ ROWS = (
             ),
             "Block: %s, host: %p is a nvdimm memory, postcopyis not supported now!",
             "Mismatched RAM page size %s (local) %zd != %ld",
+            "post-copy migration is not supported with non-live or paused migration",
         ),
     ),
     Row(

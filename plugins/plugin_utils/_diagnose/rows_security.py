@@ -28,6 +28,8 @@ ROWS = (
             "The CA certificate %s has expired",
             "Our own certificate %s failed validation against %s: %s",
             "Certificate does not match the hostname",
+            "The certificate and the given key do not match",
+            "Certificate %s usage does not permit %s",
         ),
     ),
     Row(
@@ -66,6 +68,7 @@ ROWS = (
         messages=(
             "TLS handshake failed: %s",
             "Unable to access credentials %s: %s",
+            "Could not load certificates from %s",
         ),
     ),
     Row(
@@ -145,6 +148,7 @@ ROWS = (
             "tpm-emulator: Setting the stateblob (type %d) failed with a TPM error 0x%x %s",
             "Could not create TPM directory %s",
             "Could not chown on swtpm logfile %s",
+            "TPM version '%s' is not supported",
         ),
     ),
     Row(
@@ -179,6 +183,7 @@ ROWS = (
             "cannot load AppArmor profile '%s'",
             "Security driver %s not found",
             "MCS level for existing domain label %s already reserved",
+            "Failed to parse user '%s'",
         ),
     ),
     Row(

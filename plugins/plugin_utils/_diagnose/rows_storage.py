@@ -148,6 +148,7 @@ ROWS = (
             "no storage vol with matching name '%s'",
             "Storage pool not found: %s",
             "inaccessible backing store volume %s",
+            "storage pool '%s' containing volume '%s' is not active",
         ),
     ),
     Row(
@@ -235,6 +236,8 @@ ROWS = (
             "Source and target image have different sizes",
             "migration of non-shared disks requested but NBD is not set up",
             "Cannot migrate empty or read-only disk %s",
+            "Requested export not available",
+            "disk target %s not found",
         ),
     ),
     Row(
@@ -252,6 +255,7 @@ ROWS = (
             "pre-creation of storage targets for incremental storage migration is not supported",
             "cannot precreate storage for disk type '%s'",
             "unable to find disk by target: %s",
+            "pre-creation of storage target for incremental storage migration of disk '%s' is not supported",
         ),
     ),
     Row(
@@ -302,5 +306,18 @@ ROWS = (
             "Cannot migrate bitmap '%s' on node '%s': Name is longer than %u bytes",
             "Migrated bitmap granularity doesn't match the destination bitmap '%s' granularity",
         ),
+    ),
+    Row(
+        "dx_fd_group",
+        category="storage",
+        layer="libvirt",
+        side="source",
+        phase="begin",
+        role="cause",
+        first="source",
+        retry="no",
+        cause="A disk was handed to the domain as an open file, which no other host has",
+        advice="give the disk a path at the next power cycle",
+        messages=("file descriptor group '%s' was not associated with the domain",),
     ),
 )
