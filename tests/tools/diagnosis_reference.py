@@ -21,11 +21,11 @@ HEAD = """\
 <!-- Written by `python -m tests.tools.diagnosis_reference`. Change the rows of _diagnose, not this page. -->
 # The diagnoses
 
-What is recognised in the errors and logs of a migration that failed; [diagnosis.md](diagnosis.md) says how. The messages are as
-their authors print them: `%s` stands for a text, `%d`, `%u` and `%x` for a number.
+What is recognised in the errors and logs of a migration that failed; [diagnosis.md](diagnosis.md) says how. The
+messages are as their authors print them: `%s` stands for a text, `%d`, `%u` and `%x` for a number.
 
-- **role**: `cause`, `wrapper` (the reason stands in the rest of the line or before it), `consequence` (says nothing where a
-  cause is known).
+- **role**: `cause`, `wrapper` (the reason stands in the rest of the line or before it), `consequence` (says nothing
+  where a cause is known).
 - **failed first**: who, where this decides; `here` is the host in whose log it stands, `peer` the other one or the
   network, `ended` that the host gave up for whatever reason.
 - **retry**: `yes`; `after_fix`; `other_host`; `no`; `resume` of a post-copy migration; `resolve_first`, find out

@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Diagnosis, HostLog, Match, Outcome
 
-from .classify import Seen, decisive, evidence, who_failed_first
+from .classify import Seen, decisive, evidence, tells, who_failed_first
 from .row import Row
 from .rows import ROWS, recognised
 from .text import paragraph
@@ -63,7 +63,7 @@ def diagnose(outcome: Outcome, *, skew_ms: int = 0, uncertainty_ms: int = UNCERT
     found = evidence(outcome["error"], logs, skew_ms)
     counted = decisive(found.seen)
     first = counted[0] if counted else None
-    cause = first.row if first is not None and first.row.role != "consequence" else None
+    cause = first.row if first is not None and tells(first.row) else None
     who = who_failed_first(found, uncertainty_ms)
     retry = _retry(outcome, first)
     return {
@@ -82,7 +82,7 @@ def _retry(outcome: Outcome, first: Seen | None) -> str:
         return "resume"
     if outcome["state"] == "unknown":
         return "resolve_first"
-    return "unknown" if first is None or first.row.retry == "depends" else first.row.retry
+    return "unknown" if first is None or first.row.retry == "depends" or not tells(first.row) else first.row.retry
 
 
 def _match(one: Seen) -> Match:

@@ -19,7 +19,8 @@ from .row import Row
 from .rows import recognised
 
 _OTHER = {"source": "destination", "destination": "source"}
-# How libvirt 10.8 and newer report to the caller what both daemons said.
+_CERTAIN = ("here", "source", "destination")
+# How newer versions of libvirt report to the caller what both daemons said.
 _BOTH = re.compile(r"Message from the source host: (.*?)\.? Message from the destination host: (.*)", re.DOTALL)
 
 
@@ -60,27 +61,31 @@ def _said(error: str) -> list[tuple[str | None, str]]:
 
 
 def _lines(side: str, host: str | None, lines: t.Iterable[str], skew_ms: int) -> t.Iterator[Seen]:
-    """A line without a time was written right after the one before it."""
-    last: int | None = None
+    """QEMU writes some lines without a time, and much later than the line before: such a line has none."""
     for line in map(redacted, lines):
-        stamp = stamp_ms(line)
-        last = last if stamp is None else stamp - skew_ms
         row = recognised(line)
         if row is not None:
-            yield Seen(row, side, host, line, last)
+            stamp = stamp_ms(line)
+            yield Seen(row, side, host, line, None if stamp is None else stamp - skew_ms)
 
 
 def decisive(seen: t.Iterable[Seen]) -> list[Seen]:
     """Causes where there are any, else wrappers, else consequences; the earliest first, those without a time last.
 
-    What libvirt reports comes after what has happened, so its error counts as late where it quotes no time.
+    What libvirt reports comes after what has happened, so its error counts as late where it quotes no time. Of
+    consequences those come first that tell which host it was.
     """
     found = sorted(seen, key=lambda one: (one.at_ms is None, one.at_ms or 0))
-    for role in ("cause", "wrapper", "consequence"):
+    for role in ("cause", "wrapper"):
         kept = [one for one in found if one.row.role == role]
         if kept:
             return kept
-    return []
+    return sorted(found, key=lambda one: not tells(one.row))
+
+
+def tells(row: Row) -> bool:
+    """Whether the message says something by itself, and does not only point to another one."""
+    return row.role != "consequence" or row.first in _CERTAIN
 
 
 def who_failed_first(evidence: Evidence, uncertainty_ms: int) -> str:
@@ -94,7 +99,14 @@ def who_failed_first(evidence: Evidence, uncertainty_ms: int) -> str:
 def _earliest(causes: t.Sequence[Seen], uncertainty_ms: int) -> str:
     """Two hosts that speak of different culprits at the same time leave it open."""
     first = causes[0]
-    rivals = [one for one in causes if one.host != first.host and _together((first, one), uncertainty_ms)]
+    rivals = [
+        one
+        for one in causes
+        if one.host != first.host
+        and one.at_ms is not None
+        and first.at_ms is not None
+        and one.at_ms - first.at_ms <= uncertainty_ms
+    ]
     blamed = {_blamed(one) for one in (first, *rivals)}
     return blamed.pop() if len(blamed) == 1 else "unknown"
 
@@ -106,7 +118,7 @@ def _blamed(one: Seen) -> str:
 def _from_consequences(evidence: Evidence, uncertainty_ms: int) -> str:
     """Who ended without saying why. An error that names no side speaks for the source: there it was reported."""
     seen = [one._replace(host=one.host or "source") for one in evidence.seen if one.row.role == "consequence"]
-    certain = {_blamed(one) for one in seen if one.row.first in ("here", "source", "destination")}
+    certain = {_blamed(one) for one in seen if one.row.first in _CERTAIN}
     if certain:
         return certain.pop() if len(certain) == 1 else "unknown"
     complain = {one.host: one for one in reversed(seen) if one.row.first == "peer"}
@@ -118,7 +130,6 @@ def _from_consequences(evidence: Evidence, uncertainty_ms: int) -> str:
 
 
 def _together(lines: t.Iterable[Seen], uncertainty_ms: int) -> bool:
-    """Within ``uncertainty_ms``, as far as they have times; where one has none, only if it is a complaint like the
-    other: libvirt's error is not older than what it reports."""
+    """Within ``uncertainty_ms``, as far as they have times."""
     times = [one.at_ms for one in lines if one.at_ms is not None]
     return len(times) < 2 or max(times) - min(times) <= uncertainty_ms

@@ -135,7 +135,7 @@ ROWS = (
         role="cause",
         first="here",
         retry="after_fix",
-        cause="The destination could not lock the guest's memory for an assigned device",
+        cause="A host could not lock the guest's memory, for an assigned device, RDMA or zero-copy",
         advice="raise the guest's hard limit or the daemon's LimitMEMLOCK, and make memory free",
         messages=(
             "VFIO_MAP_DMA failed: %s",
@@ -316,7 +316,6 @@ ROWS = (
             "Unable to pre-create chardev file '%s'",
             "Failed to bind socket to %s",
             "Failed to bind socket",
-            "Failed to create file '%s': %s",
             "Unable to bind to UNIX socket path '%s'",
         ),
     ),
@@ -372,13 +371,12 @@ ROWS = (
         first="destination",
         retry="after_fix",
         cause=(
-            "A file, folder, socket or device that the guest uses is not at the destination, or is of "
-            "another kind there"
+            "A file, folder, socket or device that the guest uses is not at the destination, is of "
+            "another kind there or cannot be made"
         ),
         advice="make it available there under the same path, or take the device away",
         messages=(
             "Could not open '%s': No such file or directory",
-            "Could not open '%s': Permission denied",
             "Unable to open '%s': No such file or directory",
             "unable to stat: %s: No such file or directory",
             "Failed to open file '%s': No such file or directory",
@@ -387,6 +385,7 @@ ROWS = (
             "the virtiofs export directory '%s' does not exist",
             "Could not open '%s': Is a directory",
             "driver requires '%s' to be either a character or block device",
+            "Failed to create file '%s': %s",
         ),
     ),
 )

@@ -149,6 +149,7 @@ ROWS = (
             "Storage pool not found: %s",
             "inaccessible backing store volume %s",
             "storage pool '%s' containing volume '%s' is not active",
+            "Could not open '%s': Permission denied",
         ),
     ),
     Row(
