@@ -17,7 +17,10 @@ def log(host: str, *lines: str, unread: str | None = None) -> dict[str, t.Any]:
 
 
 def failed(
-    error: str | None, source: t.Sequence[str] | None = None, destination: t.Sequence[str] | None = None, **changes: t.Any
+    error: str | None,
+    source: t.Sequence[str] | None = None,
+    destination: t.Sequence[str] | None = None,
+    **changes: t.Any,
 ) -> t.Any:
     """An outcome; a log that is None was not read."""
     logs = [log(host, *lines) for host, lines in (("hv1", source), ("hv2", destination)) if lines is not None]

@@ -19,7 +19,9 @@ DATA = pathlib.Path(__file__).parent / "data"
 # What real migrations ended with in the lab, on libvirt 11.3 and 9.0, each kind once.
 ERRORS = json.loads((DATA / "errors.json").read_text("utf-8"))
 # The ids of the catalogue that the project started from.
-CATALOGUE = (DATA / "catalogue.txt").read_text("utf-8").split()
+CATALOGUE = [line for line in (DATA / "catalogue.txt").read_text("utf-8").splitlines() if not line.startswith("#")]
+# The source only sees that the destination hung up; why stands in no log of QEMU.
+UNEXPLAINED = ["tls-no-client-here"]
 MESSAGES = [(row, template) for row in ROWS for template in row.messages]
 SIDES = {"source", "destination", "network", "client", "policy", "here", "unknown"}
 
@@ -82,12 +84,16 @@ def test_an_error_of_a_real_migration(given: dict[str, t.Any]) -> None:
 
 
 def test_nearly_all_real_errors_are_explained() -> None:
-    assert [entry["case"] for entry in ERRORS if entry["id"] is None] == ["tls-no-client-here"]
+    assert [entry["case"] for entry in ERRORS if entry["id"] is None] == UNEXPLAINED
     assert len(ERRORS) > 100
 
 
 def test_the_lab_has_recorded_nothing_that_is_not_known() -> None:
     """Whoever records a failure with new words gives them a row, or says so here."""
     recorded = json.loads((ROOT / "tests/integration/agreement/recorded.json").read_text("utf-8"))["records"]
-    ends = [record["outcome"] for record in recorded if (record["outcome"] or {}).get("state") == "failed"]
+    ends = [
+        record["outcome"]
+        for record in recorded
+        if (record["outcome"] or {}).get("state") == "failed" and record["name"] not in UNEXPLAINED
+    ]
     assert [end["error"] for end in ends if diagnose(end)["id"] is None] == []
