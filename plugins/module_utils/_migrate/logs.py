@@ -12,21 +12,29 @@ from __future__ import annotations
 import time
 import typing as t
 
-from .._model.api import Move, Outcome
-from .._observe.api import log_mark, log_path, log_since_mark, redacted
+from .._model.api import HostLog, Move, Outcome
+from .._observe.api import Mark, log_mark, log_path, log_since_mark, redacted
 
 _EXPLAINED = ("failed", "unknown")
 
 
 def with_source_log(uri: str, move: Move, migrate: t.Callable[[], Outcome]) -> Outcome:
-    """What ``migrate`` returns; after a failure with what QEMU and libvirt wrote about the domain meanwhile.
+    """What ``migrate`` returns, its error without secrets; after a failure with what libvirt and QEMU wrote meanwhile.
 
     ``uri`` is this host's own. The log is read after everything else, when the domain's fate is known.
     """
     mark, since_s = log_mark(log_path(uri, move["domain"])), int(time.time())
     outcome = migrate()
-    if outcome["state"] not in _EXPLAINED:
-        return outcome
-    log = log_since_mark(move["source"], mark, since_s)
     error = outcome["error"]
-    return {**outcome, "error": None if error is None else redacted(error), "logs": [*outcome["logs"], log]}
+    told: Outcome = {**outcome, "error": None if error is None else redacted(error)}
+    if told["state"] not in _EXPLAINED:
+        return told
+    return {**told, "logs": [*told["logs"], _log(move["source"], mark, since_s)]}
+
+
+def _log(host: str, mark: Mark, since_s: int) -> HostLog:
+    try:
+        return log_since_mark(host, mark, since_s)
+    except Exception as error:  # a fault of ours must not cost the outcome
+        unread = f"{type(error).__name__}: {error}"
+        return {"host": host, "path": mark.path, "since_s": since_s, "lines": [], "cut": False, "unread": unread}
