@@ -83,7 +83,7 @@ logs:
   description:
     - By domain UUID, the end of this host's log of each domain of O(outcomes) that did not arrive here.
     - A log that cannot be read is no error, its C(unread) says why.
-  returned: success
+  returned: always, also where the libvirt daemon does not answer
   type: dict
   sample:
     5b0d0d8c-0e3a-4f5a-9a53-6f1f5d0a7c11:
@@ -100,6 +100,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._libvirt import connect
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
 from ansible_collections.livemig.libvirt.plugins.module_utils._module import MOVES_OPTION, run_module
 from ansible_collections.livemig.libvirt.plugins.module_utils._verify.api import absent, present, why_not
 
@@ -114,7 +115,14 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 def look(module: AnsibleModule) -> dict[str, t.Any]:
     name, moves = module.params["name"], module.params["moves"]
     logs = why_not(module.params["uri"], name, module.params["outcomes"])
-    connection = connect(module.params["uri"])
+    if not any(name in (move["source"], move["destination"]) for move in moves):
+        return {"changed": False, "proofs": {}, "broken": [], "logs": logs}
+    try:
+        connection = connect(module.params["uri"])
+    except LivemigError as error:
+        # A daemon that is gone may be what failed: its host's log is then all there is.
+        facts = {"value": str(error.value), "expected": error.expected, "remedy": error.remedy}
+        return {"failed": True, "msg": str(error), **facts, "logs": logs}
     try:
         arrived = {
             move["uuid"]: present(connection, name, move, module.params["wait_s"])
