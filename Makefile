@@ -55,9 +55,10 @@ docs-lint: setup ## documentation of plugins and roles, links in Markdown
 	HOME=$(CURDIR)/.cache antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all --skip-rstcheck .
 	$(PY) -m tests.tools.links
 
-docs: setup ## make docs/checks.md, facts.md and firing.md anew from the tables
+docs: setup ## make the pages of docs/ that are tables anew
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.checks_reference
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.facts_reference
+	PYTHONPATH=$(TREE) $(PY) -m tests.tools.diagnosis_reference
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.firing_reference
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.agreement_reference
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.faults_reference

@@ -18,6 +18,7 @@ from .._libvirt import LIBVIRT_ERRORS, Connect, Connection
 from .._model.api import LivemigError, Move, Outcome
 from .control import Control, under_way
 from .intent import Intent
+from .logs import with_source_log
 from .one import Link, Options, move_domain
 from .outcome import outcome
 from .progress import FINISH_AT_LOSS, Attendant, Board, Loss
@@ -91,7 +92,8 @@ def migrate(
                 return outcome(move, "refused", running_on=move["source"] if here else None, error=str(error))
             try:
                 case = Case(Intent(run, move, options.tls), *ends, connect, records)
-                return move_domain(Link(own, destination, asks), case, options, watched.watch, board)
+                link = Link(own, destination, asks)
+                return with_source_log(uri, move, lambda: move_domain(link, case, options, watched.watch, board))
             finally:
                 _close(own)
 

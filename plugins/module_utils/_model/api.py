@@ -12,8 +12,12 @@ from __future__ import annotations
 from .errors import LivemigError
 from .facts import Facts, UnknownFact
 from .outcomes import (
+    EXPLAINED,
     OUTCOMES,
+    Diagnosis,
     Downtime,
+    HostLog,
+    Match,
     Outcome,
     Phase,
     Progress,
@@ -49,6 +53,7 @@ from .types import (
 
 __all__ = [
     "EDITS",
+    "EXPLAINED",
     "LEVELS",
     "OUTCOMES",
     "POLICY_URI",
@@ -58,6 +63,7 @@ __all__ = [
     "Certificate",
     "Control",
     "Decision",
+    "Diagnosis",
     "Disk",
     "DomainSnapshot",
     "Downtime",
@@ -65,10 +71,12 @@ __all__ = [
     "Emulator",
     "Facts",
     "Finding",
+    "HostLog",
     "HostSnapshot",
     "Hostdev",
     "Interface",
     "LivemigError",
+    "Match",
     "Move",
     "Network",
     "Outcome",

@@ -14,10 +14,10 @@ import time
 import typing as t
 
 from .._libvirt import Connection, find_domain, libvirt
-from .._model.api import Move, Proof
-from .._observe.api import parse_domain
+from .._model.api import EXPLAINED, HostLog, Move, Outcome, Proof
+from .._observe.api import log_path, log_since, parse_domain
 
-__all__ = ["absent", "present"]
+__all__ = ["absent", "present", "why_not"]
 
 _POLL_S = 0.1
 _IFF_UP = 0x1
@@ -47,6 +47,21 @@ def present(connection: Connection, host: str, expected: Move, wait_s: float) ->
         proofs.append(_same("autostart", host, bool(domain.autostart()), expected["autostart"]))
     proofs.append(_vcpus_advance(domain, host, wait_s))
     return [*proofs, *_nics(domain, host)]
+
+
+def why_not(uri: str, host: str, outcomes: t.Iterable[Outcome]) -> dict[str, HostLog]:
+    """Domain UUID -> what this host's log says, for each domain that should have come here and did not.
+
+    Only the source knows when it began: without its log of the same time there is nothing to look for.
+    """
+    began = {
+        outcome["uuid"]: (outcome["domain"], log["since_s"])
+        for outcome in outcomes
+        if outcome["destination"] == host and outcome["state"] in EXPLAINED
+        for log in outcome.get("logs", ())
+        if log["host"] == outcome["source"]
+    }
+    return {uuid: log_since(host, log_path(uri, domain), since_s) for uuid, (domain, since_s) in began.items()}
 
 
 def _proof(check: str, host: str, ok: bool, message: str) -> Proof:

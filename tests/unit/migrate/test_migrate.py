@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import logs
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import (
     Options,
     Records,
@@ -370,3 +371,51 @@ def test_a_source_left_paused_goes_on_at_once(pair: Pair) -> None:
 def test_check_mode_plans_only() -> None:
     (result,) = planned([move()])
     assert (result["state"], result["running_on"], result["total_ms"]) == ("planned", "hv1", None)
+
+
+def logged(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
+    """The source's log, with a line of before the migration."""
+    path = folder / "web1.log"
+    path.write_text("of before\n")
+    monkeypatch.setattr(logs, "log_path", lambda uri, domain: str(folder / f"{domain}.log"))
+    return path
+
+
+def test_a_failure_brings_what_the_log_says_since_the_start(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = logged(monkeypatch, tmp_path)
+
+    def written(_domain: Domain) -> None:
+        path.write_text("of before\nqemu: password=hunter2 is wrong\n")
+
+    pair[0].domains[UUID].migration = fail("it failed: password=hunter2", written)
+    result = run(pair)
+    (log,) = result["logs"]
+    assert (log["host"], log["lines"], log["unread"]) == ("hv1", ["qemu: password=*** is wrong"], None)
+    assert result["state"] == "failed" and "hunter2" not in str(result)
+
+
+def test_a_log_that_cannot_be_read_costs_no_outcome(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    logged(monkeypatch, tmp_path).unlink()
+    pair[0].domains[UUID].migration = fail("it failed")
+    result = run(pair)
+    assert result["state"] == "failed" and result["logs"][0]["unread"] == "No such file or directory"
+
+
+def test_a_success_brings_no_log(pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    logged(monkeypatch, tmp_path)
+    assert run(pair)["logs"] == []
+
+
+def test_a_fault_in_reading_the_log_costs_no_outcome(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object) -> t.Any:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(logs, "log_since_mark", broken)
+    pair[0].domains[UUID].migration = fail("it failed")
+    result = run(pair)
+    assert (result["state"], result["running_on"]) == ("failed", "hv1")
+    assert result["logs"][0]["unread"] == "ValueError: a fault of ours"
