@@ -18,14 +18,14 @@ import typing as t
 from .._libvirt import LIBVIRT_ERRORS, Connection, error_text, find_domain, libvirt
 from .._model.api import Finding, LivemigError, Move, Outcome
 from .._observe.api import domain_snapshot, remote_snapshot
-from .._preflight.api import volatile_findings
+from .._preflight.api import judged_as, volatile_findings
 from . import intent, verdict
 from .edits import definitions
 from .guard import guarded, heard
 from .outcome import measured, outcome
 from .progress import Board
 from .records import Busy
-from .request import flags, parameters
+from .request import flags, parameters, require_versions
 from .settle import Case, Rules, Settled, settle
 from .truth import NO_CONNECTION
 from .watch import Timeline, Watch
@@ -116,6 +116,7 @@ def last_look(link: Link, domain: t.Any, move: Move, options: Options) -> list[F
     """The checks whose facts can have changed since the plan was made, from both hosts as they are now."""
     # The source's own host facts play no part in a volatile check beyond its identity.
     hosts = [remote_snapshot(link.source, move["source"]), remote_snapshot(link.destination, move["destination"])]
+    require_versions(move, options.tls, {host["name"]: host["libvirt_version"] for host in hosts})
     policy = _policy(move, options)
     return volatile_findings(hosts, [domain_snapshot(domain, move["source"])], [move["destination"]], {}, policy)
 
@@ -129,6 +130,8 @@ def _policy(move: Move, options: Options) -> dict[str, t.Any]:
         "tls": options.tls,
         "uris": {move["destination"]: move["destination_uri"]},
         "controls": move["controls"],
+        "migration": judged_as(move),
+        "state": move["way"]["state"],
         "edits": {"allow": list(kinds), "map": {move["destination"]: kinds}},
     }
 
@@ -154,7 +157,7 @@ def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline, gu
     try:
         begin(domain, case)
         # Read after the intent was written, since what is sent instead of libvirt's own must hold it too.
-        wanted = parameters(move, definitions(domain, move["edits"]))
+        wanted = parameters(move, definitions(domain, move["edits"]), options.tls)
     except NO_CONNECTION as error:
         forget(domain, case)
         return outcome(move, "refused", running_on=move["source"], error=error_text(error))

@@ -226,7 +226,7 @@ def _resume_postcopy(case: Case) -> None:
     with case.open(case.source) as connection:
         domain = _still(connection, case, case.source, _HALVES)
         wanted = flags(move, case.intent.tls) | libvirt.VIR_MIGRATE_POSTCOPY | libvirt.VIR_MIGRATE_POSTCOPY_RESUME
-        domain.migrateToURI3(move["destination_uri"], parameters(move, {}), wanted)
+        domain.migrateToURI3(move["destination_uri"], parameters(move, {}, case.intent.tls), wanted)
 
 
 def _release_source(case: Case) -> None:

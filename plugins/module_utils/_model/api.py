@@ -44,6 +44,7 @@ from .types import (
     Stay,
     Unknown,
 )
+from .way import Way, plain_way
 
 __all__ = [
     "EDITS",
@@ -80,4 +81,6 @@ __all__ = [
     "Stay",
     "Unknown",
     "UnknownFact",
+    "Way",
+    "plain_way",
 ]

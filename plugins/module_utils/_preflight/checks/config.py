@@ -13,23 +13,21 @@ import typing as t
 
 from ..._model.api import Facts
 from .. import identity
-from ..check import Check, Problem, View, unknown, version_text
+from ..check import PARALLEL_METHODS, Check, Problem, View, unknown, version_text
 from ..memory import hard_limit_mib, lockable_mib
 from ..offers import running_on
+from ..way import POSTCOPY_QEMU
 
 Wants = t.Callable[[View], bool]
 
 # virDomainPausedReason: VIR_DOMAIN_PAUSED_IOERROR
 _IO_ERROR = 5
-# QEMU's migration/options.c: 10.0 refuses post-copy with multifd, 7.2 takes it without having been tried with it.
-_MULTIFD_POSTCOPY_SINCE = 10001000
 # NEWS of libvirt 9.4
 _ZSTD_SINCE = 9004000
 # "compress" is gone from QEMU's capabilities (docs/about/removed-features.rst, 9.1).
 _MT_UNTIL = 9001000
 _ZEROCOPY_LIBVIRT, _ZEROCOPY_QEMU = 8005000, 7001000
-_PARALLEL_METHODS = ("zlib", "zstd")
-_METHODS = ("mt", "xbzrle", *_PARALLEL_METHODS)
+_METHODS = ("mt", "xbzrle", *PARALLEL_METHODS)
 _LOWEST_DOWNTIME_MS, _HIGHEST_DOWNTIME_MS = 100, 3000
 
 
@@ -174,7 +172,7 @@ def _compression(view: View) -> t.Iterator[Problem]:
         said = f"compression mt, and QEMU there is {version_text(view.host.get('qemu_version'))}, which has none"
         yield Problem(_what(view), said)
     for method in methods:
-        if method in _PARALLEL_METHODS:
+        if method in PARALLEL_METHODS:
             yield from _too_old(view, f"compression {method}", "libvirt", _ZSTD_SINCE)
 
 
@@ -182,7 +180,7 @@ def _compression_rules(view: View, methods: t.Sequence[str]) -> t.Iterator[Probl
     for method in methods:
         if method not in _METHODS:
             yield Problem(_what(view), f"compression {method}", expected="one of " + ", ".join(_METHODS))
-        elif bool(view.option("parallel")) != (method in _PARALLEL_METHODS):
+        elif bool(view.option("parallel")) != (method in PARALLEL_METHODS):
             how = "with" if view.option("parallel") else "without"
             yield Problem(_what(view), f"compression {method} {how} parallel")
     if view.option("parallel") and len(methods) > 1:
@@ -192,7 +190,7 @@ def _compression_rules(view: View, methods: t.Sequence[str]) -> t.Iterator[Probl
 def _parallel_postcopy(view: View) -> t.Iterator[Problem]:
     if view.option("parallel") and view.option("postcopy"):
         version = view.host.get("qemu_version")
-        if version < _MULTIFD_POSTCOPY_SINCE:
+        if version < POSTCOPY_QEMU:
             yield Problem(_what(view), f"parallel with postcopy, and QEMU there is {version_text(version)}")
 
 
