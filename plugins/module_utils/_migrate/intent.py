@@ -17,7 +17,7 @@ import typing as t
 import xml.etree.ElementTree as ET
 
 from .._libvirt import error_code, libvirt
-from .._model.api import Move, plain_way
+from .._model.api import Move
 
 STATE_URI = "urn:livemig:state:1"
 _PREFIX = "livemig-state"
@@ -64,8 +64,7 @@ def from_xml(text: str) -> Intent | None:
     run = element.get("run")
     if run is None or not isinstance(values, dict) or not {"uuid", "source", "destination"} <= set(values):
         return None
-    # What was begun by a version that knew of no way went by the plain one.
-    defaults: dict[str, t.Any] = {"requires": {}, "controls": [], "edits": [], "way": plain_way()}
+    defaults: dict[str, t.Any] = {"requires": {}, "controls": [], "edits": []}
     return Intent(run, t.cast(Move, {**defaults, **values}), element.get("tls", "required"))
 
 

@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connection, error_text, find_domain, libvirt
-from .._model.api import Finding, LivemigError, Move, Outcome
+from .._model.api import Finding, HostSnapshot, LivemigError, Move, Outcome
 from .._observe.api import domain_snapshot, remote_snapshot
 from .._preflight.api import judged_as, volatile_findings
 from . import intent, verdict
@@ -116,9 +116,13 @@ def last_look(link: Link, domain: t.Any, move: Move, options: Options) -> list[F
     """The checks whose facts can have changed since the plan was made, from both hosts as they are now."""
     # The source's own host facts play no part in a volatile check beyond its identity.
     hosts = [remote_snapshot(link.source, move["source"]), remote_snapshot(link.destination, move["destination"])]
-    require_versions(move, options.tls, {host["name"]: host["libvirt_version"] for host in hosts})
+    require_versions(move, options.tls, _versions(hosts))
     policy = _policy(move, options)
     return volatile_findings(hosts, [domain_snapshot(domain, move["source"])], [move["destination"]], {}, policy)
+
+
+def _versions(hosts: t.Sequence[HostSnapshot]) -> dict[str, int]:
+    return {host["name"]: host["libvirt_version"] for host in hosts if "libvirt_version" in host}
 
 
 def _policy(move: Move, options: Options) -> dict[str, t.Any]:

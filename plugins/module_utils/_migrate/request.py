@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from .._libvirt import libvirt
-from .._model.api import LivemigError, Move, Way
+from .._model.api import LivemigError, Move, Way, plain_way
 
 
 class Flag(t.NamedTuple):
@@ -88,10 +88,10 @@ class Refusal(t.NamedTuple):
     without: str = ""
 
 
+# Both kinds of copies at once, writes that wait for no copy, and what is said of a tunnelled migration cannot be written.
 REFUSED: tuple[Refusal, ...] = (
-    Refusal(("NON_SHARED_DISK", "NON_SHARED_INC"), "flags_migrate_disks_valid"),
-    Refusal(("NON_SHARED_SYNCHRONOUS_WRITES",), "flags_migrate_disks_valid", without="NON_SHARED_"),
     Refusal(("POSTCOPY",), "flags_postcopy_requires_live", without="LIVE"),
+    Refusal(("POSTCOPY", "PAUSED"), "flags_postcopy_requires_live"),
     Refusal(("OFFLINE",), "flags_offline_combination", without="PERSIST_DEST"),
     Refusal(("OFFLINE", "NON_SHARED_"), "flags_offline_combination"),
     Refusal(("ZEROCOPY",), "flags_zerocopy_requirements", without="PARALLEL"),
@@ -105,15 +105,20 @@ say it in the last look."""
 
 def flag_names(move: Move, tls: str) -> list[str]:
     """Raises LivemigError for flags that exclude each other."""
-    way, secret = move["way"], tls == "required"
-    names = [flag.name for flag in FLAGS if flag.wanted(way, secret)]
+    way = _way(move)
+    names = [flag.name for flag in FLAGS if flag.wanted(way, tls == "required")]
     names += _PERSISTENT if move["persistent"] else ()
+    together = [*names, *(["VIR_MIGRATE_PAUSED"] if way["state"] == "paused" else ())]
     for refusal in REFUSED:
-        if all(_has(names, flag) for flag in refusal.flags) and not (
-            refusal.without and _has(names, refusal.without)
-        ):
+        has = all(_has(together, flag) for flag in refusal.flags)
+        if has and not (refusal.without and _has(together, refusal.without)):
             raise _refused(move, refusal)
     return names
+
+
+def _way(move: Move) -> Way:
+    """What was begun by a version that knew of no way went by the plain one."""
+    return move.get("way") or plain_way()
 
 
 def _has(names: t.Collection[str], flag: str) -> bool:
@@ -146,12 +151,8 @@ def parameters(move: Move, definitions: t.Mapping[str, str], tls: str = "require
     ``migrate_uri`` is always given: without it libvirt takes the destination's own host name, which the source may
     resolve to another address or not at all (libvirt, qemuMigrationDstPrepareDirect).
     """
-    names = "".join(flag_names(move, tls))
-    sent = {
-        row.name: move["way"][row.key]  # type: ignore[literal-required]
-        for row in PARAMETERS
-        if move["way"][row.key] and row.needs in names  # type: ignore[literal-required]
-    }
+    names, way = "".join(flag_names(move, tls)), t.cast("dict[str, t.Any]", _way(move))
+    sent = {row.name: way[row.key] for row in PARAMETERS if way[row.key] and row.needs in names}
     return {"migrate_uri": move["migrate_uri"], **sent, **definitions}
 
 

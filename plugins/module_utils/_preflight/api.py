@@ -18,7 +18,7 @@ from .check import AUTO, MIGRATION, Check, Policy, Problem, View
 from .controls import label_words
 from .memory import Share, pages_at, required_memory_mib, required_pages
 from .registry import CHECKS, registry
-from .way import choose, judged_as
+from .way import choose, is_movable, judged_as, tcp_uri
 from .world import INACTIVE, World
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "choose",
     "edit_text",
     "findings",
+    "is_movable",
     "judge",
     "judged_as",
     "label_words",
@@ -43,6 +44,7 @@ __all__ = [
     "require_snapshots",
     "required_memory_mib",
     "required_pages",
+    "tcp_uri",
     "volatile_findings",
 ]
 

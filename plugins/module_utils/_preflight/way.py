@@ -13,9 +13,11 @@ import typing as t
 
 from .._model import cpuset
 from .._model.api import DomainSnapshot, Facts, HostSnapshot, Move, UnknownFact, Way, plain_way
-from .check import AUTO, Policy, View
+from .check import AUTO, MIGRATION, Policy, View
 from .disks import is_copied
 
+# virDomainPausedReason: VIR_DOMAIN_PAUSED_USER
+_PAUSED_BY_USER = 1
 # One stream of QEMU's is bound to one CPU, which sends about so much; encrypting takes more of it.
 _PLAIN_MBIT_S, _TLS_MBIT_S = 10_000, 4_000
 _FAST_MBIT_S = 10_000
@@ -39,13 +41,12 @@ def choose(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapsh
     the migration network, which takes the place of ``listen_address`` and ``disks_uri``. Raises UnknownFact."""
     view = _view(domain, source, destination, policy)
     state = view.domain.get("state")
-    way = plain_way()
-    way["state"] = state
+    way: dict[str, t.Any] = {**plain_way(), "state": state}
     if state == "shutoff":
-        return way
+        return t.cast(Way, way)
     address = policy.get("networks", {}).get(destination["name"], "")
     for name in (*_AS_SAID, *_ADDRESSES):
-        way[name] = view.option(name)  # type: ignore[literal-required]
+        way[name] = view.option(name)
     way["listen_address"] = address or way["listen_address"]
     way["postcopy"] = view.option("postcopy") and state != "paused"
     way["parallel"] = connections(view)
@@ -54,21 +55,30 @@ def choose(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapsh
         way["copy_storage"], way["copy_disks"] = view.option("copy_storage"), copied
         way["synchronous_writes"] = _both(view, "libvirt_version", _SYNCHRONOUS_LIBVIRT)
         for name in _COPYING:
-            way[name] = view.option(name)  # type: ignore[literal-required]
+            way[name] = view.option(name)
         if address and not way["disks_port"]:
             way["disks_uri"] = way["disks_uri"] or tcp_uri(address)
-    return way
+    return t.cast(Way, way)
+
+
+def is_movable(domain: Facts, offline: bool) -> bool:
+    """Whether libvirt can move a domain in its state, and it is then what it was: one that its user has paused is
+    paused there; one that does not run is defined there, where ``offline`` allows that. Raises UnknownFact."""
+    state = domain.get("state")
+    if state == "paused":
+        return bool(domain.get("state_reason") == _PAUSED_BY_USER)
+    return state == "running" or (state == "shutoff" and offline)
 
 
 def judged_as(move: Move) -> dict[str, t.Any]:
     """The way of a move as the ``migration`` of a policy, for the last look: what is sent is what is judged."""
-    way = dict(move["way"])
-    state = way.pop("state")
-    del way["synchronous_writes"]
-    return {**way, "paused": state == "paused", "offline": state == "shutoff"}
+    way = move.get("way") or plain_way()
+    judged = {name: value for name, value in way.items() if name in MIGRATION}
+    return {**judged, "paused": way["state"] == "paused", "offline": way["state"] == "shutoff"}
 
 
 def tcp_uri(address: str) -> str:
+    """An IPv6 address in brackets; without a port libvirt chooses one of the destination's range."""
     return f"tcp://[{address}]" if ":" in address else f"tcp://{address}"
 
 
@@ -117,7 +127,10 @@ def _excluded(view: View) -> bool:
 
 
 def _both(view: View, fact: str, since: int) -> bool:
-    return bool(view.source.get(fact) >= since and view.destination.get(fact) >= since)
+    try:
+        return bool(view.source.get(fact) >= since and view.destination.get(fact) >= since)
+    except UnknownFact:
+        return False
 
 
 def _disks(view: View) -> list[Facts]:

@@ -334,6 +334,7 @@ CHECKS: tuple[Check, ...] = (
         remedy=_DROP,
         evaluate=_POSTCOPY,
         evidence="lab",
+        volatile=True,
     ),
     Check(
         id="flags_zerocopy_requirements",
@@ -356,6 +357,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="do without compression: on a link of 10 Gbit/s it seldom pays",
         evaluate=_compression,
         evidence="lab",
+        volatile=True,
     ),
     Check(
         id="flags_parallel_postcopy",
@@ -367,6 +369,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="use parallel where the link is fast, and postcopy where the migration must end",
         evaluate=_parallel_postcopy,
         evidence="lab",
+        volatile=True,
     ),
     Check(
         id="flags_migrate_disks_valid",
@@ -378,6 +381,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="name targets that virsh domblklist shows, or none for libvirt's own choice",
         evaluate=_migrate_disks,
         evidence="lab",
+        volatile=True,
     ),
     Check(
         id="flags_offline_combination",
@@ -389,6 +393,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="set persist, and copy disks, NVRAM and TPM state by other means",
         evaluate=_OFFLINE,
         evidence="lab",
+        volatile=True,
     ),
     Check(
         id="flags_rdma_hard_limit",
@@ -423,6 +428,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="correct the options",
         evaluate=_UNIX,
         evidence="lab",
+        volatile=True,
     ),
     Check(
         id="flags_p2p_choice",
