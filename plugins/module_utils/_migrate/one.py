@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connection, error_text, find_domain, libvirt
-from .._model.api import Finding, HostSnapshot, LivemigError, Move, Outcome
+from .._model.api import Finding, HostSnapshot, LivemigError, Move, Outcome, way_of
 from .._observe.api import domain_snapshot, remote_snapshot
 from .._preflight.api import judged_as, volatile_findings
 from . import intent, verdict
@@ -135,7 +135,7 @@ def _policy(move: Move, options: Options) -> dict[str, t.Any]:
         "uris": {move["destination"]: move["destination_uri"]},
         "controls": move["controls"],
         "migration": judged_as(move),
-        "state": move["way"]["state"],
+        "state": way_of(move)["state"],
         "edits": {"allow": list(kinds), "map": {move["destination"]: kinds}},
     }
 
@@ -177,7 +177,7 @@ def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline, gu
             heard(timeline)
     ended = time.monotonic()
     result = conclude(case, settle(case, _rules(options, sure=error_said is None)), error_said)
-    if result["state"] == "moved":
+    if result["state"] == "moved" and way_of(move)["state"] == "running":
         timeline.wait(("suspended", "resumed", "completed"), _EVENTS_S)
     return measured(result, timeline, started, ended)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from .._libvirt import libvirt
-from .._model.api import LivemigError, Move, Way, plain_way
+from .._model.api import LivemigError, Move, Way, way_of
 
 
 class Flag(t.NamedTuple):
@@ -105,7 +105,7 @@ say it in the last look."""
 
 def flag_names(move: Move, tls: str) -> list[str]:
     """Raises LivemigError for flags that exclude each other."""
-    way = _way(move)
+    way = way_of(move)
     names = [flag.name for flag in FLAGS if flag.wanted(way, tls == "required")]
     names += _PERSISTENT if move["persistent"] else ()
     together = [*names, *(["VIR_MIGRATE_PAUSED"] if way["state"] == "paused" else ())]
@@ -114,11 +114,6 @@ def flag_names(move: Move, tls: str) -> list[str]:
         if has and not (refusal.without and _has(together, refusal.without)):
             raise _refused(move, refusal)
     return names
-
-
-def _way(move: Move) -> Way:
-    """What was begun by a version that knew of no way went by the plain one."""
-    return move.get("way") or plain_way()
 
 
 def _has(names: t.Collection[str], flag: str) -> bool:
@@ -151,7 +146,7 @@ def parameters(move: Move, definitions: t.Mapping[str, str], tls: str = "require
     ``migrate_uri`` is always given: without it libvirt takes the destination's own host name, which the source may
     resolve to another address or not at all (libvirt, qemuMigrationDstPrepareDirect).
     """
-    names, way = "".join(flag_names(move, tls)), t.cast("dict[str, t.Any]", _way(move))
+    names, way = "".join(flag_names(move, tls)), t.cast("dict[str, t.Any]", way_of(move))
     sent = {row.name: way[row.key] for row in PARAMETERS if way[row.key] and row.needs in names}
     return {"migrate_uri": move["migrate_uri"], **sent, **definitions}
 

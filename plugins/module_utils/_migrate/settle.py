@@ -14,8 +14,8 @@ import time
 import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connect, Connection, error_text, find_domain, libvirt
-from .._model.api import LivemigError
-from . import intent, verdict
+from .._model.api import LivemigError, way_of
+from . import intent, offline, verdict
 from .edits import edited
 from .guard import HELD
 from .intent import Intent
@@ -130,9 +130,10 @@ def settle(case: Case, rules: Rules) -> Settled:
     """Brings the migration to its end as far as that is safe. Raises nothing that libvirt reports."""
     did: list[str] = []
     waited = False
+    judge = offline.verdict if way_of(case.intent.move)["state"] == "shutoff" else verdict.verdict
     for _round in range(_ROUNDS):
         source, destination, steady = look_twice(case, rules)
-        found = verdict.verdict(source, destination) if steady else _CHANGING
+        found = judge(source, destination) if steady else _CHANGING
         stop = (verdict.NOTHING, *rules.leave, *((verdict.WAIT,) if waited else ()))
         if rules.look_only or found.action in stop:
             return Settled(found, source, destination, tuple(did), None)

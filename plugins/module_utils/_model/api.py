@@ -44,7 +44,7 @@ from .types import (
     Stay,
     Unknown,
 )
-from .way import Way, plain_way
+from .way import Way, plain_way, way_of
 
 __all__ = [
     "EDITS",
@@ -83,4 +83,5 @@ __all__ = [
     "UnknownFact",
     "Way",
     "plain_way",
+    "way_of",
 ]

@@ -39,6 +39,11 @@ class Way(t.TypedDict):
     tls_destination: str
 
 
+def way_of(move: t.Mapping[str, t.Any]) -> Way:
+    """A move's way; the plain one where it has none: a version that knew of no way has begun it."""
+    return move.get("way") or plain_way()
+
+
 def plain_way() -> Way:
     """A running guest in one stream, with nothing special asked for: what holds where a move says nothing."""
     return {

@@ -23,10 +23,7 @@ Policy = t.Mapping[str, t.Any]
 definition (see edits.py)."""
 
 AUTO = "auto"
-"""By facts: see connections in way.py. To the checks it is one stream, unless something else needs more."""
-PARALLEL_METHODS = ("zlib", "zstd")
-"""Methods of compression that QEMU has for parallel connections only."""
-_FEWEST = 2
+"""By facts: see connections in way.py. To the checks it is one stream: what needs more has to say how many."""
 
 MIGRATION: t.Mapping[str, t.Any] = {
     "abort_on_error": False,
@@ -130,10 +127,7 @@ class View:
     def option(self, name: str) -> t.Any:
         """What the migration is to use, or the default."""
         value = self.policy.get("migration", {}).get(name, MIGRATION[name])
-        if name == "parallel" and value == AUTO:
-            needed = self.option("zerocopy") or not set(PARALLEL_METHODS).isdisjoint(self.option("compression"))
-            return _FEWEST if needed else 0
-        return value
+        return 0 if name == "parallel" and value == AUTO else value
 
     def answer(self, host: str | None, key: str) -> Facts:
         """What ``host`` answered to a question. Raises UnknownFact where it was not asked or could not tell."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from .._model import cpuset
-from .._model.api import DomainSnapshot, Facts, HostSnapshot, Move, UnknownFact, Way, plain_way
+from .._model.api import DomainSnapshot, Facts, HostSnapshot, Move, UnknownFact, Way, plain_way, way_of
 from .check import AUTO, MIGRATION, Policy, View
 from .disks import is_copied
 
@@ -72,7 +72,7 @@ def is_movable(domain: Facts, offline: bool) -> bool:
 
 def judged_as(move: Move) -> dict[str, t.Any]:
     """The way of a move as the ``migration`` of a policy, for the last look: what is sent is what is judged."""
-    way = move.get("way") or plain_way()
+    way = way_of(move)
     judged = {name: value for name, value in way.items() if name in MIGRATION}
     return {**judged, "paused": way["state"] == "paused", "offline": way["state"] == "shutoff"}
 
@@ -91,11 +91,10 @@ def connections(view: View) -> int:
     wanted = view.policy.get("migration", {}).get("parallel", AUTO)
     if wanted != AUTO:
         return int(wanted)
-    needed = int(view.option("parallel"))
     try:
-        return max(needed, _by_facts(view))
+        return _by_facts(view)
     except UnknownFact:
-        return needed
+        return 0
 
 
 def _by_facts(view: View) -> int:

@@ -14,7 +14,7 @@ import time
 import typing as t
 
 from .._libvirt import Connection, find_domain, libvirt
-from .._model.api import Move, Proof, plain_way
+from .._model.api import Move, Proof, way_of
 from .._observe.api import parse_domain
 
 __all__ = ["absent", "present"]
@@ -36,7 +36,7 @@ def absent(connection: Connection, host: str, uuid: str) -> list[Proof]:
 
 def present(connection: Connection, host: str, expected: Move, wait_s: float) -> list[Proof]:
     """The domain is here as it was there: running, so that its vCPUs advance within ``wait_s``; paused; or defined."""
-    state = (expected.get("way") or plain_way())["state"]
+    state = way_of(expected)["state"]
     domain = find_domain(connection, expected["uuid"])
     if domain is None:
         return [_proof(state, host, False, "not known here")]

@@ -15,7 +15,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api impor
     migrate,
     planned,
 )
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, Move, Outcome
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, Move, Outcome, plain_way
 from tests.unit.migrate.standin import Domain, Host
 
 libvirt = _libvirt.libvirt
@@ -75,6 +75,7 @@ def move(**changes: t.Any) -> Move:
         "requires": {},
         "edits": [],
         "controls": [],
+        "way": plain_way(),
     }
     return t.cast(Move, {**made, **changes})
 

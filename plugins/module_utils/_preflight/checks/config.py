@@ -13,7 +13,7 @@ import typing as t
 
 from ..._model.api import Facts
 from .. import identity
-from ..check import PARALLEL_METHODS, Check, Problem, View, unknown, version_text
+from ..check import Check, Problem, View, unknown, version_text
 from ..memory import hard_limit_mib, lockable_mib
 from ..offers import running_on
 from ..way import POSTCOPY_QEMU
@@ -27,7 +27,8 @@ _ZSTD_SINCE = 9004000
 # "compress" is gone from QEMU's capabilities (docs/about/removed-features.rst, 9.1).
 _MT_UNTIL = 9001000
 _ZEROCOPY_LIBVIRT, _ZEROCOPY_QEMU = 8005000, 7001000
-_METHODS = ("mt", "xbzrle", *PARALLEL_METHODS)
+_PARALLEL_METHODS = ("zlib", "zstd")
+_METHODS = ("mt", "xbzrle", *_PARALLEL_METHODS)
 _LOWEST_DOWNTIME_MS, _HIGHEST_DOWNTIME_MS = 100, 3000
 
 
@@ -172,7 +173,7 @@ def _compression(view: View) -> t.Iterator[Problem]:
         said = f"compression mt, and QEMU there is {version_text(view.host.get('qemu_version'))}, which has none"
         yield Problem(_what(view), said)
     for method in methods:
-        if method in PARALLEL_METHODS:
+        if method in _PARALLEL_METHODS:
             yield from _too_old(view, f"compression {method}", "libvirt", _ZSTD_SINCE)
 
 
@@ -180,7 +181,7 @@ def _compression_rules(view: View, methods: t.Sequence[str]) -> t.Iterator[Probl
     for method in methods:
         if method not in _METHODS:
             yield Problem(_what(view), f"compression {method}", expected="one of " + ", ".join(_METHODS))
-        elif bool(view.option("parallel")) != (method in PARALLEL_METHODS):
+        elif bool(view.option("parallel")) != (method in _PARALLEL_METHODS):
             how = "with" if view.option("parallel") else "without"
             yield Problem(_what(view), f"compression {method} {how} parallel")
     if view.option("parallel") and len(methods) > 1:
