@@ -185,7 +185,7 @@ def test_another_state_than_the_planned_one_is_refused(planned: str, found: str)
 
 def shutoff(**changes: t.Any) -> Scene:
     scene = Scene()
-    scene.domain.update(state="shutoff", **changes)
+    scene.domain.update({"state": "shutoff", **changes})
     scene.policy["migration"] = {"offline": True}
     return scene
 
