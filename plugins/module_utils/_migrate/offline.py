@@ -29,7 +29,11 @@ _TWICE = Verdict(
     "both hosts have the definition, and the destination has started the domain. Undefine it on the source",
 )
 _LOST = Verdict(
-    "definition_lost", RELEASE_ENDED, "failed", "source", "neither host had the definition, so the kept one was put back"
+    "definition_lost",
+    RELEASE_ENDED,
+    "failed",
+    "source",
+    "neither host had the definition, so the kept one was put back",
 )
 
 # The first row that fits holds.

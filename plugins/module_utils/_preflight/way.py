@@ -111,9 +111,7 @@ def _by_facts(view: View) -> int:
 
 
 def _excluded(view: View) -> bool:
-    old = not (
-        _both(view, "libvirt_version", _PARALLEL_LIBVIRT) and _both(view, "qemu_version", _PARALLEL_QEMU)
-    )
+    old = not (_both(view, "libvirt_version", _PARALLEL_LIBVIRT) and _both(view, "qemu_version", _PARALLEL_QEMU))
     nameless = view.tls and view.option("copy_storage") != "none"
     return bool(
         old
@@ -139,7 +137,9 @@ def _disks(view: View) -> list[Facts]:
 def _view(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapshot, policy: Policy) -> View:
     parts = {"domain": domain, "source": source, "destination": destination}
     facts = {
-        part: Facts(f"{'domain' if part == 'domain' else 'host'} {snapshot['name']}", t.cast("dict[str, t.Any]", snapshot))
+        part: Facts(
+            f"{'domain' if part == 'domain' else 'host'} {snapshot['name']}", t.cast("dict[str, t.Any]", snapshot)
+        )
         for part, snapshot in parts.items()
     }
     return View(

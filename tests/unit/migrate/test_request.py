@@ -154,7 +154,12 @@ def test_every_refusal_names_a_check() -> None:
 @pytest.mark.parametrize(
     ("changes", "tls", "version", "said"),
     [
-        ({"parallel": 2}, "off", 5_001_000, "VIR_MIGRATE_PARALLEL for domain web1: libvirt of hv2 is 5.1.0; expected 5.2"),
+        (
+            {"parallel": 2},
+            "off",
+            5_001_000,
+            "VIR_MIGRATE_PARALLEL for domain web1: libvirt of hv2 is 5.1.0; expected 5.2",
+        ),
         ({"parallel": 2, "zerocopy": True}, "off", 8_004_000, "VIR_MIGRATE_ZEROCOPY .* expected 8.5.0 or newer"),
         ({**COPY, "synchronous_writes": True}, "off", 7_010_000, "SYNCHRONOUS_WRITES .* expected 8.0.0"),
         ({**COPY, "disks_uri": "tcp://x"}, "off", 6_007_000, "disks_uri .* expected 6.8.0"),

@@ -37,7 +37,11 @@ def test_no_network_gives_no_addresses() -> None:
 @pytest.mark.parametrize(
     ("hosts", "wanted", "said"),
     [
-        (HOSTS, "2001:db8::/64", "on host hv1: 2001:db8::/64; expected an address in it; the host has 127.0.0.1, 192.0.2.1"),
+        (
+            HOSTS,
+            "2001:db8::/64",
+            "on host hv1: 2001:db8::/64; expected an address in it; the host has 127.0.0.1, 192.0.2.1",
+        ),
         (HOSTS, "everywhere", "everywhere; expected a network as 198.51.100.0/24"),
         ([{"name": "hv3"}], "198.51.100.0/24", "on host hv3: 198.51.100.0/24; expected the host's addresses: "),
     ],

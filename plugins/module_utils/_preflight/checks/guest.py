@@ -42,7 +42,9 @@ def _state(view: View) -> t.Iterator[Problem]:
         return
     why, remedy = _PAUSED.get(view.domain.get("state_reason"), ("", None)) if state == "paused" else ("", None)
     if view.silent is not None:
-        remedy = "nothing is wrong with it: start it to have it moved, or let definitions move too (livemig_offline: move)"
+        remedy = (
+            "nothing is wrong with it: start it to have it moved, or let definitions move too (livemig_offline: move)"
+        )
     yield Problem(f"Domain {view.domain_name}", f"it is {state} {why}".strip(), remedy=remedy)
 
 
