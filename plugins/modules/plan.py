@@ -11,8 +11,8 @@ short_description: Decide which domain goes where
 version_added: 0.1.0
 author: livemig contributors (@livemig)
 description:
-  - Places the domains of the hosts to empty that run or are paused. The largest goes first, to the first destination that has room for
-    it and against which no finding speaks.
+  - Places the domains of the hosts to empty that run or are paused. The largest goes first, to the first destination
+    that has room for it and against which no finding speaks.
   - A domain for which there is no place stays, and the plan names everything that speaks against each destination.
   - It asks no host and reads no clock. The same input gives the same plan, and the plan's digest stands for it.
   - Runs on the controller. Use C(run_once), since one plan covers all hosts.

@@ -141,8 +141,8 @@ options:
         description:
           - Connections of a parallel migration (C(--parallel-connections)). V(0) is one that is not parallel.
           - With V(auto), one for about 10 Gbit/s of the slower NIC, or with TLS for about 4 Gbit/s, from 2 to 8 and at
-            most half of the cores; one stream below 10 Gbit/s, or where the speed is not known. What needs connections, such
-            as O(migration.zerocopy), needs a number here.
+            most half of the cores; one stream below 10 Gbit/s, or where the speed is not known. What needs connections,
+            such as O(migration.zerocopy), needs a number here.
         type: str
         default: auto
       paused:

@@ -16,7 +16,7 @@ from .._model.api import LivemigError, Move, Way, way_of
 
 
 class Flag(t.NamedTuple):
-    """``since``: libvirt's version as it writes it; ``wanted``: whether it is sent for this way, with TLS or without."""
+    """``since``: libvirt's version as it writes it; ``wanted``: whether a way has it, with TLS or without."""
 
     name: str
     since: int
@@ -81,14 +81,14 @@ PARAMETERS: tuple[Parameter, ...] = (
 
 
 class Refusal(t.NamedTuple):
-    """Flags that libvirt or QEMU refuse together, or without another one. ``check``: the one that says so beforehand."""
+    """Flags that libvirt or QEMU refuse together, or without another one. ``check``: what says so beforehand."""
 
     flags: tuple[str, ...]
     check: str
     without: str = ""
 
 
-# Both kinds of copies at once, writes that wait for no copy, and what is said of a tunnelled migration cannot be written.
+# Both kinds of copies at once, writes that wait for no copy, and a tunnelled migration cannot be written.
 REFUSED: tuple[Refusal, ...] = (
     Refusal(("POSTCOPY",), "flags_postcopy_requires_live", without="LIVE"),
     Refusal(("POSTCOPY", "PAUSED"), "flags_postcopy_requires_live"),

@@ -52,7 +52,8 @@ def make_plan(
 ) -> Plan:
     """Who goes where. Domains of other hosts than ``sources`` are left out; each of the rest moves or stays.
 
-    policy: ``tls``, ``uris``, ``addresses``, ``networks``, ``migration``, ``memory_reserve_mib``. Raises LivemigError where nobody could move
+    policy: ``tls``, ``uris``, ``addresses``, ``networks``, ``migration``, ``memory_reserve_mib``. Raises
+    LivemigError where nobody could move
     anywhere, or where the way to a destination that is used is not given.
     """
     if not destinations:
@@ -67,9 +68,9 @@ def make_plan(
     by_name = {host["name"]: host for host in hosts}
 
     def way(domain: DomainSnapshot, destination: str) -> Way:
-        ends = [by_name.get(name, _unseen(name)) for name in (domain["host"], destination)]
+        source, there = (by_name.get(name, _unseen(name)) for name in (domain["host"], destination))
         try:
-            return choose(domain, *ends, policy)
+            return choose(domain, source, there, policy)
         except UnknownFact as reason:
             raise LivemigError(
                 f"Way of domain {domain['name']}",

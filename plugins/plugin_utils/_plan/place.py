@@ -188,8 +188,8 @@ def place(
             stays.append(_stay(domain, reasons))
         else:
             room.take(domain["name"], need)
-            moved = _move(domain, need, room.name, known.edits(domain, room.name), policy)
-            moves.append({**moved, "way": way(domain, room.name)})
+            edits = known.edits(domain, room.name)
+            moves.append(_move(domain, need, room.name, edits, policy, way(domain, room.name)))
     return moves, sorted(stays, key=lambda stay: (stay["source"], stay["domain"]))
 
 
@@ -349,7 +349,7 @@ def _namesake(domain: DomainSnapshot, room: Room) -> list[Finding]:
     return [judge("dst_domain_name_conflict", domain, room.name, problem)]
 
 
-def _move(domain: DomainSnapshot, need: Need, destination: str, edits: list[Edit], policy: Policy) -> t.Any:
+def _move(domain: DomainSnapshot, need: Need, destination: str, edits: list[Edit], policy: Policy, way: Way) -> Move:
     return {
         "domain": domain["name"],
         "uuid": domain["uuid"],
@@ -363,6 +363,7 @@ def _move(domain: DomainSnapshot, need: Need, destination: str, edits: list[Edit
         "requires": {"available_mib": need.mib},
         "edits": edits,
         "controls": matching_controls(policy.get("controls", ()), domain["uuid"], (domain["host"], destination)),
+        "way": way,
     }
 
 

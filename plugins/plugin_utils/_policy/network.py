@@ -44,7 +44,9 @@ def _of_host(host: t.Mapping[str, t.Any], network: t.Any) -> str:
     try:
         addresses = Facts(f"host {host['name']}", host).get("net.addresses")
     except UnknownFact as reason:
-        raise _wrong(f" on host {host['name']}", str(network), f"the host's addresses: {reason}", "observe it as root")
+        raise _wrong(
+            f" on host {host['name']}", str(network), f"the host's addresses: {reason}", "observe it as root"
+        ) from None
     # A link-local IPv6 address leads nowhere without the name of a device of the source's.
     found = sorted(address for address in map(netaddr.IPAddress, addresses) if address in network)
     if not found:

@@ -94,7 +94,12 @@ def test_a_number_is_a_number(wanted: int) -> None:
 
 
 def test_what_is_said_is_handed_on() -> None:
-    said = {"bandwidth_mib_s": 800, "auto_converge": True, "postcopy": True, "tls_destination": "hv2.example.com"}
+    said: dict[str, t.Any] = {
+        "bandwidth_mib_s": 800,
+        "auto_converge": True,
+        "postcopy": True,
+        "tls_destination": "hv2.example.com",
+    }
     assert choose(link(1000), **said) == {**plain_way(), **said}
 
 
