@@ -54,8 +54,8 @@ MIGRATION: t.Mapping[str, t.Any] = {
 """What a migration may use, and what holds where the policy says nothing. ``copy_storage``: none, all or inc;
 ``copy_disks``: targets, empty for libvirt's own choice; ``compression``: libvirt's names of methods; ``parallel``:
 connections, 0 for one that is not called parallel, auto by the link; ``transport``: tcp, unix or rdma;
-``disks_port``, ``disks_uri``: where copies of disks go, 0 and empty for libvirt's own choice; ``paused``: the guest is not resumed at the
-destination; ``tls_destination``: the name in the destination's certificate; 0 is no limit."""
+``disks_port``, ``disks_uri``: where copies of disks go, 0 and empty for libvirt's own choice; ``paused``: the guest is
+not resumed at the destination; ``tls_destination``: the name in the destination's certificate; 0 is no limit."""
 
 Need = t.Hashable
 """What a domain needs of a destination, in a form that is equal for domains with the same need."""

@@ -53,8 +53,7 @@ def make_plan(
     """Who goes where. Domains of other hosts than ``sources`` are left out; each of the rest moves or stays.
 
     policy: ``tls``, ``uris``, ``addresses``, ``networks``, ``migration``, ``memory_reserve_mib``. Raises
-    LivemigError where nobody could move
-    anywhere, or where the way to a destination that is used is not given.
+    LivemigError where nobody could move anywhere, or where the way to a destination that is used is not given.
     """
     if not destinations:
         raise LivemigError(
