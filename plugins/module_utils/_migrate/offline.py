@@ -41,7 +41,8 @@ _ROWS: tuple[tuple[t.Collection[str], t.Collection[str], Verdict], ...] = (
     (_DEFINED | _ACTIVE, _NONE | _DEFINED, _KEPT),
     (_DEFINED | _ACTIVE, _ACTIVE, _TWICE),
     (_NONE, _DEFINED | _ACTIVE, _MOVED),
-    (_NONE, _NONE, _LOST),
+    # Not where the source is dead: then the definition is on its disk.
+    ({ABSENT}, _NONE, _LOST),
 )
 
 
@@ -52,4 +53,4 @@ def verdict(source: Place, destination: Place) -> Verdict:
     for here, there, found in _ROWS:
         if source.word in here and destination.word in there:
             return found
-    return UNKNOWN._replace(meaning="somebody else does something with this domain, so nothing is done")
+    return UNKNOWN._replace(meaning="no move of a definition leaves this behind, so nothing is done")

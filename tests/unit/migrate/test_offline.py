@@ -39,6 +39,7 @@ WORDS = sorted(
         (SHUTOFF, RUNNING, "twice", "nothing"),
         (RUNNING, PAUSED, "twice", "nothing"),
         (ABSENT, ABSENT, "definition_lost", "release_ended"),
+        (FENCED, ABSENT, "unknown", "nothing"),
         (SILENT, SHUTOFF, "unknown", "nothing"),
         (SHUTOFF, SILENT, "unknown", "nothing"),
         (SHUTOFF, PAUSED_MIGRATION, "unknown", "nothing"),
