@@ -14,6 +14,7 @@ description:
   - Run it on the source and on the destination of moves that were made. Nothing is changed.
   - On the destination a domain must run, be persistent and start automatically as it did on the source, its vCPU time
     must advance, and its NICs must be up and attached to their bridge.
+  - One that was paused must be paused there, and one of which the definition has moved must be shut off.
   - On the source it must be neither running nor defined.
   - Of moves that failed, this host as their destination returns the end of its log, without secrets, so that
     M(livemig.libvirt.report) can say who failed first.

@@ -66,7 +66,9 @@ def _left_over(record: Record, host: str) -> tuple[str, str]:
 
 
 def _traces(record: Record, host: str) -> tuple[str, str]:
-    """The last word: what was run afterwards ended well, and nothing is left to do."""
+    """The last word: nothing hung, what was run afterwards ended well, and nothing is left to do."""
+    if record.get("hung"):
+        return OPEN, "a play did not come to its end and was killed"
     if record["then"]["code"] != 0:
         return OPEN, f"the play afterwards ended with {record['then']['code']}"
     if record["steady"]["code"] != 0 or "changed=1" in record["steady"]["said"]:

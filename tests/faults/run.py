@@ -94,8 +94,7 @@ class _Run:
             self.record["fired"] = self._await(trigger)
         else:
             self.record["fired"] = True
-        said, _error = self._play.communicate(timeout=PLAY_S)
-        self.record["play"] = {"code": self._play.returncode, "said": said[-4000:]}
+        self.record["play"] = self._said(self._ended(self._play))
         if trigger is not None:
             trigger.kill()
             trigger.wait()
@@ -158,8 +157,16 @@ class _Run:
         )
 
     def play(self, playbook: str, variables: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
-        process = self.start(playbook, variables)
-        said, _error = process.communicate(timeout=PLAY_S)
+        return self._ended(self.start(playbook, variables))
+
+    def _ended(self, process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+        """A play that hangs is killed, with the module that it waits for, and its fault is not recovered from."""
+        try:
+            said, _error = process.communicate(timeout=PLAY_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            said, _error = process.communicate()
+            self.record["hung"] = True
         return subprocess.CompletedProcess([], process.returncode, said)
 
     @staticmethod

@@ -14,8 +14,8 @@ import time
 import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connect, Connection, error_text, find_domain, libvirt
-from .._model.api import LivemigError
-from . import intent, verdict
+from .._model.api import LivemigError, way_of
+from . import intent, offline, verdict
 from .edits import edited
 from .guard import HELD
 from .intent import Intent
@@ -94,6 +94,11 @@ class Case(t.NamedTuple):
     def uuid(self) -> str:
         return self.intent.move["uuid"]
 
+    @property
+    def state(self) -> str:
+        """The domain's when it was planned to move: running, paused or shutoff."""
+        return way_of(self.intent.move)["state"]
+
     @contextlib.contextmanager
     def open(self, end: End) -> t.Iterator[Connection]:
         if end.uri is None:
@@ -131,9 +136,10 @@ def settle(case: Case, rules: Rules) -> Settled:
     """Brings the migration to its end as far as that is safe. Raises nothing that libvirt reports."""
     did: list[str] = []
     waited = False
+    judge = _JUDGES[case.state]
     for _round in range(_ROUNDS):
         source, destination, steady = look_twice(case, rules)
-        found = verdict.verdict(source, destination) if steady else _CHANGING
+        found = judge(source, destination) if steady else _CHANGING
         stop = (verdict.NOTHING, *rules.leave, *((verdict.WAIT,) if waited else ()))
         if rules.look_only or found.action in stop:
             return Settled(found, source, destination, tuple(did), None)
@@ -146,7 +152,7 @@ def settle(case: Case, rules: Rules) -> Settled:
         except NO_CONNECTION as error:
             return Settled(found, source, destination, tuple(did), error_text(error))
         if found.action in _LAST:
-            paused = found.action == verdict.RELEASE_DESTINATION and destination.word == PAUSED
+            paused = found.action == verdict.RELEASE_DESTINATION and destination.word == PAUSED != case.state
             return Settled(found, source, destination, tuple(did), _PAUSED_THERE if paused else None)
     return Settled(found, source, destination, tuple(did), f"it has not come to an end in {_ROUNDS} rounds")
 
@@ -225,8 +231,9 @@ def _destroy_incoming(case: Case) -> None:
 
 def _finish_confirm(case: Case) -> None:
     """The source's half, which the destination no longer needs; its definition goes with the release."""
+    paused = {PAUSED} if case.state == PAUSED else set()
     with case.open(case.source) as connection:
-        _still(connection, case, case.source, {PAUSED_MIGRATION, *_HALVES}).destroy()
+        _still(connection, case, case.source, {PAUSED_MIGRATION, *_HALVES, *paused}).destroy()
 
 
 def _resume_postcopy(case: Case) -> None:
@@ -244,7 +251,7 @@ def _resume_postcopy(case: Case) -> None:
     with case.open(case.source) as connection:
         domain = _still(connection, case, case.source, _HALVES)
         wanted = flags(move, case.intent.tls) | libvirt.VIR_MIGRATE_POSTCOPY | libvirt.VIR_MIGRATE_POSTCOPY_RESUME
-        domain.migrateToURI3(move["destination_uri"], parameters(move, {}), wanted)
+        domain.migrateToURI3(move["destination_uri"], parameters(move, {}, case.intent.tls), wanted)
 
 
 def _release_source(case: Case) -> None:
@@ -347,5 +354,10 @@ _ACTIONS: t.Mapping[str, t.Callable[[Case], None]] = {
     verdict.RELEASE_SOURCE: _release_source,
     verdict.RELEASE_DESTINATION: _release_destination,
     verdict.RELEASE_ENDED: _release_ended,
+}
+_JUDGES: t.Mapping[str, t.Callable[[Place, Place], verdict.Verdict]] = {
+    "running": verdict.verdict,
+    "paused": verdict.of_paused,
+    "shutoff": offline.verdict,
 }
 _LAST = frozenset({verdict.RELEASE_SOURCE, verdict.RELEASE_DESTINATION, verdict.RELEASE_ENDED})

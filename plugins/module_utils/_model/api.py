@@ -50,6 +50,7 @@ from .types import (
     Stay,
     Unknown,
 )
+from .way import Way, plain_way, way_of
 
 __all__ = [
     "EDITS",
@@ -90,4 +91,7 @@ __all__ = [
     "Stay",
     "Unknown",
     "UnknownFact",
+    "Way",
+    "plain_way",
+    "way_of",
 ]

@@ -16,7 +16,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api impor
     migrate,
     planned,
 )
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, Move, Outcome
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, Move, Outcome, plain_way
 from tests.unit.migrate.standin import Domain, Host
 
 libvirt = _libvirt.libvirt
@@ -76,6 +76,7 @@ def move(**changes: t.Any) -> Move:
         "requires": {},
         "edits": [],
         "controls": [],
+        "way": plain_way(),
     }
     return t.cast(Move, {**made, **changes})
 
@@ -117,6 +118,99 @@ def test_what_is_asked_of_libvirt(pair: Pair, tls: str, persistent: bool, names:
     uri, parameters, flags = pair[0].asked  # type: ignore[attr-defined]
     assert (uri, parameters) == (REMOTE, {"migrate_uri": "tcp://hv2"})
     assert flags == sum(getattr(libvirt, f"VIR_MIGRATE_{name}") for name in names)
+
+
+def planned_as(state: str, **changes: t.Any) -> t.Any:
+    return {**plain_way(), "state": state, **changes}
+
+
+def test_the_way_is_what_is_asked_for(pair: Pair) -> None:
+    run(pair, "off", way=planned_as("running", parallel=2, bandwidth_mib_s=10, listen_address="198.51.100.2"))
+    _uri, parameters, flags = pair[0].asked  # type: ignore[attr-defined]
+    assert flags & libvirt.VIR_MIGRATE_PARALLEL
+    assert parameters == {
+        "migrate_uri": "tcp://hv2",
+        "parallel.connections": 2,
+        "bandwidth": 10,
+        "listen_address": "198.51.100.2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [
+        ({"zerocopy": True}, "flags_zerocopy_requirements"),
+        ({"parallel": 2, "compression": ["xbzrle"]}, "flags_compression_conflicts"),
+        ({"parallel": 2, "postcopy": True}, "flags_parallel_postcopy"),
+        ({"copy_storage": "all", "copy_disks": ["vdx"]}, "flags_migrate_disks_valid"),
+    ],
+)
+def test_a_way_that_excludes_itself_is_refused_before_anything_is_begun(
+    pair: Pair, way: dict[str, t.Any], said: str
+) -> None:
+    result = run(pair, "off", way=planned_as("running", **way))
+    assert result["state"] == "refused" and said in (result["error"] or "")
+    assert pair.source.domains[UUID].calls == [] and pair.records.open_moves() == {}
+
+
+def test_a_libvirt_that_is_too_old_for_the_way(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair.destination, "getLibVersion", lambda: 5_001_000)
+    result = run(pair, "off", way=planned_as("running", parallel=2))
+    assert result["state"] == "refused" and "libvirt of hv2 is 5.1.0" in (result["error"] or "")
+
+
+def _moves_paused(pair: Pair) -> t.Callable[..., None]:
+    def run_paused(domain: Domain, uri: str, parameters: dict[str, t.Any], flags: int) -> None:
+        domain.host.asked = (uri, parameters, flags)  # type: ignore[attr-defined]
+        pair.destination.add(UUID).become("PAUSED", "PAUSED_USER")
+        pair.source.send(UUID, "STOPPED", "STOPPED_MIGRATED")
+        del pair.source.domains[UUID]
+
+    return run_paused
+
+
+def test_a_paused_guest_arrives_paused_and_has_moved(pair: Pair) -> None:
+    domain = pair.source.domains[UUID].become("PAUSED", "PAUSED_USER")
+    domain.migration = _moves_paused(pair)
+    result = run(pair, "off", way=planned_as("paused"))
+    assert (result["state"], result["running_on"], result["error"]) == ("moved", "hv2", None)
+    assert "resume" not in pair.destination.domains[UUID].calls
+    # libvirt adds PAUSED itself: had its user resumed it meanwhile, our flag would stop it
+    assert not pair[0].asked[2] & 32  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("planned", "state"), [("running", "PAUSED"), ("paused", "RUNNING"), ("shutoff", "RUNNING")])
+def test_another_state_than_the_planned_one_is_refused(pair: Pair, planned: str, state: str) -> None:
+    pair.source.domains[UUID].become(state, "PAUSED_USER" if state == "PAUSED" else None)
+    result = run(pair, "off", way=planned_as(planned))
+    assert result["state"] == "refused" and f"the plan was made when it was {planned}" in (result["error"] or "")
+
+
+def _defines(pair: Pair) -> t.Callable[..., None]:
+    def hand_over(domain: Domain, uri: str, parameters: dict[str, t.Any], flags: int) -> None:
+        domain.host.asked = (uri, parameters, flags)  # type: ignore[attr-defined]
+        pair.destination.add(UUID).become("SHUTOFF").notes.update(domain.notes)
+        del pair.source.domains[UUID]
+
+    return hand_over
+
+
+def test_of_a_domain_that_does_not_run_the_definition_moves(pair: Pair) -> None:
+    pair.source.domains[UUID].become("SHUTOFF").migration = _defines(pair)
+    result = run(pair, way=planned_as("shutoff"))
+    assert (result["state"], result["running_on"], result["error"]) == ("moved", "hv2", None)
+    names = ("PEER2PEER", "OFFLINE", "PERSIST_DEST", "UNDEFINE_SOURCE")
+    assert pair[0].asked[2] == sum(getattr(libvirt, f"VIR_MIGRATE_{name}") for name in names)  # type: ignore[attr-defined]
+    there = pair.destination.domains[UUID]
+    assert (there.auto, there.notes, there.isActive()) == (1, {}, False)
+    assert run(pair, way=planned_as("shutoff"))["state"] == "already_there"
+
+
+def test_a_definition_that_did_not_move_has_stayed(pair: Pair) -> None:
+    pair.source.domains[UUID].become("SHUTOFF").migration = fail("no room")
+    result = run(pair, way=planned_as("shutoff"))
+    assert (result["state"], result["running_on"]) == ("failed", "hv1")
+    assert pair.source.domains[UUID].notes == {} and pair.records.open_moves() == {}
 
 
 @pytest.mark.parametrize("autostart", [True, False])

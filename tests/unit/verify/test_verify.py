@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, Proof
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, Proof, plain_way
 from ansible_collections.livemig.libvirt.plugins.module_utils._verify import api
 from ansible_collections.livemig.libvirt.plugins.module_utils._verify.api import absent, present
 from ansible_collections.livemig.libvirt.plugins.modules import verify as module
@@ -60,6 +60,30 @@ def test_a_domain_that_is_not_there(host: Host) -> None:
 def test_a_domain_that_is_paused(host: Host) -> None:
     host.domains[UUID].running = False
     assert verdicts(present(host, "hv2", move(), 1)) == {"running": False}
+
+
+def in_state(state: str) -> t.Any:
+    return move(way={**plain_way(), "state": state})
+
+
+def test_a_paused_guest_is_proven_paused(host: Host) -> None:
+    host.domains[UUID].become("PAUSED", "PAUSED_USER")
+    t.cast(Ticking, host.domains[UUID]).step_ns = 0
+    found = present(host, "hv2", in_state("paused"), 0)
+    assert verdicts(found) == {"paused": True, "persistent": True, "autostart": True}
+    host.domains[UUID].running = True
+    (proof,) = present(host, "hv2", in_state("paused"), 0)
+    assert (proof["ok"], proof["message"]) == (False, "running")
+
+
+def test_of_a_definition_nothing_is_looked_at_but_itself(host: Host) -> None:
+    host.domains[UUID].become("SHUTOFF")
+    t.cast(Ticking, host.domains[UUID]).xml = WITH_NIC
+    assert verdicts(present(host, "hv2", in_state("shutoff"), 0)) == {
+        "shutoff": True,
+        "persistent": True,
+        "autostart": True,
+    }
 
 
 @pytest.mark.parametrize(
