@@ -65,6 +65,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "its definition is left": (lambda record: record["kept"].update(hv1=["/x.json"]), checker.OPEN),
     "recover failed": (lambda record: record["then"].update(code=2), checker.OPEN),
     "more to do": (lambda record: record["steady"].update(said="changed=1"), checker.OPEN),
+    "a play hung": (lambda record: record.update(hung=True), checker.OPEN),
     "ended, and said so": (died, checker.RECOVERED),
     "ended, and nobody said so": (both(died, lambda record: record["then"].update(said="")), checker.OPEN),
     "ended, and defined nowhere": (both(died, lambda record: record["known"].update(hv1=None)), checker.LOST),
