@@ -34,8 +34,9 @@ def judge(record: Record) -> tuple[str, str]:
         return _of_the_dead(record, runs)
     if not runs:
         return LOST, "runs nowhere"
-    if len(guest["evidence"]["console"]["boots"]) != 1:
-        return REBOOTED, f"booted {len(guest['evidence']['console']['boots'])} times"
+    boots, expected = len(guest["evidence"]["console"]["boots"]), 2 if record.get("reboots") else 1
+    if boots != expected:
+        return REBOOTED, f"booted {boots} times, expected {expected}"
     if guest["problems"]:
         return LOST, "; ".join(guest["problems"])
     return _left_over(record, runs[0])

@@ -42,6 +42,10 @@ def died(record: dict[str, Any]) -> None:
     record["then"]["said"] = "f-a: ended: the domain runs on neither host"
 
 
+def rebooted(record: dict[str, Any]) -> None:
+    guest(record)["evidence"]["console"].update(boots=[1, 2])
+
+
 def both(*edits: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], None]:
     def apply(record: dict[str, Any]) -> None:
         for edit in edits:
@@ -57,7 +61,9 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "twice": (lambda record: guest(record).update(runs_on=["hv1", "hv2"]), checker.DOUBLED),
     "nowhere": (lambda record: guest(record).update(runs_on=[]), checker.LOST),
     "stands still": (lambda record: guest(record).update(problems=["does not tick"]), checker.LOST),
-    "another boot": (lambda record: guest(record)["evidence"]["console"].update(boots=[1, 2]), checker.REBOOTED),
+    "another boot": (rebooted, checker.REBOOTED),
+    "the boot that was asked for": (both(rebooted, lambda record: record.update(reboots=True)), checker.RECOVERED),
+    "no boot that was asked for": (lambda record: record.update(reboots=True), checker.REBOOTED),
     "on the wrong host": (lambda record: record.update(ends=["hv1"]), checker.OPEN),
     "defined on both": (lambda record: record["known"].update(hv1=SHUT), checker.OPEN),
     "not persistent": (lambda record: record["known"].update(hv2={**HERE, "persistent": False}), checker.OPEN),
