@@ -100,7 +100,7 @@ def migrate(
         with ThreadPoolExecutor(max_parallel) as pool:
             done = list(pool.map(work, moves))
         with contextlib.suppress(LivemigError):  # the outcomes are worth more than their copy
-            records.note(run, "over", outcomes=done)
+            records.over(run, done, loss.watched)
     records.prune()
     return done
 

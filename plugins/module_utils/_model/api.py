@@ -23,6 +23,7 @@ from .outcomes import (
     Progress,
     Proof,
     Recovery,
+    Unheard,
 )
 from .types import (
     EDITS,
@@ -89,6 +90,7 @@ __all__ = [
     "Question",
     "Recovery",
     "Stay",
+    "Unheard",
     "Unknown",
     "UnknownFact",
     "Way",

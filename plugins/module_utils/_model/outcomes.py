@@ -135,6 +135,14 @@ class Recovery(t.TypedDict):
     sentence: str
 
 
+class Unheard(t.TypedDict):
+    """A run that ended without the controller that was to watch it."""
+
+    run: str
+    outcomes: list[Outcome]
+    sentence: str
+
+
 class Outcome(t.TypedDict):
     """What became of one domain. ``state``: one of OUTCOMES.
 
