@@ -178,7 +178,7 @@ def markdown(result: Row) -> str:
             "## A migration, against `virsh migrate`",
             "",
             "`make bench` (`python -m tests.bench migrate`): the same guest and the same flags (TLS), the two in",
-            "turns, between two hosts of the lab. The blackout is that of the guest's network, seen from a third place.",
+            "turns, between two hosts of the lab. The blackout is that of the guest's network, from a third place.",
             "",
             f"| {len(result['pairs'])} pairs | `virsh` | module |",
             "|---|---|---|",
