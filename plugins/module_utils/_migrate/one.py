@@ -26,7 +26,7 @@ from .outcome import measured, outcome
 from .progress import Board
 from .records import Busy
 from .request import flags, parameters, require_versions
-from .settle import Case, Rules, Settled, settle
+from .settle import Case, Rules, Settled, autostart, settle
 from .stall import CUT, Connections
 from .truth import NO_CONNECTION
 from .watch import Timeline, Watch
@@ -196,7 +196,10 @@ def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline, gu
 
 
 def begin(domain: t.Any, case: Case) -> None:
-    """Everything that is needed to end this migration is on the disk and in the domain before anything is touched."""
+    """Everything that is needed to end this migration is on the disk and in the domain before anything is touched.
+
+    It no longer starts with this host: a host that goes down now must not come back with a second instance.
+    """
     move = case.intent.move
     secure = libvirt.VIR_DOMAIN_XML_SECURE
     inactive = secure | libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
@@ -208,11 +211,13 @@ def begin(domain: t.Any, case: Case) -> None:
     case.records.keep_definition(case.uuid, kept)
     case.records.note(case.intent.run, "begun", uuid=case.uuid, domain=move["domain"], move=move, tls=case.intent.tls)
     intent.write(domain, case.intent)
+    autostart(domain, False)
 
 
 def forget(domain: t.Any, case: Case) -> None:
     """Takes back what ``begin`` has done, where nothing was started."""
     with contextlib.suppress(*LIBVIRT_ERRORS):
+        autostart(domain, case.intent.move["autostart"])
         intent.remove(domain)
     case.records.drop_definition(case.uuid)
     with contextlib.suppress(LivemigError):  # then nothing of its beginning was noted either

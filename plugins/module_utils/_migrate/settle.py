@@ -257,13 +257,21 @@ def _resume_postcopy(case: Case) -> None:
 def _release_source(case: Case) -> None:
     """The domain is where it was: our traces go, and the definition that a failed Finish may have left over there."""
     with case.open(case.source) as connection:
-        intent.remove(connection.lookupByUUIDString(case.uuid))
+        domain = connection.lookupByUUIDString(case.uuid)
+        autostart(domain, case.intent.move["autostart"])
+        intent.remove(domain)
     if not case.destination.fenced:
         with case.open(case.destination) as there:
             leftover = find_domain(there, case.uuid)
             if leftover is not None and not leftover.isActive() and _is_ours(leftover, case):
                 _undefine(leftover)
     _close(case, "failed")
+
+
+def autostart(domain: t.Any, wanted: bool) -> None:
+    """Whether the domain starts with its host; a transient one never does."""
+    if domain.isPersistent() and bool(domain.autostart()) != wanted:
+        domain.setAutostart(int(wanted))
 
 
 def _is_ours(domain: t.Any, case: Case) -> bool:
@@ -279,8 +287,7 @@ def _release_destination(case: Case) -> None:
         if move["persistent"]:
             if not domain.isPersistent():
                 domain = there.defineXML(_definition(case, domain))
-            if bool(domain.autostart()) != move["autostart"]:
-                domain.setAutostart(int(move["autostart"]))
+        autostart(domain, move["autostart"])
         intent.remove(domain)
     if not case.source.fenced:
         with case.open(case.source) as connection:
@@ -311,12 +318,15 @@ def _release_ended(case: Case) -> None:
             if defined and not domain.isActive():
                 _undefine(domain)
             else:
+                autostart(domain, case.intent.move["autostart"])
                 intent.remove(domain)
             defined = True
     kept = case.records.definition(case.uuid)
     if not (defined or _is_elsewhere(case)) and kept is not None and kept.get("inactive") and not case.source.fenced:
         with case.open(case.source) as connection:
-            intent.remove(connection.defineXML(kept["inactive"]))
+            domain = connection.defineXML(kept["inactive"])
+            autostart(domain, case.intent.move["autostart"])
+            intent.remove(domain)
     _close(case, "ended")
 
 

@@ -513,3 +513,20 @@ def test_a_fault_in_reading_the_log_costs_no_outcome(pair: Pair, monkeypatch: py
     result = run(pair)
     assert (result["state"], result["running_on"]) == ("failed", "hv1")
     assert result["logs"][0]["unread"] == "ValueError: a fault of ours"
+
+
+def test_a_source_that_restarts_meanwhile_starts_no_second_instance(pair: Pair) -> None:
+    domain = pair.source.domains[UUID]
+    domain.auto = 1
+    seen: list[int] = []
+    domain.migration = fail("not this time", lambda source: seen.append(source.auto))
+    assert run(pair)["state"] == "failed"
+    assert (seen, domain.auto) == ([0], 1)
+
+
+def test_a_domain_that_ended_on_its_way_starts_with_its_host_again(pair: Pair) -> None:
+    domain = pair.source.domains[UUID]
+    domain.auto = 1
+    domain.migration = fail("domain is no longer running", lambda source: source.become("SHUTOFF"))
+    assert run(pair)["state"] == "ended"
+    assert domain.auto == 1
