@@ -284,9 +284,8 @@ def _release_destination(case: Case) -> None:
     move = case.intent.move
     with case.open(case.destination) as there:
         domain = there.lookupByUUIDString(case.uuid)
-        if move["persistent"]:
-            if not domain.isPersistent():
-                domain = there.defineXML(_definition(case, domain))
+        if move["persistent"] and not domain.isPersistent():
+            domain = there.defineXML(_definition(case, domain))
         autostart(domain, move["autostart"])
         intent.remove(domain)
     if not case.source.fenced:
