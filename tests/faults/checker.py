@@ -16,6 +16,7 @@ from typing import Any
 
 RECOVERED, OPEN, LOST, DOUBLED, REBOOTED = "recovered", "open", "lost", "doubled", "rebooted"
 UNFIT = "unfit"
+_TWO_BOOTS = "2 boots and 2 boot ids"
 
 Record = dict[str, Any]
 
@@ -37,8 +38,10 @@ def judge(record: Record) -> tuple[str, str]:
     boots, expected = len(guest["evidence"]["console"]["boots"]), 2 if record.get("reboots") else 1
     if boots != expected:
         return REBOOTED, f"booted {boots} times, expected {expected}"
-    if guest["problems"]:
-        return LOST, "; ".join(guest["problems"])
+    # The lab's proof does not know of a boot that was asked for.
+    problems = [text for text in guest["problems"] if not (expected == 2 and text.startswith(_TWO_BOOTS))]
+    if problems:
+        return LOST, "; ".join(problems)
     return _left_over(record, runs[0])
 
 
