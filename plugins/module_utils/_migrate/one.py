@@ -20,13 +20,14 @@ from .._model.api import Finding, HostSnapshot, LivemigError, Move, Outcome, way
 from .._observe.api import domain_snapshot, remote_snapshot
 from .._preflight.api import judged_as, volatile_findings
 from . import intent, verdict
+from .case import Case, Rules
 from .edits import definitions
 from .guard import guarded, heard
 from .outcome import measured, outcome
 from .progress import Board
 from .records import Busy
 from .request import flags, parameters, require_versions
-from .settle import Case, Rules, Settled, autostart, settle
+from .settle import Settled, autostart, settle
 from .stall import CUT, Connections
 from .truth import NO_CONNECTION
 from .watch import Timeline, Watch
@@ -113,7 +114,7 @@ def _earlier(link: Link, case: Case, options: Options) -> Outcome | None:
         text = f"its migration from {mark.move['source']} (run {mark.run}) has not come to its end. Remedy: run recover"
         return outcome(case.intent.move, "refused", running_on=case.source.name, error=text)
     ends = case.source, case.destination._replace(name=mark.move["destination"], uri=mark.move["destination_uri"])
-    earlier = Case(mark, *ends, case.connect, case.records)
+    earlier = Case(mark, *ends, case.connect, case.records, case.here)
     rules = _rules(options)
     if domain is None:
         rules = rules._replace(leave=(*rules.leave, verdict.RELEASE_ENDED))

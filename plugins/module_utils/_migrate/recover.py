@@ -18,9 +18,10 @@ import typing as t
 from .._libvirt import LIBVIRT_ERRORS, Connect, error_text
 from .._model.api import Recovery
 from . import intent, verdict
+from .case import Case, End, Rules
 from .intent import Intent
 from .records import Busy, Records
-from .settle import Case, End, Rules, Settled, settle
+from .settle import Settled, settle
 from .truth import NO_CONNECTION
 
 _FAILURES: tuple[type[Exception], ...] = (*NO_CONNECTION, OSError)
@@ -79,7 +80,7 @@ def _recover(each: Intent, asked: Asked, rules: Rules, connect: Connect, records
     if destination.uri is None and not destination.fenced:
         destination = End(destination.name, move["destination_uri"])
     others = [_end(asked, name) for name in (asked.name, *asked.uris) if name not in (source.name, destination.name)]
-    case = Case(each, source, destination, connect, records, tuple(dict.fromkeys(others)))
+    case = Case(each, source, destination, connect, records, asked.name, tuple(dict.fromkeys(others)))
     try:
         if rules.look_only:
             return _said(case, settle(case, rules))

@@ -19,6 +19,7 @@ import re
 import socket
 import subprocess
 import time
+import typing as t
 import urllib.parse
 
 from .watch import Timeline
@@ -59,6 +60,13 @@ class Connections:
             return set()
 
 
+def end_incoming(domain: str, ports: t.Container[int]) -> list[Pair]:
+    """Ends what the domain's QEMU has accepted at one of the ports, and returns it."""
+    pid = _pid(domain)
+    accepted = [] if pid is None else of_process(_ss("-p"), pid)
+    return [(own, peer) for own, peer in accepted if _port(own) in ports and _ss("-K", "src", own, "dst", peer)]
+
+
 def stands_still(timeline: Timeline, now: float | None = None) -> bool:
     """The source has been stopped for the switchover a while ago, and nothing has come of it."""
     suspended = timeline.first("suspended")
@@ -71,6 +79,10 @@ def of_process(listed: str, pid: int) -> list[Pair]:
     """The connections of one process in what ``ss -tnHp`` prints."""
     found = filter(None, map(_LINE.match, listed.splitlines()))
     return [(line["own"], line["peer"]) for line in found if int(line["pid"]) == pid]
+
+
+def _port(pair_end: str) -> int:
+    return int(pair_end.rpartition(":")[2])
 
 
 def _address(pair_end: str) -> str:

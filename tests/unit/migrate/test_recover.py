@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
-from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import intent, truth, verdict
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import intent, postcopy, stall, truth, verdict
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Asked, Records, Rules, recover
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.truth import Place
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Recovery
@@ -283,6 +283,35 @@ def test_a_failed_postcopy_is_resumed(world: World) -> None:
     (found,) = world.recover()
     assert (found["did"], found["state"]) == (["resume_postcopy", "release_destination"], "moved")
     assert asked[0] & libvirt.VIR_MIGRATE_POSTCOPY_RESUME and asked[0] & libvirt.VIR_MIGRATE_POSTCOPY
+
+
+@pytest.mark.parametrize("name", ["hv1", "hv2"])
+def test_a_destination_that_has_not_noticed(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Its QEMU waits at a dead connection, which only its own host can end; recover on the other one says so."""
+    source = world.put("hv1", "PAUSED", "PAUSED_POSTCOPY_FAILED")
+    there = world.put("hv2", "RUNNING", "RUNNING_POSTCOPY")
+    world.hosts["hv2"].getLibVersion = lambda: 12008000  # type: ignore[method-assign]
+    ended: list[str] = []
+
+    def end(domain: str, ports: t.Container[int]) -> list[stall.Pair]:
+        assert 49152 in ports and 16514 not in ports
+        ended.append(domain)
+        there.become("RUNNING", "RUNNING_POSTCOPY_FAILED")
+        return [("198.51.100.2:49152", "198.51.100.1:50000")]
+
+    def resumed(_domain: Domain, *_arguments: object) -> None:
+        there.become("RUNNING")
+        del world.hosts["hv1"].domains[UUID]
+
+    monkeypatch.setattr(stall, "end_incoming", end)
+    monkeypatch.setattr(postcopy, "_NOTICED_S", 0.0)
+    source.migration = resumed
+    (found,) = world.recover(name)
+    if name == "hv1":
+        assert (ended, found["did"], found["state"]) == ([], [], "recoverable")
+        assert "run recover on hv2 too" in str(found["error"])
+    else:
+        assert (ended, found["did"]) == (["web1"], ["resume_postcopy", "release_destination"])
 
 
 def test_a_guest_that_ended_is_defined_where_it_came_from(world: World) -> None:

@@ -40,6 +40,15 @@ def test_only_the_connections_of_the_process_count() -> None:
     assert stall.of_process(LISTED, 7) == [("198.51.100.1:39000", "198.51.100.2:16514")]
 
 
+def test_what_was_accepted_at_a_port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = LISTED.replace("198.51.100.1:44446  198.51.100.2:49153", "198.51.100.1:49153  198.51.100.2:44446")
+    (tmp_path / "web1.pid").write_text("77")
+    monkeypatch.setattr(stall, "_PID", str(tmp_path / "{domain}.pid"))
+    monkeypatch.setattr(stall, "_ss", lambda *words: said if words == ("-p",) else " ".join(words))
+    assert stall.end_incoming("web1", range(49152, 49216)) == [("198.51.100.1:49153", "198.51.100.2:44446")]
+    assert stall.end_incoming("web2", range(49152, 49216)) == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ss") is None, reason="ends real connections: root, iproute2")
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
 def test_it_ends_those_to_the_destination_that_are_new(
