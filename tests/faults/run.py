@@ -56,6 +56,7 @@ class _Run:
             "what": fault.what,
             "dies": fault.dies,
             "reboots": fault.reboots,
+            "stalls": fault.stalls,
             "ends": [self.host(side) for side in fault.ends],
         }
         self._play: subprocess.Popen[str] | None = None

@@ -231,6 +231,7 @@ _OTHERS = (
         guest={"disk": "shared", "memory_mib": 256, "dirty": "100@0"},
         speed_mib_s=5,
         pair=("hv5", "hv6"),
+        stalls=True,
         ends=(DESTINATION,),
     ),
     Fault(
