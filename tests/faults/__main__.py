@@ -34,7 +34,7 @@ def main(words: Sequence[str]) -> int:
         parser.error(f"no such fault: {', '.join(sorted(unknown))}")
     chosen = [fault for fault in FAULTS if not names or fault.name in names]
     if given.sample:
-        # Of those that were seen to be recovered from, so that a sample says whether that still holds; and none on hosts
+        # Of those that were seen to be recovered from, so that a sample says whether that still holds; none on hosts
         # whose Debian is another one every day.
         kept = recording.names()
         chosen = [fault for fault in chosen if fault.name in kept and fault.pair == STABLE]
