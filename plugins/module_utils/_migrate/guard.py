@@ -68,7 +68,7 @@ def guarded(
                 return
             if stands_still(timeline):
                 silent = silent + 1 if _asked(destination, uuid) == SILENT else 0
-            if silent == _SILENT and connections.end():
+            if silent >= _SILENT and connections.end():
                 timeline.add(CUT)
                 with contextlib.suppress(LivemigError):
                     note(CUT)

@@ -90,7 +90,7 @@ def _locked(link: Link, case: Case, options: Options, watch: Watch, board: Board
     if refused:
         reasons = " ".join(f"[{f['check']}] {f['message']} Remedy: {f['remedy'].rstrip('.')}." for f in refused)
         return outcome(move, "refused", running_on=move["source"], error=reasons)
-    timeline = watch.timeline(case.uuid)
+    timeline = watch.fresh(case.uuid)
     try:
         board.started(case.uuid, link.asks.lookupByUUIDString(case.uuid), timeline)
     except LIBVIRT_ERRORS as error:
@@ -98,7 +98,15 @@ def _locked(link: Link, case: Case, options: Options, watch: Watch, board: Board
     note = functools.partial(case.records.note, case.intent.run, uuid=case.uuid, domain=move["domain"])
     connections = Connections(move["domain"], move["migrate_uri"])
     guard = guarded(case.uuid, link.asks, link.destination, timeline, note, connections)
-    return _migrate(domain, case, options, timeline, guard)
+    return _migrate(domain, _as_it_starts(domain, case), options, timeline, guard)
+
+
+def _as_it_starts(domain: t.Any, case: Case) -> Case:
+    """With the domain's own autostart flag, which is what it gets back: the plan may be older, or not know it."""
+    if not domain.isPersistent():
+        return case
+    move: Move = {**case.intent.move, "autostart": bool(domain.autostart())}
+    return case._replace(intent=case.intent._replace(move=move))
 
 
 def _earlier(link: Link, case: Case, options: Options) -> Outcome | None:
@@ -171,6 +179,7 @@ def _elsewhere(case: Case, options: Options) -> Outcome:
 def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline, guard: t.ContextManager[None]) -> Outcome:
     move = case.intent.move
     try:
+        wanted_flags = flags(move, options.tls)
         begin(domain, case)
         # Read after the intent was written, since what is sent instead of libvirt's own must hold it too.
         wanted = parameters(move, definitions(domain, move["edits"]), options.tls)
@@ -181,7 +190,7 @@ def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline, gu
     error_said = None
     with guard, _aborted_after(options.timeout_s, domain) as late:
         try:
-            domain.migrateToURI3(move["destination_uri"], wanted, flags(move, options.tls))
+            domain.migrateToURI3(move["destination_uri"], wanted, wanted_flags)
         except libvirt.libvirtError as caught:
             error_said = error_text(caught)
             if late.is_set():

@@ -10,56 +10,72 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 import time
+import urllib.parse
 
 from .._libvirt import Connection, libvirt
 from .._model.api import LivemigError
 from .._observe.api import migration_ports
-from . import stall
+from . import request, stall
 from .case import Case
-from .request import flags, parameters
 from .truth import PAUSED_POSTCOPY, POSTCOPY_FAILED, RUNNING_POSTCOPY, place
 
 HALVES = frozenset({PAUSED_POSTCOPY, POSTCOPY_FAILED})
 """A source in post-copy, and a destination whose QEMU has noticed that it was interrupted."""
 # (first, beyond the last) version of a destination's libvirtd that dies when a failed post-copy is resumed (NEWS 11.4).
 _DIES_OF_RESUME = (11_002_000, 11_004_000)
+RESUMES_LIBVIRT = 8_005_000
+"""NEWS of libvirt 8.5: VIR_MIGRATE_POSTCOPY_RESUME."""
+_WATCHED = "actively monitored by another thread"
 _NOTICED_S = 10.0
 _AGAIN_S = 0.2
 
 
 def resume(case: Case) -> None:
     """Goes on with it over the same way, or another one: libvirt waits until it is complete."""
+    with case.open(case.source) as here, case.open(case.destination) as there:
+        for end, connection in ((case.source, here), (case.destination, there)):
+            _require_ability(end.name, connection.getLibVersion(), end == case.destination)
+        try:
+            _again(case, here)
+        except libvirt.libvirtError as error:
+            # The source's libvirt has looked first whether QEMU there has really stopped.
+            if _WATCHED not in str(error) or place(there, case.uuid).word != RUNNING_POSTCOPY:
+                raise
+            _notice(case, there)
+            _again(case, here)
+
+
+def _again(case: Case, connection: Connection) -> None:
     move = case.intent.move
-    with case.open(case.destination) as there:
-        _require_survival(case, there.getLibVersion())
-        _notice(case, there)
-    with case.open(case.source) as connection:
-        domain = case.still(connection, case.source, HALVES)
-        wanted = flags(move, case.intent.tls) | libvirt.VIR_MIGRATE_POSTCOPY | libvirt.VIR_MIGRATE_POSTCOPY_RESUME
-        domain.migrateToURI3(move["destination_uri"], parameters(move, {}, case.intent.tls), wanted)
+    request.require_constant("VIR_MIGRATE_POSTCOPY_RESUME")
+    domain = case.still(connection, case.source, HALVES)
+    wanted = request.flags(move, case.intent.tls) | libvirt.VIR_MIGRATE_POSTCOPY | libvirt.VIR_MIGRATE_POSTCOPY_RESUME
+    domain.migrateToURI3(move["destination_uri"], request.parameters(move, {}, case.intent.tls), wanted)
 
 
-def _require_survival(case: Case, version: int) -> None:
+def _require_ability(host: str, version: int, is_destination: bool) -> None:
     first, beyond = _DIES_OF_RESUME
-    if first <= version < beyond:
+    wrong = None
+    if version < RESUMES_LIBVIRT:
+        wrong = "which cannot resume a post-copy"
+    elif is_destination and first <= version < beyond:
+        wrong = "whose daemon dies when a post-copy is resumed"
+    if wrong is not None:
         raise LivemigError(
-            f"libvirt of {case.destination.name}",
-            value=f"{version // 1_000_000}.{version // 1000 % 1000}, whose daemon dies when a post-copy is resumed",
-            expected="11.4 or newer, or older than 11.2",
+            f"libvirt of {host}",
+            value=f"{version // 1_000_000}.{version // 1000 % 1000}, {wrong}",
+            expected="8.5 or newer, and at the destination 11.4 or newer, or older than 11.2",
             remedy="update libvirt there and restart its daemon (the domain's two halves wait meanwhile), then recover",
         )
 
 
 def _notice(case: Case, there: Connection) -> None:
     """A QEMU that waits for pages, and has nothing to send, never notices that its connection is dead, and libvirt
-    waits for it. So the kernel of its host ends that connection, which the source has given up."""
-    if place(there, case.uuid).word != RUNNING_POSTCOPY:
-        return
+    waits for it. So the kernel of its host ends what it has accepted from the source."""
     if case.here == case.destination.name:
-        with case.open(case.source) as source:
-            case.still(source, case.source, {POSTCOPY_FAILED})
         ports = migration_ports()
-        stall.end_incoming(case.intent.move["domain"], range(ports["first"], ports["last"] + 1))
+        source = urllib.parse.urlsplit(case.source.uri or "").hostname or case.source.name
+        stall.end_incoming(case.intent.move["domain"], source, range(ports["first"], ports["last"] + 1))
     end = time.monotonic() + _NOTICED_S
     while place(there, case.uuid).word == RUNNING_POSTCOPY:
         if time.monotonic() > end:

@@ -17,6 +17,7 @@ import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connect, error_text
 from .._model.api import Recovery
+from .._observe.api import redacted
 from . import intent, verdict
 from .case import Case, End, Rules
 from .intent import Intent
@@ -112,8 +113,8 @@ def _entry(case: Case, name: str, state: str, meaning: str, error: str | None) -
         "places": "",
         "commands": [],
         "did": [],
-        "error": error,
-        "sentence": f"{move['domain']}: {name}: {meaning}.",
+        "error": None if error is None else redacted(error),
+        "sentence": redacted(f"{move['domain']}: {name}: {meaning}."),
     }
 
 

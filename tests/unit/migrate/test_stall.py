@@ -45,8 +45,10 @@ def test_what_was_accepted_at_a_port(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     (tmp_path / "web1.pid").write_text("77")
     monkeypatch.setattr(stall, "_PID", str(tmp_path / "{domain}.pid"))
     monkeypatch.setattr(stall, "_ss", lambda *words: said if words == ("-p",) else " ".join(words))
-    assert stall.end_incoming("web1", range(49152, 49216)) == [("198.51.100.1:49153", "198.51.100.2:44446")]
-    assert stall.end_incoming("web2", range(49152, 49216)) == []
+    ports = range(49152, 49216)
+    assert stall.end_incoming("web1", "198.51.100.2", ports) == [("198.51.100.1:49153", "198.51.100.2:44446")]
+    assert stall.end_incoming("web1", "198.51.100.3", ports) == []
+    assert stall.end_incoming("web2", "198.51.100.2", ports) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ss") is None, reason="ends real connections: root, iproute2")
@@ -62,13 +64,16 @@ def test_it_ends_those_to_the_destination_that_are_new(
             listening.bind((address, 0))
             listening.listen()
         with socket.create_connection(server.getsockname()[:2]) as old:
-            found = stall.Connections("web1", f"tcp://{host if family == socket.AF_INET else '[::1]'}")
-            with socket.create_connection(server.getsockname()[:2]) as new:
+            at = host if family == socket.AF_INET else f"[{host}]"
+            found = stall.Connections("web1", f"tcp://{at}:{server.getsockname()[1]}")
+            with socket.create_connection(server.getsockname()[:2]) as new, socket.create_connection(
+                elsewhere.getsockname()[:2]
+            ) as other:
                 ended = found.end()
                 # Both ends of it are this process's.
                 assert {ours for ours, _peer in ended} >= {_text(new.getsockname())}
                 assert _text(old.getsockname()) not in {ours for ours, _peer in ended}
-                assert old.send(b"x") == 1
+                assert old.send(b"x") == other.send(b"x") == 1
                 with pytest.raises(ConnectionError):
                     new.send(b"x")
 
