@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import shutil
 import statistics
 import subprocess
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ PAIR_HOSTS = ("hv1", "hv2")
 RESAMPLED = 10_000
 TIMEOUT_S = 300
 ROOT = Path(__file__).resolve().parents[2]
-ARCHIVE, ARGUMENTS = "livemig-bench.zip", "livemig-bench.json"
+PACKED, ARGUMENTS = "livemig-bench", "livemig-bench.json"
 MODULE = "ansible_collections.livemig.libvirt.plugins.modules.migrate"
 
 Row = dict[str, Any]
@@ -48,19 +48,17 @@ def run() -> Row:
 
 def _install() -> None:
     """What Ansible packs for a module, where every host of the lab sees it."""
-    with zipfile.ZipFile(places().shared / ARCHIVE, "w") as archive:
-        for top, inside in (
-            (Path(ansible.module_utils.__file__).parent, "ansible/module_utils"),
-            (ROOT / "plugins" / "module_utils", "ansible_collections/livemig/libvirt/plugins/module_utils"),
-            (ROOT / "plugins" / "modules", "ansible_collections/livemig/libvirt/plugins/modules"),
-        ):
-            for path in top.rglob("*.py"):
-                archive.write(path, f"{inside}/{path.relative_to(top)}")
-        for package in ("", "livemig/", "livemig/libvirt/", "livemig/libvirt/plugins/"):
-            archive.writestr(f"ansible_collections/{package}__init__.py", "")
-        archive.writestr("ansible/__init__.py", (Path(ansible.__file__)).read_text(encoding="utf-8"))
-        release = Path(ansible.__file__).with_name("release.py")
-        archive.writestr("ansible/release.py", release.read_text(encoding="utf-8"))
+    folder = places().shared / PACKED
+    collection = folder / "ansible_collections" / "livemig" / "libvirt" / "plugins"
+    own = Path(ansible.module_utils.__file__).parent
+    for top, inside in (
+        (own, folder / "ansible" / "module_utils"),
+        (ROOT / "plugins" / "module_utils", collection / "module_utils"),
+        (ROOT / "plugins" / "modules", collection / "modules"),
+    ):
+        shutil.copytree(top, inside, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(own.parent / "release.py", folder / "ansible")
+    (folder / "ansible" / "__init__.py").write_text("from ansible.release import __author__, __version__\n")
 
 
 def _by_virsh(names: Sequence[str], source: str, destination: str) -> None:
@@ -72,7 +70,7 @@ def _by_virsh(names: Sequence[str], source: str, destination: str) -> None:
 
 
 def _by_module(names: Sequence[str], source: str, destination: str) -> None:
-    environment = {**(enter.environment(source) or {}), "PYTHONPATH": f"/srv/shared/{ARCHIVE}"}
+    environment = {**(enter.environment(source) or {}), "PYTHONPATH": f"/srv/shared/{PACKED}"}
     words = [*enter.prefix(source), "/usr/bin/python3", "-m", MODULE, f"/srv/shared/{ARGUMENTS}"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     states = [outcome["state"] for outcome in json.loads(done.stdout or "{}").get("outcomes", [])]
