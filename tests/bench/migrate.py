@@ -14,7 +14,7 @@ import shutil
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,14 @@ Row = dict[str, Any]
 def run() -> Row:
     api.up(",".join(PAIR_HOSTS))
     try:
-        _install()
+        install()
         guests = [api.guest_start("hv1", f"bench-{number}", disk="shared") for number in range(max(BATCHES))]
         return {"pairs": _pairs(guests[0]), "batches": _batches([guest.name for guest in guests])}
     finally:
         api.down()
 
 
-def _install() -> None:
+def install() -> None:
     """What Ansible packs for a module, where every host of the lab sees it."""
     folder = places().shared / PACKED
     collection = folder / "ansible_collections" / "livemig" / "libvirt" / "plugins"
@@ -69,8 +69,9 @@ def _by_virsh(names: Sequence[str], source: str, destination: str) -> None:
         api.exec_on(source, [*words, f"qemu+tls://{address}/system", "--migrateuri", f"tcp://{address}"])
 
 
-def _by_module(names: Sequence[str], source: str, destination: str) -> None:
-    environment = {**(enter.environment(source) or {}), "PYTHONPATH": f"/srv/shared/{PACKED}"}
+def by_module(names: Sequence[str], source: str, destination: str, more: Mapping[str, str] | None = None) -> None:
+    """``more``: of the environment of its process."""
+    environment = {**(enter.environment(source) or {}), "PYTHONPATH": f"/srv/shared/{PACKED}", **(more or {})}
     words = [*enter.prefix(source), "/usr/bin/python3", "-m", MODULE, f"/srv/shared/{ARGUMENTS}"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     states = [outcome["state"] for outcome in json.loads(done.stdout or "{}").get("outcomes", [])]
@@ -78,10 +79,10 @@ def _by_module(names: Sequence[str], source: str, destination: str) -> None:
         raise RuntimeError(f"the module ended with {done.returncode}: {done.stdout[-800:]}{done.stderr[-800:]}")
 
 
-ARMS: dict[str, Callable[[Sequence[str], str, str], None]] = {"virsh": _by_virsh, "module": _by_module}
+ARMS: dict[str, Callable[[Sequence[str], str, str], None]] = {"virsh": _by_virsh, "module": by_module}
 
 
-def _arguments(names: Sequence[str], source: str, destination: str) -> None:
+def arguments(names: Sequence[str], source: str, destination: str) -> None:
     address = hosts.host(destination).address
     ends = {
         "source": source,
@@ -100,7 +101,7 @@ def _uuid(host: str, name: str) -> str:
 
 
 def _timed(arm: str, names: Sequence[str], source: str, destination: str, address: str | None = None) -> Row:
-    _arguments(names, source, destination)
+    arguments(names, source, destination)
     with Watched(address) if address else contextlib.nullcontext() as watched:
         began = time.monotonic()
         ARMS[arm](names, source, destination)

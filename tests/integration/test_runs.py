@@ -80,6 +80,8 @@ def test_a_run_whose_controller_is_gone(two: tuple[str, str], play: Play, tmp_pa
         api.exec_on("ctl", ["ansible-runner", "stop", str(tmp_path)], check=True)
     else:
         os.kill(runner, signal.SIGKILL)
+    within(ENDED_WITHIN_S, lambda: "finish" in api.exec_on("hv1", ["sh", "-c", "cat /run/livemig/runs/*/wish"]).stdout)
+    ad_hoc("run_control", {"bandwidth_mib_s": 100})
     within(ENDED_WITHIN_S, lambda: '"runs": []' in ad_hoc("run_info", {}))
     assert (place_of(first), place_of(second)) == (["hv2"], ["hv1"])
     said = [" ".join(play("recover", {}).stdout.split()) for _again in range(2)]
