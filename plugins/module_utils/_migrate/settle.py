@@ -73,11 +73,12 @@ def settle(case: Case, rules: Rules) -> Settled:
 
 
 def look_twice(case: Case, rules: Rules) -> tuple[Place, Place, bool]:
-    """Source, destination, and whether they were the same at two looks; with a job under way one look is enough."""
+    """Source, destination, and whether they were the same at two looks. One look is enough with a job under way, and
+    where nothing can change any more (``apart_s`` 0)."""
     before: tuple[Place, Place] | None = None
     for _again in range(_ROUNDS):
         now = case.look(case.source, rules, job=True), case.look(case.destination, rules)
-        if now == before or now[0].job is not False:
+        if now == before or now[0].job is not False or not rules.apart_s:
             return (*now, True)
         time.sleep(rules.apart_s)
         before = now

@@ -39,9 +39,9 @@ Pair = tuple[str, str]
 
 
 class Connections:
-    """Those of the domain's migration: what its QEMU has opened to a migration port of the destination since this
-    object was made. The destination's ports are taken to be those of this host's qemu.conf; with others nothing is
-    ended.
+    """Those of the domain's migration: what its QEMU has opened to a migration port of the destination.
+
+    The destination's ports are taken to be those of this host's qemu.conf; with others nothing is ended.
     """
 
     def __init__(self, domain: str, migrate_uri: str) -> None:
@@ -50,12 +50,10 @@ class Connections:
         # Now: a way that is gone may have led to the name server, too.
         self._addresses = addresses(uri.hostname or "")
         self._ports: t.Container[int] = (uri.port,) if uri.port else _range()
-        self._before = frozenset(_open(self._pid))
 
     def end(self) -> list[Pair]:
         """Ends them and returns them; an empty list where there are none, or this host cannot (no ss of iproute2)."""
-        new = [pair for pair in _open(self._pid) if pair not in self._before]
-        return _ended((own, peer) for own, peer in new if _is_of(peer, self._addresses, self._ports))
+        return _ended(pair for pair in _open(self._pid) if _is_of(pair[1], self._addresses, self._ports))
 
 
 def end_incoming(domain: str, source: str, ports: t.Container[int]) -> list[Pair]:
