@@ -17,8 +17,8 @@ LEFT: dict[str, t.Any] = {
     for record in json.loads(RECORDED.read_text(encoding="utf-8"))
     for outcome in record.get("outcomes", ())
 }
-# Fault -> what was recognised, who failed first, whether another try helps. Judged by what the fault really was; unknown
-# where neither libvirt's error nor a log tells more.
+# Fault -> what was recognised, who failed first, whether another try helps. Judged by what the fault really was;
+# unknown where neither libvirt's error nor a log tells more.
 EXPECTED: dict[str, tuple[str, str, str]] = {
     "source-daemon-killed-precopy": ("dx_daemon_gone", "unknown", "resolve_first"),
     "dest-daemon-killed-precopy": ("dx_daemon_restarted", "destination", "resolve_first"),
