@@ -105,6 +105,36 @@ def test_when_a_switchover_stands_still(events: tuple[str, ...], after_s: float,
     assert stall.stands_still(timeline, now=100.0 + after_s) is still
 
 
+def test_nothing_is_ended_once_the_guest_runs_there(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event comes while the destination is asked for the last time; in post-copy there are connections still."""
+    asked = threading.Semaphore(0)
+    ended: list[str] = []
+
+    def ask(*_of: object) -> str:
+        asked.release()
+        if len(questions) == guard._SILENT - 1:
+            pair.destination.send(UUID, "RESUMED", "RESUMED_POSTCOPY")
+        questions.append("")
+        return SILENT
+
+    def end(_self: object) -> list[stall.Pair]:
+        ended.append("")
+        return []
+
+    def hang(domain: Domain) -> None:
+        for _question in range(guard._SILENT):
+            switch_over(domain, pair.destination, resumed=False)
+            assert asked.acquire(timeout=WAIT_S)
+
+    questions: list[str] = []
+    monkeypatch.setattr(stall, "STILL_S", 0.0)
+    monkeypatch.setattr(guard, "_asked", ask)
+    monkeypatch.setattr(stall.Connections, "end", end)
+    pair.source.domains[UUID].migration = fail("not this time", hang)
+    run(pair)
+    assert len(questions) == guard._SILENT and ended == []
+
+
 @pytest.mark.parametrize("reachable", [False, True])
 def test_a_dead_link_at_the_switchover(pair: Pair, monkeypatch: pytest.MonkeyPatch, reachable: bool) -> None:
     """The guest goes on here, and is not paused for it: the destination cannot have run it."""
