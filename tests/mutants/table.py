@@ -51,12 +51,12 @@ IN_THE_LAB: tuple[Mutant, ...] = (
         ("--only", "source-daemon-killed-resumed"),
     ),
     Mutant(
-        "the_job_is_not_seen",
-        f"{_MIGRATE}/truth.py",
-        "    return found[0] if found else None",
-        "    return False",
+        "the_definition_stays",
+        f"{_MIGRATE}/settle.py",
+        '                _undefine(leftover)\n    _close(case, "moved")',
+        '                pass\n    _close(case, "moved")',
         FAULTS,
-        ("--only", "module-killed-precopy"),
+        ("--only", "source-daemon-killed-resumed"),
     ),
     Mutant(
         "the_journal_is_not_read",
