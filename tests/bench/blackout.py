@@ -9,37 +9,45 @@ import subprocess
 from tests.lab import enter
 
 EVERY_S = 0.002
-# argv: address, seconds between packets. Sends until its input is closed, then prints what was lost.
+# argv: address, seconds between packets. Sends until its input is closed and the guest has answered after that, 10 s at
+# most, then prints what was lost.
 PROBER = """\
 import json, socket, sys, threading, time
 address, every = sys.argv[1], float(sys.argv[2])
 probe = socket.socket(type=socket.SOCK_DGRAM)
 probe.connect((address, 7))
 probe.settimeout(1.0)
-sent, answered, over = [], set(), threading.Event()
+sent, answered, over, newest, mark = [], set(), threading.Event(), -1, 0
 
 def receive():
+    global newest
     while not over.is_set():
         try:
-            answered.add(int.from_bytes(probe.recv(64), "big"))
+            newest = int.from_bytes(probe.recv(64), "big")
+            answered.add(newest)
         except (TimeoutError, ConnectionError):
             pass
 
 def stop():
+    global mark
     sys.stdin.read()
+    mark, end = len(sent), time.monotonic() + 10
+    while newest < mark and time.monotonic() < end:
+        time.sleep(0.01)
     over.set()
 
 threads = [threading.Thread(target=receive), threading.Thread(target=stop)]
 for thread in threads:
     thread.start()
-due = time.monotonic()
+due, told = time.monotonic(), False
 while not over.is_set():
     try:
         probe.send(len(sent).to_bytes(4, "big"))
     except ConnectionError:
         pass
     sent.append(time.monotonic())
-    if len(sent) == 250:
+    if len(sent) * every >= 0.5 and not told:
+        told = True
         print("ready", flush=True)
     due += every
     time.sleep(max(0.0, due - time.monotonic()))
@@ -49,6 +57,8 @@ last, longest = sent[min(answered)], 0.0
 for number in sorted(answered):
     longest = max(longest, sent[number] - last)
     last = sent[number]
+if newest < mark:
+    longest = max(longest, sent[-1] - last)
 print(json.dumps({"blackout_ms": longest * 1000, "sent": len(sent), "answered": len(answered)}))
 """
 
@@ -57,12 +67,13 @@ class Watched:
     """``with Watched(address) as watched: ...``, and then ``watched.blackout_ms``.
 
     The longest time between the sending of two packets that came back: too long by at most two intervals (4 ms).
+    ``every_s``: a guest that is slowed down cannot answer as many, and loses what does not fit into its buffers.
     """
 
     blackout_ms: float
 
-    def __init__(self, address: str) -> None:
-        words = [*enter.prefix("witness"), "python3", "-c", PROBER, address, str(EVERY_S)]
+    def __init__(self, address: str, every_s: float = EVERY_S) -> None:
+        words = [*enter.prefix("witness"), "python3", "-c", PROBER, address, str(every_s)]
         self._prober = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> Watched:
