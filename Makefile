@@ -29,7 +29,7 @@ help: ## show this list
 setup: ## install what is missing, make .venv and the collections tree
 	@$(PYTHON) tests/tools/setup.py
 
-test: setup ## all gates below, up to the first that fails
+test: setup ## the gates that CI runs, up to the first that fails: all that is quick, of the long suites a part
 	@$(PY) -m tests.tools.gates $(GATES)
 
 unit: setup ## unit tests

@@ -7,13 +7,11 @@ Ansible would start it, without the way there and without the unpacking of its a
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import shutil
 import statistics
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,6 @@ from tests.lab import api, enter, hosts
 from tests.lab.places import places
 
 PAIRS = 32
-BATCHES, BATCH_ROUNDS = (1, 4, 8), 6
 PAIR_HOSTS = ("hv1", "hv2")
 RESAMPLED = 10_000
 TIMEOUT_S = 300
@@ -40,10 +37,8 @@ def run() -> Row:
     api.up(",".join(PAIR_HOSTS))
     try:
         install()
-        first = api.guest_start("hv1", "bench-0", disk="shared")
-        pairs = _pairs(first)
-        more = [api.guest_start("hv1", f"bench-{number}", disk="shared") for number in range(1, max(BATCHES))]
-        return {"pairs": pairs, "batches": _batches([guest.name for guest in (first, *more)])}
+        guest = api.guest_start("hv1", "bench-0", disk="shared")
+        return {"pairs": turns(PAIRS, lambda arm, here, there: _timed(arm, guest, here, there))}
     finally:
         api.down()
 
@@ -63,25 +58,33 @@ def install() -> None:
     (folder / "ansible" / "__init__.py").write_text("from ansible.release import __author__, __version__\n")
 
 
-def _by_virsh(names: Sequence[str], source: str, destination: str) -> None:
+def by_virsh(names: Sequence[str], source: str, destination: str) -> None:
     """One after the other, as in a shell's loop."""
     address = hosts.host(destination).address
     for name in names:
         words = ["virsh", "migrate", "--live", "--p2p", "--tls", "--persistent", "--undefinesource", name]
-        api.exec_on(source, [*words, f"qemu+tls://{address}/system", "--migrateuri", f"tcp://{address}"])
+        api.exec_on(source, [*words, f"qemu+tls://{address}/system", "--migrateuri", f"tcp://{address}"], check=True)
 
 
-def by_module(names: Sequence[str], source: str, destination: str, more: Mapping[str, str] | None = None) -> None:
-    """``more``: of the environment of its process."""
+def by_module(
+    names: Sequence[str],
+    source: str,
+    destination: str,
+    more: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("-m", MODULE),
+) -> str:
+    """What it wrote to the standard error stream. ``more``: of the environment of its process."""
+    arguments(names, source, destination)
     environment = {**(enter.environment(source) or {}), "PYTHONPATH": f"/srv/shared/{PACKED}", **(more or {})}
-    words = [*enter.prefix(source), "/usr/bin/python3", "-m", MODULE, f"/srv/shared/{ARGUMENTS}"]
+    words = [*enter.prefix(source), "/usr/bin/python3", *program, f"/srv/shared/{ARGUMENTS}"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     states = [outcome["state"] for outcome in json.loads(done.stdout or "{}").get("outcomes", [])]
     if states != ["moved"] * len(names):
         raise RuntimeError(f"the module ended with {done.returncode}: {done.stdout[-800:]}{done.stderr[-800:]}")
+    return done.stderr
 
 
-ARMS: dict[str, Callable[[Sequence[str], str, str], None]] = {"virsh": _by_virsh, "module": by_module}
+ARMS: dict[str, Callable[[Sequence[str], str, str], object]] = {"virsh": by_virsh, "module": by_module}
 
 
 def arguments(names: Sequence[str], source: str, destination: str) -> None:
@@ -102,16 +105,13 @@ def _uuid(host: str, name: str) -> str:
     return api.exec_on(host, ["virsh", "-q", "domuuid", name]).stdout.strip()
 
 
-def _timed(arm: str, names: Sequence[str], source: str, destination: str, address: str | None = None) -> Row:
-    arguments(names, source, destination)
-    with Watched(address) if address else contextlib.nullcontext() as watched:
-        began = time.monotonic()
-        ARMS[arm](names, source, destination)
-        wall_s = time.monotonic() - began
-    return {"wall_s": wall_s, **({"blackout_ms": watched.blackout_ms} if watched else {})}
+def _timed(arm: str, guest: Any, source: str, destination: str) -> Row:
+    with Watched(guest.address) as watched:
+        ARMS[arm]([guest.name], source, destination)
+    return {"blackout_ms": watched.blackout_ms}
 
 
-def _turns(rounds: int, measure: Callable[[str, str, str], Row]) -> list[Row]:
+def turns(rounds: int, measure: Callable[[str, str, str], Row]) -> list[Row]:
     """Both arms in each round, one there and one back, and the next round the other way round."""
     taken = []
     for number in range(rounds):
@@ -121,28 +121,9 @@ def _turns(rounds: int, measure: Callable[[str, str, str], Row]) -> list[Row]:
     return taken
 
 
-def _pairs(guest: Any) -> list[Row]:
-    return _turns(PAIRS, lambda arm, here, there: _timed(arm, [guest.name], here, there, guest.address))
-
-
-def _batches(names: Sequence[str]) -> dict[int, list[Row]]:
-    """The sizes in turns, too. Guests that are in no batch are paused meanwhile: each takes a seventh of a core."""
-    taken: dict[int, list[Row]] = {size: [] for size in BATCHES}
-    for _round in range(BATCH_ROUNDS // 2):
-        for size in BATCHES:
-            _each("suspend", names[size:])
-            taken[size] += _turns(2, lambda arm, here, there, size=size: _timed(arm, names[:size], here, there))  # type: ignore[misc]
-            _each("resume", names[size:])
-    return taken
-
-
-def _each(word: str, names: Sequence[str]) -> None:
-    for name in names:
-        api.exec_on(PAIR_HOSTS[0], ["virsh", word, name], check=True)
-
-
 def blackouts(pairs: Sequence[Row], resampled: int = RESAMPLED) -> Row:
-    """Medians in milliseconds, and the ratio of the module's to virsh's with its 95 % interval by bootstrap."""
+    """Medians in milliseconds; the ratio of the module's to virsh's and their difference, each within a pair and with
+    its 95 % interval by bootstrap."""
     sides = {arm: [pair[arm]["blackout_ms"] for pair in pairs] for arm in ARMS}
     ratios = [pair["module"]["blackout_ms"] / pair["virsh"]["blackout_ms"] for pair in pairs]
     differences = [pair["module"]["blackout_ms"] - pair["virsh"]["blackout_ms"] for pair in pairs]
@@ -151,6 +132,7 @@ def blackouts(pairs: Sequence[Row], resampled: int = RESAMPLED) -> Row:
         "ratio": statistics.median(ratios),
         "interval": interval(ratios, resampled),
         "difference_ms": statistics.median(differences),
+        "difference_interval": interval(differences, resampled),
     }
 
 
@@ -161,34 +143,9 @@ def interval(values: Sequence[float], resampled: int = RESAMPLED, seed: int = 1)
     return medians[int(resampled * 0.025)], medians[int(resampled * 0.975)]
 
 
-def costs(batches: dict[int, list[Row]]) -> Row:
-    """Seconds that the module takes beyond virsh's, as a line over the size: fixed, and per domain.
-
-    It is laid through the differences within each round (Theil and Sen: the median of the slopes between any two), so
-    that a single slow run does not tilt it.
-    """
-    sizes = sorted(batches)
-    walls = {arm: [statistics.median(row[arm]["wall_s"] for row in batches[size]) for size in sizes] for arm in ARMS}
-    points = [(size, row["module"]["wall_s"] - row["virsh"]["wall_s"]) for size in sizes for row in batches[size]]
-    slopes = [(high - low) / (more - less) for less, low in points for more, high in points if less < more]
-    per_domain = statistics.median(slopes)
-    virsh = statistics.linear_regression(sizes, walls["virsh"]).slope
-    return {
-        "walls": walls,
-        "virsh_s": virsh,
-        "per_domain_s": per_domain,
-        "slope_ratio": 1 + per_domain / virsh,
-        "fixed_s": statistics.median(seconds - per_domain * size for size, seconds in points),
-    }
-
-
 def markdown(result: Row) -> str:
-    seen, cost = blackouts(result["pairs"]), costs(result["batches"])
-    low, high = seen["interval"]
-    rows = [
-        f"| {size} | {virsh:.2f} s | {module:.2f} s |"
-        for size, virsh, module in zip(sorted(result["batches"]), *(cost["walls"][arm] for arm in ARMS), strict=True)
-    ]
+    seen = blackouts(result["pairs"])
+    (low, high), (less, more) = seen["interval"], seen["difference_interval"]
     return "\n".join(
         (
             "## A migration, against `virsh migrate`",
@@ -200,16 +157,9 @@ def markdown(result: Row) -> str:
             "|---|---|---|",
             f"| blackout, median | {seen['virsh_ms']:.0f} ms | {seen['module_ms']:.0f} ms |",
             "",
-            f"The module's blackout is {seen['ratio']:.2f} times `virsh`'s (median of the pairs; 95 % interval",
-            f"{low:.2f} to {high:.2f}), the median difference {seen['difference_ms']:+.0f} ms.",
-            "",
-            "| domains, one after the other | `virsh` in a loop | module |",
-            "|---|---|---|",
-            *rows,
-            "",
-            f"As a line over the number of domains: the module costs {cost['fixed_s']:.2f} s once, and per domain",
-            f"{cost['per_domain_s']:.2f} s more than the {cost['virsh_s']:.2f} s of `virsh`:",
-            f"{cost['slope_ratio']:.2f} times.",
+            f"Within the pairs the module's blackout is {seen['ratio']:.2f} times `virsh`'s (median; 95 % interval",
+            f"{low:.2f} to {high:.2f}); the median difference is {seen['difference_ms']:+.0f} ms",
+            f"({less:+.0f} to {more:+.0f}).",
             "",
         )
     )

@@ -26,6 +26,7 @@ Play = t.Callable[..., subprocess.CompletedProcess[str]]
 
 
 RESULTS = pytest.StashKey[dict[str, tuple[str, float]]]()
+LEFT_OUT = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,20 +44,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for number, item in enumerate(items) if number in chosen]
 
 
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.config.stash[LEFT_OUT] = True
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test's worst result and its time, over its preparation, itself and what comes after."""
     report = yield
     results = item.config.stash.setdefault(RESULTS, {})
     before, seconds = results.get(item.nodeid, ("passed", 0.0))
-    outcome = before if report.outcome == "passed" else report.outcome
+    outcome = before if report.outcome == "passed" or before == "failed" else report.outcome
     results[item.nodeid] = outcome, seconds + report.duration
     return report
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if session.config.getoption("--record"):
-        results = session.config.stash.get(RESULTS, {})
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Only what was run as a whole and to its end is kept."""
+    config, results = session.config, session.config.stash.get(RESULTS, {})
+    to_its_end = exitstatus in (0, 1) and len(results) == session.testscollected
+    all_of_them = config.args == [whole.FOLDER.rstrip("/")] and not config.stash.get(LEFT_OUT, False)
+    if config.getoption("--record") and to_its_end and all_of_them:
         whole.PAGE.write_text(whole.page(results, datetime.date.today()), encoding="utf-8")
 
 
@@ -87,7 +96,7 @@ def guest(_guest: str) -> str:
     return _guest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def play(lab: None) -> Play:
     """Runs a playbook in the controller's namespace: play("evacuate", {"livemig_evacuate_hosts": []}, "--check")."""
 

@@ -19,6 +19,15 @@ STORE = "/var/lib/livemig-audits"
 FILES = ["audit.html", "audit.json", "audit.txt"]
 
 
+class First(t.NamedTuple):
+    """What the hosts were before and after, what the play said, and the audit that it made."""
+
+    before: dict[str, str]
+    said: str
+    after: dict[str, str]
+    audit: dict[str, t.Any]
+
+
 @pytest.fixture(scope="module")
 def thirty(lab: None) -> Iterator[None]:
     fleet.stop()
@@ -30,6 +39,14 @@ def thirty(lab: None) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("audit")
+
+
+@pytest.fixture(scope="module")
+def first(thirty: None, play: Play, folder: Path) -> First:
+    """The first audit of all, with what was on the hosts before and after it."""
+    before = fleet.state()
+    said = succeeded(play("audit", {"livemig_audit_dest": str(folder)}, "--diff"))
+    return First(before, said, fleet.state(), made_in(folder))
 
 
 def made_in(folder: Path) -> dict[str, t.Any]:
@@ -50,12 +67,10 @@ def succeeded(done: subprocess.CompletedProcess[str]) -> str:
     return words(done.stdout)
 
 
-def test_each_planted_problem_and_nothing_else(thirty: None, play: Play, folder: Path) -> None:
-    before = fleet.state()
-    said = succeeded(play("audit", {"livemig_audit_dest": str(folder)}, "--diff"))
-    assert fleet.state() == before
+def test_each_planted_problem_and_nothing_else(first: First, folder: Path) -> None:
+    said, audit = first.said, first.audit
+    assert first.after == first.before
     assert "changed=0" in said and "changed=1" not in said
-    audit = made_in(folder)
     assert fleet.named(audit) == fleet.expected()
     assert len(audit["domains"]) + len(audit["stopped"]) == len(fleet.ALL) == 30
     assert {(entry["name"], entry["host"]) for entry in audit["stopped"]} == {
@@ -64,15 +79,15 @@ def test_each_planted_problem_and_nothing_else(thirty: None, play: Play, folder:
     # What rules nothing out: the one guest that is large is large for the keys of TLS too.
     assert [(note["check"], note["domains"]) for note in audit["notes"]] == [("conv_tls_rekey", ["huge"])]
     assert len({obstacle["check"] for obstacle in audit["obstacles"]}) >= 10
-    first = audit["changes"][0]
-    assert (first["host"], first["problem"]) == ("hv2", "its bridge br-one is not on hv2")
-    assert first["frees"] == ["bridge-one", "bridge-one-too"]
+    change = audit["changes"][0]
+    assert (change["host"], change["problem"]) == ("hv2", "its bridge br-one is not on hv2")
+    assert change["frees"] == ["bridge-one", "bridge-one-too"]
     assert audit["summary"]["twice"] == 1 and audit["summary"]["silent"] == 0
     assert sorted(path.name for path in folder.iterdir()) == FILES
     assert words((folder / "audit.txt").read_text(encoding="utf-8")) in said
 
 
-def test_what_is_worse_and_better_the_next_time(thirty: None, play: Play, folder: Path) -> None:
+def test_what_is_worse_and_better_the_next_time(first: First, play: Play, folder: Path) -> None:
     api.exec_on("hv2", ["ip", "link", "add", "br-one", "up", "type", "bridge"], check=True)
     api.exec_on("hv4", ["ip", "link", "del", "br-two"], check=True)
     done = play("audit", {"livemig_audit_dest": str(folder), "livemig_audit_fail_on": "worse"})
@@ -86,7 +101,7 @@ def test_what_is_worse_and_better_the_next_time(thirty: None, play: Play, folder
     assert audit["since"]["changed"] == []
 
 
-def test_a_host_whose_daemon_is_gone_is_named_and_the_rest_audited(thirty: None, play: Play, folder: Path) -> None:
+def test_a_host_whose_daemon_is_gone_is_named_and_the_rest_audited(first: First, play: Play, folder: Path) -> None:
     kept = made_in(folder)
     api.exec_on("hv4", ["/etc/init.d/libvirtd", "stop"], check=True)
     try:

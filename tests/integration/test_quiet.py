@@ -82,7 +82,6 @@ def calls() -> list[tuple[float, str]]:
 
 def test_no_call_between_suspended_and_resumed(talkative: str) -> None:
     stopped, runs = listen("hv1", "SUSPENDED", "MIGRATED"), listen("hv2", "RESUMED", "MIGRATED")
-    migrate.arguments([talkative], "hv1", "hv2")
     environment = {"LIBVIRT_LOG_FILTERS": "1:libvirt", "LIBVIRT_LOG_OUTPUTS": f"1:file:{LOG}"}
     migrate.by_module([talkative], "hv1", "hv2", environment)
     begin, end = moment(stopped), moment(runs)

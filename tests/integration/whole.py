@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.tools.reference import escape
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "integration.md"
+FOLDER = "tests/integration/"
 HEAD = """\
 <!-- SPDX-License-Identifier: GPL-3.0-or-later -->
 <!-- Written by `make integration` from its own run. -->
@@ -25,7 +26,7 @@ def page(results: Mapping[str, tuple[str, float]], day: datetime.date) -> str:
     passed = sum(result == "passed" for result, _seconds in results.values())
     took_s = sum(seconds for _result, seconds in results.values())
     rows = [
-        f"| {escape(test.rpartition('/')[2])} | {result} | {seconds:.0f} |"
+        f"| {escape(test.removeprefix(FOLDER))} | {result} | {seconds:.0f} |"
         for test, (result, seconds) in results.items()
     ]
     last = f"Last whole run, {day}: {passed} of {len(results)} passed, in {took_s / 60:.0f} minutes."

@@ -1,30 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the bench against virsh makes of its rows."""
+"""What the benches against virsh make of their rows."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.bench import migrate
-
-
-def rounds(size: int, *extra: float) -> list[migrate.Row]:
-    """virsh takes 2 s per domain; the module half a second once, 0.1 s per domain, and in each round ``extra``."""
-    virsh = 2.0 * size
-    return [{"virsh": {"wall_s": virsh}, "module": {"wall_s": virsh + 0.5 + 0.1 * size + seconds}} for seconds in extra]
-
-
-def test_a_fixed_cost_and_one_per_domain() -> None:
-    found = migrate.costs({size: rounds(size, 0.0, 0.0, 0.0) for size in (1, 4, 8)})
-    assert found["fixed_s"] == pytest.approx(0.5)
-    assert found["per_domain_s"] == pytest.approx(0.1)
-    assert found["slope_ratio"] == pytest.approx(1.05)
-
-
-def test_a_single_slow_run_does_not_tilt_the_line() -> None:
-    found = migrate.costs({1: rounds(1, 0.0, 0.0, 30.0), 4: rounds(4, 0.0, 0.0, 0.0), 8: rounds(8, 0.0, 0.0, 0.0)})
-    assert found["per_domain_s"] == pytest.approx(0.1, abs=0.01)
-    assert found["fixed_s"] == pytest.approx(0.5, abs=0.05)
+from tests.bench import batches, migrate
 
 
 def test_blackouts_are_compared_within_each_pair() -> None:
@@ -33,3 +14,18 @@ def test_blackouts_are_compared_within_each_pair() -> None:
     assert found["ratio"] == pytest.approx(1.1)
     assert found["interval"] == pytest.approx((1.1, 1.1))
     assert found["difference_ms"] == pytest.approx(20.0)
+    assert found["difference_interval"] == pytest.approx((10.0, 30.0))
+
+
+def test_what_a_run_costs_is_told_from_what_its_moves_take() -> None:
+    rows = {
+        size: [
+            {"virsh": {"wall_s": 2.0 * size}, "module": {"wall_s": 2.2 * size + fixed, "moves_s": 2.2 * size}}
+            for fixed in (0.4, 0.5, 30.0)
+        ]
+        for size in (1, 4, 8)
+    }
+    found = batches.costs(rows)
+    assert found["fixed_s"] == pytest.approx(0.5)
+    assert found["per_domain"] == pytest.approx(1.1)
+    assert found["per_domain_interval"] == pytest.approx((1.1, 1.1))
