@@ -15,6 +15,10 @@ import typing as t
 BASE_MS = 60.0
 """Of every switchover, whatever is left to send: QEMU's own 20 to 50 ms on KVM, and libvirt's hop to the destination.
 Earlier runs of a domain replace it (history.py)."""
+_LOOK_S = 0.05
+"""So long QEMU sends between two looks at what is left (MAX_WAIT, migration/ram.c). A pass ends somewhere within."""
+_STEADY = 0.002
+"""A pass that changes so little is the last one that is looked at."""
 _PASSES = 40
 """More are not looked at: a guest that needs more passes is over every budget."""
 
@@ -98,12 +102,12 @@ def passes(guest: Guest, start: Point, limit_ms: float, rate_mib_s: float | None
     for number in range(start.done + 1, start.done + 1 + _PASSES):
         if start.done and remaining <= threshold:
             break
-        copied = max(0.0, remaining - threshold)
+        left = min(remaining, max(0.0, threshold - rate * _LOOK_S / 2))
+        copied = remaining - left
         fresh = unique_mib(copied / rate, dirty, wide)
-        left = min(remaining, threshold)
         before, remaining = remaining, left + fresh * (1 - min(1.0, left / wide) if wide else 0.0)
         at_s, sent = at_s + copied / rate, sent + copied
         found.append(Pass(number, at_s, sent, remaining, blackout_ms(guest, remaining)))
-        if remaining <= threshold or (number > 1 and abs(before - remaining) < 0.005 * before):
+        if remaining <= threshold or (number > 1 and abs(before - remaining) < _STEADY * before):
             break
     return found

@@ -17,8 +17,10 @@ from .model import Guest, working_set
 _MIB = 1024 * 1024
 _RECENT = 3
 """Passes that an estimate is made of: guests change, and the median of three ignores one that stands out."""
-_FULL = 0.5
+_FULL = 0.25
 """A pass that has sent less than this part of what was there says nothing of the guest: its limit was raised."""
+_SEEN = 0.2
+"""At least so much of what is written shows beside what was left."""
 _SAME = 1.1
 """Windows that differ by less than a tenth cannot tell rate and working set apart."""
 _AGREES = 0.25
@@ -70,6 +72,7 @@ def sample(stats: t.Mapping[str, t.Any], at_s: float, earlier: int = 0) -> Sampl
 def windows(samples: t.Sequence[Sample]) -> list[Window]:
     """The passes between neighbouring samples, without those that were cut short and those of which one was missed."""
     found = []
+    wide = max((entry.remaining_mib for entry in samples if entry.iteration > 1), default=0.0)
     for before, after in zip(samples, samples[1:]):
         seconds, sent = after.at_s - before.at_s, after.sent_mib - before.sent_mib
         if after.iteration != before.iteration + 1 or seconds <= 0 or sent <= 0:
@@ -78,8 +81,17 @@ def windows(samples: t.Sequence[Sample]) -> list[Window]:
         if before.iteration > 1 and sent < _FULL * before.remaining_mib:
             continue
         left = max(0.0, before.remaining_mib - sent) if before.iteration > 1 else 0.0
-        found.append(Window(seconds, max(0.0, after.remaining_mib - left), sent / seconds))
+        fresh = max(0.0, after.remaining_mib - left)
+        # What was left is part of the working set, and some of it was written again: that does not show.
+        written = min(after.remaining_mib, fresh / max(_SEEN, 1 - left / wide)) if wide else 0.0
+        found.append(Window(seconds, written, sent / seconds))
     return found
+
+
+def shrunk(samples: t.Sequence[Sample], passes: int) -> float | None:
+    """By which part less is left than so many passes ago, negative: more; None where that is before the second pass."""
+    ends = [entry.remaining_mib for entry in samples if entry.iteration > 1]
+    return None if len(ends) <= passes else 1 - ends[-1] / max(ends[-1 - passes], 1e-9)
 
 
 def estimate(samples: t.Sequence[Sample], known: Guest) -> Guest | None:
