@@ -43,6 +43,11 @@ _MARGIN, _MORE_MS = 1.25, 20
 """A raised limit leaves this much above what is left: QEMU measures its bandwidth over 100 ms, and that swings."""
 _STANDS, _STANDS_PASSES = 0.02, 2
 """A guest that has not come down by this part over so many passes does not converge, whatever the model says."""
+LOW_MS = 20
+"""The limit while a guest that does not converge is copied. What is below the limit at the end of a pass is left for the
+next: at QEMU's own 300 ms that alone would be 0.3 s of pause."""
+_THROTTLE_MOST = 99
+"""Percent, to which QEMU goes on by itself (max-cpu-throttle)."""
 _THROTTLE = (20, 80)
 """Percent. QEMU's own first step, and what leaves a guest alive enough to answer."""
 _INCREMENT = 10
@@ -51,6 +56,7 @@ _INCREMENT = 10
 ACTIONS: t.Mapping[str, str] = {
     "continue": "nothing is done",
     "wait": "the limit is set to the least that was left so far, and the next passes may come down to it",
+    "lower_downtime": "the limit is lowered for a pass, so that nothing of it is left over for the next",
     "raise_downtime": "the limit is raised to what is needed now, within the ceiling",
     "yield_bandwidth": "the other migrations on this link are slowed down until this one has switched over",
     "postcopy": "the guest goes on at the destination, and its memory follows",
@@ -61,7 +67,7 @@ ACTIONS: t.Mapping[str, str] = {
 
 class Decision(t.TypedDict):
     """``action``: one of ACTIONS; ``reason``: with the figures that it was made of. ``max_downtime_ms``: to be set with
-    wait and raise_downtime; ``parameters``: libvirt's, to begin again with."""
+    wait, lower_downtime and raise_downtime; ``parameters``: libvirt's, to begin again with."""
 
     action: str
     reason: str
@@ -96,7 +102,7 @@ class State(t.NamedTuple):
     capped: bool = False
     samples: tuple[Sample, ...] = ()
     yielded: int | None = None
-    raised: bool = False
+    touched: bool = False
     waited: int = 0
     throttled: bool = False
     over: str | None = None
@@ -130,6 +136,11 @@ def begin(
     allowed_ms = usable_ms(limits(profile, 0)) - fixed_ms(guest) if guest.link_mib_s > 0 else profile.target_ms
     limit_ms = max(1.0, min(profile.target_ms, allowed_ms))
     found = forecast(guest, limits(profile, limit_ms, obstacles))
+    lowered = found["verdict"] not in ("converges", "unknown") and limit_ms > LOW_MS
+    if lowered:
+        # QEMU will not switch over by itself, so its limit only decides what is left over at the end of each pass.
+        limit_ms = LOW_MS
+        found = forecast(guest, limits(profile, limit_ms, obstacles))
     flags = ("VIR_MIGRATE_POSTCOPY",) if profile.postcopy and not obstacles else ()
     parameters: dict[str, int] = {}
     if profile.throttle and not flags and found["verdict"] == "cannot" and _slowed(guest, profile) is not None:
@@ -138,7 +149,16 @@ def begin(
     first = Sample(1, at_s, guest.touched_mib, 0.0)
     throttled = "VIR_MIGRATE_AUTO_CONVERGE" in flags
     state = State(
-        guest, profile, at_s, limit_ms, tuple(obstacles), siblings, capped, samples=(first,), throttled=throttled
+        guest,
+        profile,
+        at_s,
+        limit_ms,
+        tuple(obstacles),
+        siblings,
+        capped,
+        (first,),
+        touched=lowered,
+        throttled=throttled,
     )
     return state, Start(found, None if limit_ms == QEMU_LIMIT_MS else round(limit_ms), flags, parameters)
 
@@ -148,7 +168,7 @@ def again(state: State, at_s: float) -> State:
     guest = _seen(state) or state.guest
     first = Sample(1, at_s, guest.touched_mib, 0.0)
     return state._replace(
-        guest=guest, began_s=at_s, samples=(first,), raised=False, waited=0, throttled=True, over=None
+        guest=guest, began_s=at_s, samples=(first,), touched=False, waited=0, throttled=True, over=None
     )
 
 
@@ -223,7 +243,7 @@ def _link(state: State) -> tuple[float, float]:
 
 def _undisturbed(view: View) -> Ruling:
     """It gets there by itself: nothing is touched."""
-    if view.state.raised:
+    if view.state.touched:
         return None
     end = converging(view.guest, view.limits, view.coming, view.rate_mib_s)
     stands = shrunk(view.state.samples, _STANDS_PASSES)
@@ -259,6 +279,27 @@ def _later(view: View) -> Ruling:
         return None
     text = f"needs {needs(stop.blackout_ms, view.limits)} after pass {stop.number}, more than that now"
     return view.state, [_decision("continue", view.sample, text)]
+
+
+def _lower(view: View) -> Ruling:
+    """What QEMU leaves over at the end of each pass is sent for once, where that shortens the pause by what it costs.
+
+    The rest of the first pass may lie anywhere in what was touched; where the guest does not write, it stays in every
+    pass that follows. How much of it does is known afterwards; by chance it is the part that is not in the working set.
+    """
+    state, here = view.state, view.here
+    if state.touched or state.limit_ms <= LOW_MS or here.remaining_mib <= 0:
+        return None
+    rest = min(view.rate_mib_s * state.limit_ms / 1000, here.remaining_mib)
+    outside = max(0.0, 1 - here.remaining_mib / max(view.guest.touched_mib, here.remaining_mib))
+    pause = blackout_ms(view.guest, here.remaining_mib - rest * outside)
+    if rest * outside / here.remaining_mib <= view.limits.worth or pause > usable_ms(view.limits):
+        return None
+    if not affordable(view.guest, view.limits, here):
+        return None
+    text = f"may need {needs(pause, view.limits)} after a pass that leaves nothing over"
+    state = state._replace(limit_ms=LOW_MS, touched=True)
+    return state, [_decision("lower_downtime", view.sample, text, max_downtime_ms=LOW_MS)]
 
 
 def _dip(view: View) -> Ruling:
@@ -338,6 +379,7 @@ _RULES: tuple[t.Callable[[View], Ruling], ...] = (
     _undisturbed,
     _yield,
     _later,
+    _lower,
     _dip,
     _stop,
     _slowing,
@@ -356,9 +398,10 @@ def _raised(view: View, state: State, remaining_mib: float, action: str, text: s
     rate = min(view.rate_mib_s, view.sample.rate_mib_s or view.rate_mib_s)
     highest = usable_ms(view.limits) - fixed_ms(view.guest)
     limit_ms = min(highest, _MARGIN * remaining_mib / rate * 1000 + _MORE_MS)
-    if round(limit_ms) <= round(state.limit_ms):
+    enough = view.here.remaining_mib < rate * state.limit_ms / 1000
+    if round(limit_ms) <= round(state.limit_ms) or enough:
         return state, [_decision("continue", view.sample, f"{text}; the limit is {state.limit_ms:.0f} ms already")]
-    state = state._replace(limit_ms=limit_ms, raised=True)
+    state = state._replace(limit_ms=limit_ms, touched=True)
     return state, [_decision(action, view.sample, text, max_downtime_ms=int(limit_ms))]
 
 
@@ -379,11 +422,10 @@ def throttle_parameters(guest: Guest) -> dict[str, int]:
 
 
 def _slowed(guest: Guest, profile: Profile) -> Pass | None:
-    """Where it would end when slowed down from the beginning, within ceiling and budget."""
+    """Where it would end when slowed down as far as QEMU goes, within ceiling and budget."""
     if guest.dirty_mib_s is None:
         return None
-    part = 1 - throttle_parameters(guest)["auto_converge.initial"] / 100
-    slow = guest._replace(dirty_mib_s=guest.dirty_mib_s * part)
+    slow = guest._replace(dirty_mib_s=guest.dirty_mib_s * (1 - _THROTTLE_MOST / 100))
     bounds = limits(profile, profile.target_ms)
     start = Point(0.0, 0.0, guest.touched_mib, 0)
     coming = passes(slow, start, min(profile.target_ms, max(1.0, usable_ms(bounds) - fixed_ms(guest))))
