@@ -18,7 +18,7 @@ _GIB_MIB = 1024
 
 @dataclass(frozen=True)
 class Step:
-    """When ``measure`` reaches ``at``, ``action`` is done; ``value_ms``: of a limit. ``at`` is per GiB where ``per_gib``."""
+    """When ``measure`` reaches ``at`` (per GiB where ``per_gib``), ``action`` is done; ``value_ms``: of a limit."""
 
     measure: str
     at: float
@@ -142,7 +142,7 @@ SCHEDULES: tuple[Schedule, ...] = (
 
 
 class Replay:
-    """One run of a schedule. ``ceiling_ms``: no limit above it is set, so that all arms of a comparison have the same."""
+    """One run of a schedule. ``ceiling_ms``: no limit above it is set, so that the arms of a comparison have the same."""
 
     def __init__(self, schedule: Schedule, memory_mib: float, ceiling_ms: float | None = None) -> None:
         self._schedule, self._ceiling_ms = schedule, ceiling_ms

@@ -171,15 +171,18 @@ def stopping(guest: Guest, limits: Limits, coming: t.Sequence[Pass], rate_mib_s:
 
 
 def needs(pause_ms: float, limits: Limits) -> str:
-    """For example: 3.4 s pause, ceiling 1.0 s."""
-    text = f"{seconds(pause_ms)} pause, ceiling {seconds(limits.ceiling_ms)}"
+    """For example: 3.4 s pause, ceiling 1.0 s. Never so rounded that what is above the ceiling looks like the ceiling."""
+    pause, ceiling = seconds(pause_ms), seconds(limits.ceiling_ms)
+    if pause == ceiling and pause_ms > limits.ceiling_ms:
+        pause = f"{pause_ms / 1000:.3f} s"
+    text = f"{pause} pause, ceiling {ceiling}"
     if usable_ms(limits) < pause_ms <= limits.ceiling_ms:
         text += f", of which {RESERVE:.0%} is kept for what no forecast sees"
     return text
 
 
 def seconds(milliseconds: float) -> str:
-    """1.25 s, 3.4 s, 740 ms: no figure is rounded across a ceiling."""
+    """1.25 s, 3.4 s, 740 ms."""
     if milliseconds < 1000:
         return f"{milliseconds:.0f} ms"
     text = f"{milliseconds / 1000:.2f}"

@@ -44,8 +44,8 @@ _MARGIN, _MORE_MS = 1.25, 20
 _STANDS, _STANDS_PASSES = 0.02, 2
 """A guest that has not come down by this part over so many passes does not converge, whatever the model says."""
 LOW_MS = 20
-"""The limit while a guest that does not converge is copied. What is below the limit at the end of a pass is left for the
-next: at QEMU's own 300 ms that alone would be 0.3 s of pause."""
+"""The limit while a guest that does not converge is copied. What is below the limit at the end of a pass is left for
+the next: at QEMU's own 300 ms that alone would be 0.3 s of pause."""
 _THROTTLE_MOST = 99
 """Percent, to which QEMU goes on by itself (max-cpu-throttle)."""
 _THROTTLE = (20, 80)
