@@ -282,22 +282,18 @@ def _later(view: View) -> Ruling:
 
 
 def _lower(view: View) -> Ruling:
-    """What QEMU leaves over at the end of each pass is sent for once, where that shortens the pause by what it costs.
-
-    The rest of the first pass may lie anywhere in what was touched; where the guest does not write, it stays in every
-    pass that follows. How much of it does is known afterwards; by chance it is the part that is not in the working set.
-    """
+    """What QEMU leaves over at the end of each pass is sent for once, where that shortens the pause by what it costs."""
     state, here = view.state, view.here
-    if state.touched or state.limit_ms <= LOW_MS or here.remaining_mib <= 0:
+    if state.touched or state.limit_ms <= LOW_MS:
         return None
-    rest = min(view.rate_mib_s * state.limit_ms / 1000, here.remaining_mib)
-    outside = max(0.0, 1 - here.remaining_mib / max(view.guest.touched_mib, here.remaining_mib))
-    pause = blackout_ms(view.guest, here.remaining_mib - rest * outside)
-    if rest * outside / here.remaining_mib <= view.limits.worth or pause > usable_ms(view.limits):
+    point = Point(here.at_s, here.sent_mib, here.remaining_mib, here.number)
+    end = next(iter(passes(view.guest, point, LOW_MS, view.rate_mib_s)), here)
+    shorter = 1 - end.remaining_mib / max(here.remaining_mib, 1e-9)
+    if shorter <= view.limits.worth or end.blackout_ms > usable_ms(view.limits):
         return None
-    if not affordable(view.guest, view.limits, here):
+    if not affordable(view.guest, view.limits, end):
         return None
-    text = f"may need {needs(pause, view.limits)} after a pass that leaves nothing over"
+    text = f"needs {needs(end.blackout_ms, view.limits)} after a pass that leaves nothing over"
     state = state._replace(limit_ms=LOW_MS, touched=True)
     return state, [_decision("lower_downtime", view.sample, text, max_downtime_ms=LOW_MS)]
 
@@ -321,11 +317,7 @@ def _stop(view: View) -> Ruling:
     if view.here.blackout_ms > usable_ms(view.limits):
         return None
     text = f"needs {needs(view.here.blackout_ms, view.limits)}; another pass is not worth waiting for"
-    state, decisions = _raised(view, view.state, view.here.remaining_mib, "raise_downtime", text)
-    if decisions[0]["action"] == "continue" and not affordable(view.guest, view.limits, view.here):
-        # The limit suffices by all that is seen here, and QEMU does not switch over: that ends with the budget.
-        return None
-    return state, decisions
+    return _raised(view, view.state, view.here.remaining_mib, "raise_downtime", text)
 
 
 def _slowing(view: View) -> Ruling:
@@ -389,7 +381,7 @@ _RULES: tuple[t.Callable[[View], Ruling], ...] = (
 )
 
 
-def _raised(view: View, state: State, remaining_mib: float, action: str, text: str) -> tuple[State, list[Decision]]:
+def _raised(view: View, state: State, remaining_mib: float, action: str, text: str) -> Ruling:
     """The limit for so much to be left. QEMU compares by its own bandwidth, so the limit is made from that.
 
     It knows nothing of devices, load and libvirt's hop: what these take is no part of the limit (QEMU,
@@ -398,9 +390,13 @@ def _raised(view: View, state: State, remaining_mib: float, action: str, text: s
     rate = min(view.rate_mib_s, view.sample.rate_mib_s or view.rate_mib_s)
     highest = usable_ms(view.limits) - fixed_ms(view.guest)
     limit_ms = min(highest, _MARGIN * remaining_mib / rate * 1000 + _MORE_MS)
-    enough = view.here.remaining_mib < rate * state.limit_ms / 1000
-    if round(limit_ms) <= round(state.limit_ms) or enough:
-        return state, [_decision("continue", view.sample, f"{text}; the limit is {state.limit_ms:.0f} ms already")]
+    said = f"{text}; the limit is {state.limit_ms:.0f} ms already"
+    if view.here.remaining_mib < rate * state.limit_ms / 1000:
+        return state, [_decision("continue", view.sample, said)]
+    if int(limit_ms) <= int(state.limit_ms):
+        # As high as it may be, and QEMU does not switch over: that ends with the budget.
+        in_time = affordable(view.guest, view.limits, view.here)
+        return (state, [_decision("continue", view.sample, said)]) if in_time else None
     state = state._replace(limit_ms=limit_ms, touched=True)
     return state, [_decision(action, view.sample, text, max_downtime_ms=int(limit_ms))]
 

@@ -83,7 +83,7 @@ class Simulation:
         self.log: set[int] = set()
         self.at_s, self.sent, self.iteration, self.cursor = 0.0, 0.0, 1, 0
         self.owed_writes = self.owed_sends = 0.0
-        self.sent_at_sync = 0.0
+        self.sent_at_sync, self.scan = 0.0, 0
         self.queue: list[tuple[float, t.Callable[[], None]]] = []
         self.run = Run()
         self.over, self.steps = False, 0
@@ -149,7 +149,8 @@ class Simulation:
     def _send(self) -> None:
         self.owed_sends += self._rate() * STEP_S
         for _page in range(min(int(self.owed_sends), len(self.bitmap))):
-            del self.bitmap[next(iter(self.bitmap))]
+            self.scan = next(iter(self.bitmap))
+            del self.bitmap[self.scan]
             self.sent += 1
         self.owed_sends -= int(self.owed_sends)
 
@@ -168,7 +169,9 @@ class Simulation:
 
     def _sync(self) -> None:
         dirtied = len(self.log)
-        self.bitmap = dict.fromkeys(sorted(self.bitmap.keys() | self.log))
+        # It goes on where it was (ram_find_and_save_block).
+        left = sorted(self.bitmap.keys() | self.log)
+        self.bitmap = dict.fromkeys([page for page in left if page >= self.scan] + [p for p in left if p < self.scan])
         self.log = set()
         self.iteration += 1
         if self.throttling and dirtied > 0.5 * (self.sent - self.sent_at_sync):

