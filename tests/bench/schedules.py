@@ -56,7 +56,10 @@ def _nova_ladder(limit_ms: int = 500, steps: int = 10, delay_s: int = 75) -> tup
 
 
 def _by_iteration(pairs: Sequence[tuple[int, int]]) -> tuple[Step, ...]:
-    """The engine compares ``limit < iteration``, so a step is taken one iteration later than it is written."""
+    """The engine compares ``limit < iteration``, so a step is taken one iteration later than it is written.
+
+    What comes after the last pair has the limit -1 and is done at the next iteration.
+    """
     return tuple(Step(ITERATION, limit + 1, LIMIT, value) for limit, value in pairs)
 
 
@@ -85,7 +88,7 @@ OVIRT_MINIMAL = Schedule(
     auto_converge=True,
     steps=(
         *_by_iteration(((1, 150), (2, 200), (3, 300), (4, 400), (6, 500))),
-        Step(ITERATION, 7, ABORT),
+        Step(ITERATION, 8, ABORT),
     ),
 )
 OVIRT_SUSPEND = Schedule(
@@ -94,7 +97,11 @@ OVIRT_SUSPEND = Schedule(
     poll_s=10.0,
     start_ms=100,
     auto_converge=True,
-    steps=(*_by_iteration(((1, 150), (2, 200), (3, 300), (4, 400), (6, 500))), Step(ITERATION, 8, LIMIT, 5000)),
+    steps=(
+        *_by_iteration(((1, 150), (2, 200), (3, 300), (4, 400), (6, 500))),
+        Step(ITERATION, 8, LIMIT, 5000),
+        Step(ITERATION, 9, ABORT),
+    ),
 )
 OVIRT_POSTCOPY = Schedule(
     name="oVirt, post-copy",
@@ -142,7 +149,7 @@ SCHEDULES: tuple[Schedule, ...] = (
 
 
 class Replay:
-    """One run of a schedule. ``ceiling_ms``: no limit above it is set, so that the arms of a comparison have the same."""
+    """One run of a schedule. ``ceiling_ms``: no limit above it is set, so that all arms have the same."""
 
     def __init__(self, schedule: Schedule, memory_mib: float, ceiling_ms: float | None = None) -> None:
         self._schedule, self._ceiling_ms = schedule, ceiling_ms

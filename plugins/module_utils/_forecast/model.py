@@ -106,7 +106,7 @@ def passes(guest: Guest, start: Point, limit_ms: float, rate_mib_s: float | None
         copied = remaining - left
         fresh = unique_mib(copied / rate, dirty, wide)
         # Of what was left some is written again. The rest of the first pass may lie anywhere in what was touched; later
-        # ones lie in the working set, since QEMU goes on where it was and sends an old rest first (ram_find_and_save_block).
+        # ones lie in the working set: QEMU goes on where it was, an old rest first (ram_find_and_save_block).
         among = guest.touched_mib if number == 1 else wide
         before, remaining = remaining, left + fresh * (1 - min(1.0, left / among) if among else 0.0)
         at_s, sent = at_s + copied / rate, sent + copied

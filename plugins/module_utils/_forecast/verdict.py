@@ -171,7 +171,7 @@ def stopping(guest: Guest, limits: Limits, coming: t.Sequence[Pass], rate_mib_s:
 
 
 def needs(pause_ms: float, limits: Limits) -> str:
-    """For example: 3.4 s pause, ceiling 1.0 s. Never so rounded that what is above the ceiling looks like the ceiling."""
+    """For example: 3.4 s pause, ceiling 1.0 s. Never so rounded that what is above the ceiling looks like it."""
     pause, ceiling = seconds(pause_ms), seconds(limits.ceiling_ms)
     if pause == ceiling and pause_ms > limits.ceiling_ms:
         pause = f"{pause_ms / 1000:.3f} s"

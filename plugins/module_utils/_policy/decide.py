@@ -56,7 +56,6 @@ _INCREMENT = 10
 ACTIONS: t.Mapping[str, str] = {
     "continue": "nothing is done",
     "wait": "the limit is set to the least that was left so far, and the next passes may come down to it",
-    "lower_downtime": "the limit is lowered for a pass, so that nothing of it is left over for the next",
     "raise_downtime": "the limit is raised to what is needed now, within the ceiling",
     "yield_bandwidth": "the other migrations on this link are slowed down until this one has switched over",
     "postcopy": "the guest goes on at the destination, and its memory follows",
@@ -67,7 +66,7 @@ ACTIONS: t.Mapping[str, str] = {
 
 class Decision(t.TypedDict):
     """``action``: one of ACTIONS; ``reason``: with the figures that it was made of. ``max_downtime_ms``: to be set with
-    wait, lower_downtime and raise_downtime; ``parameters``: libvirt's, to begin again with."""
+    wait and raise_downtime; ``parameters``: libvirt's, to begin again with."""
 
     action: str
     reason: str
@@ -281,23 +280,6 @@ def _later(view: View) -> Ruling:
     return view.state, [_decision("continue", view.sample, text)]
 
 
-def _lower(view: View) -> Ruling:
-    """What QEMU leaves over at the end of each pass is sent for once, where that shortens the pause by what it costs."""
-    state, here = view.state, view.here
-    if state.touched or state.limit_ms <= LOW_MS:
-        return None
-    point = Point(here.at_s, here.sent_mib, here.remaining_mib, here.number)
-    end = next(iter(passes(view.guest, point, LOW_MS, view.rate_mib_s)), here)
-    shorter = 1 - end.remaining_mib / max(here.remaining_mib, 1e-9)
-    if shorter <= view.limits.worth or end.blackout_ms > usable_ms(view.limits):
-        return None
-    if not affordable(view.guest, view.limits, end):
-        return None
-    text = f"needs {needs(end.blackout_ms, view.limits)} after a pass that leaves nothing over"
-    state = state._replace(limit_ms=LOW_MS, touched=True)
-    return state, [_decision("lower_downtime", view.sample, text, max_downtime_ms=LOW_MS)]
-
-
 def _dip(view: View) -> Ruling:
     """Less was left before: QEMU stops by itself when that comes again."""
     state, least = view.state, _least(view)
@@ -371,7 +353,6 @@ _RULES: tuple[t.Callable[[View], Ruling], ...] = (
     _undisturbed,
     _yield,
     _later,
-    _lower,
     _dip,
     _stop,
     _slowing,

@@ -80,7 +80,6 @@ def _attempt_once(
     calls: dict[str, t.Callable[[Simulation, policy.Decision], None]] = {
         "continue": lambda _simulation, _decision: None,
         "wait": lambda simulation, decision: simulation.set_limit(decision["max_downtime_ms"] or 0),
-        "lower_downtime": lambda simulation, decision: simulation.set_limit(decision["max_downtime_ms"] or 0),
         "raise_downtime": lambda simulation, decision: simulation.set_limit(decision["max_downtime_ms"] or 0),
         "yield_bandwidth": lambda simulation, _decision: simulation.yield_siblings(),
         "postcopy": lambda simulation, _decision: simulation.postcopy(),

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The policy against simulated guests: a grid of them and three ceilings, and the schedules of other tools beside it."""
+"""The policy against simulated guests: a grid of them and three ceilings, and other tools' schedules beside it."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import statistics
 import typing as t
@@ -46,12 +47,12 @@ PROFILES = ("gentle", "balanced", "deadline")
 CELLS = [(writer, ceiling, name) for writer in GUESTS for ceiling in CEILINGS for name in PROFILES]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def ours(writer: Writer, ceiling: int, name: str = "balanced", sampled: bool = False, seed: int = 1) -> Driven:
     return drive(writer, LINK, policy.profile(name, {"ceiling_ms": ceiling}), sampled=sampled, seed=seed)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def plain(writer: Writer, limit_ms: float = 300) -> Run:
     return Simulation(writer, LINK, lambda _simulation, _at: None, limit_ms=limit_ms).simulate()
 
@@ -146,12 +147,16 @@ def test_at_least_eight_cells_of_the_grid_are_refused_or_sent_to_post_copy_and_r
     assert count >= 8
 
 
-@pytest.mark.parametrize("writer", [writer for writer in GUESTS if writer.rate >= 300])
+STOPPED = [writer for writer in GUESTS if writer.rate >= 300 and 60 <= writer.working_set <= 120]
+"""Guests that need a pause of 0.7 to 1.3 s."""
+
+
+@pytest.mark.parametrize("writer", STOPPED)
 def test_with_a_sample_taken_before_it_is_decided_at_once(writer: Writer) -> None:
     unknown, known = ours(writer, 2000), ours(writer, 2000, sampled=True)
-    assert known.run.sent <= unknown.run.sent
-    if not known.start.parameters:
-        assert known.attempts[0].passes <= 3
+    assert known.start.forecast["verdict"] == "needs_blackout"
+    assert known.run.passes == 2 and known.run.sent < unknown.run.sent
+    assert known.run.sent <= 1.1 * (writer.touched + writer.working_set)
 
 
 def errors(figure: str) -> list[float]:
@@ -174,12 +179,14 @@ def test_the_forecast_at_the_start_is_right(figure: str, bound: float) -> None:
     assert statistics.quantiles(found, n=10)[-1] <= bound, found
 
 
-@pytest.mark.parametrize("writer", [writer for writer in GUESTS if writer.rate >= 300 and writer.working_set <= 120])
-def test_the_last_forecast_before_the_switchover_is_right(writer: Writer) -> None:
+@pytest.mark.parametrize("writer", STOPPED)
+def test_the_forecast_at_the_decision_is_right(writer: Writer) -> None:
     found = ours(writer, 2000)
-    said = found.forecasts[-2]
-    assert found.run.result == "moved" and said["verdict"] in ("converges", "needs_blackout")
+    decided = [entry["action"] for entry in found.decisions].index("raise_downtime")
+    said = found.forecasts[decided]
+    assert said["verdict"] in ("converges", "needs_blackout")
     assert said["blackout_ms"] == pytest.approx(found.run.blackout_ms, rel=0.25, abs=60)
+    assert said["total_ms"] == pytest.approx(found.run.total_s * 1000, rel=0.2)
 
 
 # What the bench is to show on real guests (issue 6), here by page counts.
@@ -187,12 +194,15 @@ BENCH = Writer(140, 75, 300, "sequence")
 
 
 def test_beside_other_schedules_at_the_same_ceiling() -> None:
-    mine = ours(BENCH, 1000, "balanced").run
+    """The ladder looks 50 times a second here, not every 10 s as vdsm does, and slows the guest down; we do not."""
+    unknown, mine = ours(BENCH, 1000).run, ours(BENCH, 1000, sampled=True).run
     ladder = replayed(schedules.OVIRT_SUSPEND, BENCH, 900, poll_s=0.02)
-    assert mine.result == ladder.result == "moved"
-    assert mine.total_s <= 0.6 * ladder.total_s
-    assert mine.blackout_ms <= 1.1 * ladder.blackout_ms
-    assert mine.sent <= 1.6 * (BENCH.touched + BENCH.working_set)
+    unthrottled = replayed(dataclasses.replace(schedules.OVIRT_SUSPEND, auto_converge=False), BENCH, 900, poll_s=0.02)
+    assert mine.result == unknown.result == ladder.result == unthrottled.result == "moved"
+    assert mine.total_s <= 0.6 * min(ladder.total_s, unthrottled.total_s)
+    assert unknown.total_s <= 0.75 * min(ladder.total_s, unthrottled.total_s)
+    assert max(mine.blackout_ms, unknown.blackout_ms) <= 1.1 * unthrottled.blackout_ms
+    assert mine.sent < unknown.sent <= 1.6 * (BENCH.touched + BENCH.working_set)
 
 
 @pytest.mark.parametrize("schedule", [schedules.NOVA, schedules.KUBEVIRT])

@@ -93,7 +93,8 @@ def rows() -> dict[str, list[str]]:
 @pytest.mark.parametrize("name", policy.SETTINGS)
 def test_the_page_has_every_number(name: str) -> None:
     setting = policy.SETTINGS[name]
-    shown = [{True: "yes", False: "no"}.get(value, str(value)) for value, _reason in setting.values.values()]
+    words = {"True": "yes", "False": "no"}
+    shown = [words.get(str(value), str(value)) for value, _reason in setting.values.values()]
     assert rows()[name] == [setting.meaning, *shown]
 
 
