@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from .history import remember, with_history
 from .model import BASE_MS, Guest, Pass, Point, blackout_ms, fixed_ms, passes, unique_mib
-from .samples import Sample, estimate, rate_mib_s, sample, shrunk, windows
+from .samples import Sample, estimate, rate_mib_s, sample, windows
 from .verdict import (
     RESERVE,
     VERDICTS,
@@ -52,7 +52,6 @@ __all__ = [
     "remember",
     "sample",
     "seconds",
-    "shrunk",
     "stopping",
     "unique_mib",
     "usable_ms",

@@ -91,12 +91,6 @@ def windows(samples: t.Sequence[Sample]) -> list[Window]:
     return found
 
 
-def shrunk(samples: t.Sequence[Sample], passes: int) -> float | None:
-    """By which part less is left than so many passes ago, negative: more; None where that is before the second pass."""
-    ends = [entry.remaining_mib for entry in samples if entry.iteration > 1]
-    return None if len(ends) <= passes else 1 - ends[-1] / max(ends[-1 - passes], 1e-9)
-
-
 def estimate(samples: t.Sequence[Sample], known: Guest) -> Guest | None:
     """``known`` with rate, working set and link as the passes have shown them; None while they show too little.
 

@@ -29,7 +29,6 @@ from .._forecast.api import (
     postcopy_obstacle,
     rate_mib_s,
     seconds,
-    shrunk,
     stopping,
     usable_ms,
 )
@@ -41,8 +40,9 @@ NEAR = 1.04
 """Within 4 % of the least seen counts as the least: KubeVirt's stallMargin, which is the noise of one pass."""
 _MARGIN, _MORE_MS = 1.25, 20
 """A raised limit leaves this much above what is left: QEMU measures its bandwidth over 100 ms, and that swings."""
-_STANDS, _STANDS_PASSES = 0.02, 2
-"""A guest that has not come down by this part over so many passes does not converge, whatever the model says."""
+_SHOWN = 5
+"""From this pass on it is decided even where no pass was whole enough to tell anything: little more than what QEMU
+leaves over is left each time, and that can go on for ever."""
 LOW_MS = 20
 """The limit while a guest that does not converge is copied. What is below the limit at the end of a pass is left for
 the next: at QEMU's own 300 ms that alone would be 0.3 s of pause."""
@@ -194,7 +194,7 @@ def now(state: State) -> Forecast:
 
 def _ruled(state: State, sample: Sample) -> tuple[State, list[Decision]]:
     view = _view(state, sample)
-    if _seen(state) is None and affordable(view.guest, view.limits, view.here):
+    if _seen(state) is None and sample.iteration < _SHOWN and affordable(view.guest, view.limits, view.here):
         return state, [_decision("continue", sample, "one pass says too little of the guest")]
     for rule in _RULES:
         ruling = rule(view)
@@ -205,15 +205,12 @@ def _ruled(state: State, sample: Sample) -> tuple[State, list[Decision]]:
 
 def _view(state: State, sample: Sample) -> View:
     link, rate = _link(state)
-    guest = _seen(state)
-    if guest is None:
-        # Only what is left is known: as if it were written anew in every pass.
-        left = max(sample.remaining_mib, 1e-3)
-        guest = state.guest._replace(dirty_mib_s=4 * rate, working_set_mib=left)
-    guest = guest._replace(link_mib_s=link)
+    guest = (_seen(state) or state.guest)._replace(link_mib_s=link)
     at_s, done = sample.at_s - state.began_s, sample.iteration - 1
     bounds = limits(state.profile, state.limit_ms, state.obstacles)
-    coming = passes(guest, Point(at_s, sample.sent_mib, sample.remaining_mib, done), state.limit_ms, rate)
+    coming = list[Pass]()
+    if _seen(state) is not None:
+        coming = passes(guest, Point(at_s, sample.sent_mib, sample.remaining_mib, done), state.limit_ms, rate)
     here = Pass(done, at_s, sample.sent_mib, sample.remaining_mib, blackout_ms(guest, sample.remaining_mib))
     return View(state, guest, bounds, sample, rate, here, [here, *coming])
 
@@ -245,8 +242,7 @@ def _undisturbed(view: View) -> Ruling:
     if view.state.touched:
         return None
     end = converging(view.guest, view.limits, view.coming, view.rate_mib_s)
-    stands = shrunk(view.state.samples, _STANDS_PASSES)
-    if end is None or (end.number > view.here.number and stands is not None and stands < _STANDS):
+    if end is None:
         return None
     pause = seconds(end.blackout_ms)
     return view.state, [_decision("continue", view.sample, f"converges: {pause} pause after pass {end.number}")]
@@ -263,7 +259,8 @@ def _yield(view: View) -> Ruling:
     asked = _decision("yield_bandwidth", view.sample, text)
     guest = view.guest._replace(link_mib_s=whole)
     point = Point(view.here.at_s, view.here.sent_mib, view.here.remaining_mib, view.here.number)
-    if converging(guest, view.limits, passes(guest, point, state.limit_ms), whole) is not None:
+    known = _seen(state) is not None
+    if known and converging(guest, view.limits, passes(guest, point, state.limit_ms), whole) is not None:
         return state, [asked]
     state, more = _ruled(state, view.sample)
     return state, [asked, *(decision for decision in more if decision["action"] != "continue")]
@@ -272,9 +269,7 @@ def _yield(view: View) -> Ruling:
 def _later(view: View) -> Ruling:
     """A later pass ends lower, by more than it costs."""
     stop = stopping(view.guest, view.limits, view.coming, view.rate_mib_s)
-    gained = shrunk(view.state.samples, 1)
-    # The model may see a way down that the guest does not take.
-    if stop is None or stop.number == view.here.number or (gained is not None and gained <= view.limits.worth):
+    if stop is None or stop.number == view.here.number:
         return None
     text = f"needs {needs(stop.blackout_ms, view.limits)} after pass {stop.number}, more than that now"
     return view.state, [_decision("continue", view.sample, text)]
@@ -343,7 +338,9 @@ def _abort(view: View) -> Ruling:
     elif not affordable(view.guest, view.limits, view.here):
         text = f"needs {paused}, and budget or deadline are used up: {_used(view)}; {against}"
     else:
-        rates = f"it writes {view.guest.dirty_mib_s or 0:.0f} MiB/s, the link carries {view.guest.link_mib_s:.0f} MiB/s"
+        written = view.guest.dirty_mib_s
+        writes = "how fast it writes is not known" if written is None else f"it writes {written:.0f} MiB/s"
+        rates = f"{writes}, the link carries {view.guest.link_mib_s:.0f} MiB/s"
         text = f"needs {paused} ({view.here.remaining_mib:.0f} MiB are left; {rates}); {against}"
     return view.state._replace(over="abort"), [_decision("abort", view.sample, text)]
 

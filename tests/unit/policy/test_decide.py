@@ -54,6 +54,9 @@ def test_before_the_second_pass_nothing_is_decided() -> None:
     state, _start = policy.begin(GUEST, policy.profile("deadline"), 0.0)
     _state, decisions = policy.step(state, Sample(1, 0.1, 1000, 0))
     assert [entry["action"] for entry in decisions] == ["continue"]
+    hopeless = GUEST._replace(dirty_mib_s=400.0, working_set_mib=900.0)
+    state, _start = policy.begin(hopeless, policy.profile("deadline", {"deadline_s": 1}), 0.0)
+    assert policy.step(state, Sample(1, 0.1, 1000, 0))[1][0]["action"] == "continue"
 
 
 def test_one_pass_is_not_enough_for_a_guest_that_nothing_is_known_of() -> None:
@@ -108,6 +111,33 @@ def test_it_waits_for_the_least_that_was_seen() -> None:
 def test_patience_is_bounded() -> None:
     hasty = policy.profile("deadline", {"ceiling_ms": 1000, "postcopy": False, "throttle": False, "patience": 0})
     assert actions([900, 60, 400], hasty) == ["abort"]
+
+
+def test_a_pass_that_gains_more_than_it_costs_is_waited_for() -> None:
+    """Over the budget for QEMU's own limit, and within the ceiling already; but the next pass is a fifth shorter."""
+    tight = policy.profile("balanced", {"ceiling_ms": 4000, "budget": 2.5})
+    decision = only([820, 340], tight)
+    assert decision["action"] == "continue" and "more than that now" in decision["reason"]
+    assert actions([820, 340], tight._replace(worth=0.5)) == ["raise_downtime"]
+    # Not yet within the ceiling, and it will be.
+    assert "after pass 4" in only([820, 672], tight._replace(budget=3))["reason"]
+
+
+def test_what_stays_just_above_the_limit_is_not_left_there_for_ever() -> None:
+    """QEMU begins a pass with each look, and none is whole enough to tell anything."""
+    state, _start = policy.begin(GUEST, policy.profile(), 0.0)
+    seen = []
+    for number in range(2, 6):
+        state, decisions = policy.step(state, Sample(number, 10 + 0.05 * number, 33, 1000 + 5 * number))
+        seen.append(decisions[0]["action"])
+    assert seen == ["continue", "continue", "continue", "raise_downtime"]
+
+
+def test_a_cap_of_the_bandwidth_is_not_the_links_rate() -> None:
+    relaxed = policy.profile("balanced", {"worth": 0.8})
+    assert actions([70, 70], relaxed, rate=50) != ["raise_downtime"]
+    decision = only([70, 70], relaxed, rate=50, capped=True)
+    assert decision["action"] == "raise_downtime" and "needs 750 ms pause" in decision["reason"]
 
 
 def test_siblings_make_way_before_anything_else() -> None:
