@@ -81,15 +81,14 @@ def forecast(guest: Guest, limits: Limits, at: Point | None = None, rate_mib_s: 
     start = at or Point(0.0, 0.0, guest.touched_mib, 0)
     if guest.link_mib_s <= 0:
         return _forecast(guest, "unknown", "what the link carries was neither measured nor seen in an earlier run", [])
+    if fixed_ms(guest) > usable_ms(limits):
+        return _forecast(guest, "cannot", f"its devices alone need {needs(fixed_ms(guest), limits)}", [])
     if guest.dirty_mib_s is None or working_set(guest) is None:
         return _forecast(guest, "unknown", "how fast it writes was neither sampled nor seen in an earlier run", [])
     coming = passes(guest, start, limits.limit_ms, rate_mib_s)
     if at is not None and at.done:
         here = Pass(at.done, at.at_s, at.sent_mib, at.remaining_mib, blackout_ms(guest, at.remaining_mib))
         coming = [here, *coming]
-    if fixed_ms(guest) > usable_ms(limits):
-        text = f"its devices alone need {needs(fixed_ms(guest), limits)}"
-        return _forecast(guest, "cannot", text, coming)
     for verdict, find in (("converges", converging), ("needs_blackout", stopping)):
         stop = find(guest, limits, coming, rate_mib_s)
         if stop is not None:

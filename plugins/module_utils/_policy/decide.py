@@ -76,9 +76,15 @@ class Decision(t.TypedDict):
 
 
 class Start(t.NamedTuple):
-    """How to begin. ``max_downtime_ms``: None leaves QEMU's own. ``flags``: names of libvirt's."""
+    """How to begin. ``max_downtime_ms``: None leaves QEMU's own. ``flags``: names of libvirt's.
+
+    ``refused``: why it is not to be begun at all, None where nothing speaks against it; ``alone``: the other migrations
+    on its link make way from the beginning.
+    """
 
     forecast: Forecast
+    refused: str | None
+    alone: bool
     max_downtime_ms: int | None
     flags: tuple[str, ...]
     parameters: dict[str, int]
@@ -132,7 +138,7 @@ def begin(
     capped: bool = False,
 ) -> tuple[State, Start]:
     """The state before the first pass, and how to begin. ``obstacles``: why post-copy cannot be done."""
-    allowed_ms = usable_ms(limits(profile, 0)) - fixed_ms(guest) if guest.link_mib_s > 0 else profile.target_ms
+    allowed_ms, alone = _allowed_ms(guest, profile, siblings)
     limit_ms = max(1.0, min(profile.target_ms, allowed_ms))
     found = forecast(guest, limits(profile, limit_ms, obstacles))
     lowered = found["verdict"] not in ("converges", "unknown") and limit_ms > LOW_MS
@@ -156,10 +162,26 @@ def begin(
         siblings,
         capped,
         (first,),
+        yielded=0 if alone else None,
         touched=lowered,
         throttled=throttled,
     )
-    return state, Start(found, None if limit_ms == QEMU_LIMIT_MS else round(limit_ms), flags, parameters)
+    refused = found["reason"] if allowed_ms <= 0 else None
+    return state, Start(
+        found, refused, alone, None if limit_ms == QEMU_LIMIT_MS else round(limit_ms), flags, parameters
+    )
+
+
+def _allowed_ms(guest: Guest, profile: Profile, siblings: int) -> tuple[float, bool]:
+    """The highest limit with which QEMU may switch over by itself, and whether that takes the whole link.
+
+    It may do so before anybody else has made way, so what the devices take counts with a share of the link.
+    """
+    if guest.link_mib_s <= 0:
+        return profile.target_ms, False
+    usable = usable_ms(limits(profile, 0))
+    shared = usable - fixed_ms(guest._replace(link_mib_s=guest.link_mib_s / (1 + siblings)))
+    return (shared, False) if shared > 0 else (usable - fixed_ms(guest), siblings > 0)
 
 
 def again(state: State, at_s: float) -> State:
@@ -200,7 +222,7 @@ def _ruled(state: State, sample: Sample) -> tuple[State, list[Decision]]:
         ruling = rule(view)
         if ruling is not None:
             return ruling
-    raise AssertionError("the last rule always decides")  # pragma: no cover
+    return _abort(view)
 
 
 def _view(state: State, sample: Sample) -> View:
@@ -330,7 +352,7 @@ def _throttle(view: View) -> Ruling:
     return state._replace(over="throttle"), [decision]
 
 
-def _abort(view: View) -> Ruling:
+def _abort(view: View) -> tuple[State, list[Decision]]:
     paused = needs(view.here.blackout_ms, view.limits)
     against = postcopy_obstacle(view.guest, view.limits, view.here) or ""
     if fixed_ms(view.guest) > usable_ms(view.limits):
@@ -345,7 +367,7 @@ def _abort(view: View) -> Ruling:
     return view.state._replace(over="abort"), [_decision("abort", view.sample, text)]
 
 
-# The first that has something to say decides.
+# The first that has something to say decides; where none has, the migration is aborted.
 _RULES: tuple[t.Callable[[View], Ruling], ...] = (
     _undisturbed,
     _yield,
@@ -355,7 +377,6 @@ _RULES: tuple[t.Callable[[View], Ruling], ...] = (
     _slowing,
     _postcopy,
     _throttle,
-    _abort,
 )
 
 

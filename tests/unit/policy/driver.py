@@ -58,8 +58,12 @@ def drive(
     state, start = policy.begin(guest(writer, link, sampled), profile, 0.0, siblings=siblings, obstacles=obstacles)
     driven = Driven(Run(), start)
     parameters = start.parameters if "VIR_MIGRATE_AUTO_CONVERGE" in start.flags else None
+    if start.refused is not None:
+        driven.run.result = "refused"
+        return driven
     for _attempt in range(2):
-        state = _attempt_once(driven, state, writer, link, parameters, siblings, world)
+        others = siblings if state.yielded is None else 0
+        state = _attempt_once(driven, state, writer, link, parameters, others, world)
         if state.over != "throttle":
             break
         parameters = driven.decisions[-1]["parameters"]

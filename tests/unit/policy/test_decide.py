@@ -228,6 +228,22 @@ def test_a_low_ceiling_lowers_the_limit_from_the_beginning() -> None:
     assert start.max_downtime_ms == 200 * 0.9 - 50
 
 
+def test_it_is_not_begun_where_its_devices_alone_take_too_long() -> None:
+    _state, start = policy.begin(GUEST._replace(device_ms=1200), policy.profile(), 0.0)
+    assert start.refused == "its devices alone need 1.25 s pause, ceiling 1.0 s"
+    assert policy.begin(GUEST, policy.profile(), 0.0)[1].refused is None
+
+
+def test_the_limit_at_the_beginning_counts_with_a_share_of_the_link() -> None:
+    heavy = GUEST._replace(device_mib=30)
+    # 300 ms for the devices on the whole link, 600 on half of it, 1,200 on a quarter.
+    assert policy.begin(heavy, policy.profile(), 0.0)[1].max_downtime_ms is None
+    shared = policy.begin(heavy, policy.profile(), 0.0, siblings=1)[1]
+    assert (shared.max_downtime_ms, shared.alone) == (900 - 650, False)
+    crowded = policy.begin(heavy, policy.profile(), 0.0, siblings=3)[1]
+    assert (crowded.max_downtime_ms, crowded.alone, crowded.refused) == (None, True, None)
+
+
 def test_it_is_aborted_early_with_the_reason() -> None:
     decision = only([336, 335, 335][:2], policy.profile("gentle", {"ceiling_ms": 1000}))
     assert decision["action"] == "abort"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import random
 import statistics
 import typing as t
 
@@ -282,3 +283,35 @@ def test_a_forecast_is_made_of_what_was_given_and_nothing_else() -> None:
     writer = Writer(256, 60, 400)
     bounds = policy.limits(policy.profile(), 300)
     assert forecast(guest(writer, LINK, True), bounds) == forecast(guest(writer, LINK, True), bounds)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_breach_in_worlds_drawn_at_random(seed: int) -> None:
+    """Links, devices, siblings, late calls and noise that nobody has thought of; the same ones in every run."""
+    draw = random.Random(seed)
+    for _world in range(40):
+        link, touched = draw.choice((50, 100, 200)), draw.choice((64, 128, 256, 512))
+        wide = draw.randint(1, touched)
+        writer = Writer(
+            touched,
+            wide,
+            draw.choice((0, 0.05, 0.2, 0.5, 0.8, 1, 1.5, 3, 8)) * link,
+            draw.choice(("random", "sequence", "bursts")),
+            draw.choice((0, 2, 20)),
+            draw.choice((0, 20, 300)),
+        )
+        ceiling = draw.choice((300, 500, 1000, 2000, 5000))
+        profile = policy.profile(draw.choice(PROFILES), {"ceiling_ms": ceiling})
+        found = drive(
+            writer,
+            link,
+            profile,
+            sampled=draw.random() < 0.4,
+            siblings=draw.choice((0, 0, 1)),
+            latency_s=draw.choice((0, 0.02, 0.2)),
+            noise=draw.choice((0, 0.03, 0.1)),
+            seed=seed,
+        )
+        assert found.run.blackout_ms <= ceiling, (writer, link, profile)
+        assert found.run.result in ("moved", "postcopy", "aborted", "refused"), (writer, link, profile)
+        assert not found.run.early
