@@ -6,7 +6,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 PY := $(CURDIR)/$(VENV)/bin/python
-GATES := unit lint typing docs-lint sanity build mutants molecule integration firing-some agreement-some faults-some
+GATES := unit lint typing docs-lint sanity build mutants-some molecule integration firing-some agreement-some faults-some
 TREE := $(CURDIR)/.cache/collections
 
 # Nothing is read from or written to the user's home, and no collection is looked for elsewhere.
@@ -19,9 +19,9 @@ export PYTHONDONTWRITEBYTECODE := 1
 export GIT_CONFIG_COUNT := 1
 export GIT_CONFIG_KEY_0 := safe.directory
 export GIT_CONFIG_VALUE_0 := $(CURDIR)
-$(GATES) test demo firing agreement faults bench lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+$(GATES) test demo firing agreement faults bench mutants lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup test $(GATES) docs firing fired agreement faults bench demo lab-up lab-down lab-status lab-exec clean
+.PHONY: help setup test $(GATES) docs firing fired agreement faults bench mutants demo lab-up lab-down lab-status lab-exec clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,9 +55,10 @@ docs-lint: setup ## documentation of plugins and roles, links in Markdown
 	HOME=$(CURDIR)/.cache antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all --skip-rstcheck .
 	$(PY) -m tests.tools.links
 
-docs: setup ## make docs/checks.md, facts.md and firing.md anew from the tables
+docs: setup ## make the pages of docs/ that are tables anew
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.checks_reference
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.facts_reference
+	PYTHONPATH=$(TREE) $(PY) -m tests.tools.diagnosis_reference
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.firing_reference
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.agreement_reference
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.faults_reference
@@ -99,8 +100,13 @@ faults: setup ## interrupt real migrations at real moments, recover, prove that 
 faults-some: setup ## 2 of these faults, others with every commit
 	PYTHONPATH=$(TREE) $(PY) -m tests.faults --sample 2 --seed $$(git log -1 --format=%ct)
 
-mutants: setup ## break the product on purpose and see the suites turn red
+mutants: setup ## break the product on purpose and see the suites turn red, in the lab too
 	$(PY) -m tests.mutants
+	PYTHONPATH=$(TREE) $(PY) -m tests.mutants --lab
+
+mutants-some: setup ## those that need no lab, and one that does, another with every commit
+	$(PY) -m tests.mutants
+	PYTHONPATH=$(TREE) $(PY) -m tests.mutants --lab --sample 1 --seed $$(git log -1 --format=%ct)
 
 bench: setup ## measure side by side, into docs/benchmarks
 	PYTHONPATH=$(TREE) $(PY) -m tests.bench

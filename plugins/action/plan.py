@@ -12,6 +12,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import require_snapshots
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._action import ControllerAction
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan import api
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy.migration import of_a_plan
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "hosts": {"type": "list", "elements": "dict", "required": True},
@@ -22,12 +23,13 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "tls": {"type": "str", "choices": ["required", "off"], "default": "required"},
     "uris": {"type": "dict", "required": True},
     "addresses": {"type": "dict", "required": True},
+    "networks": {"type": "dict", "default": {}},
     "controls": {"type": "list", "elements": "dict", "default": []},
     "migration": {"type": "dict", "default": {}},
     "memory_reserve_mib": {"type": "int", "default": 512},
     "show": {"type": "bool", "default": True},
 }
-_POLICY = ("tls", "uris", "addresses", "controls", "memory_reserve_mib")
+_POLICY = ("tls", "uris", "addresses", "networks", "controls", "memory_reserve_mib")
 
 
 class ActionModule(ControllerAction):
@@ -54,15 +56,8 @@ def _plan(args: dict[str, t.Any]) -> t.Any:
             expected="0 or more MiB",
             remedy="correct livemig_memory_reserve_mib",
         )
-    if args["migration"]:
-        raise LivemigError(
-            "migration",
-            value=", ".join(f"{name}={value}" for name, value in sorted(args["migration"].items())),
-            expected="none: livemig.libvirt.migrate of this version uses no such options, so findings that were judged "
-            "with them do not hold for it",
-            remedy="judge again without the option migration of livemig.libvirt.preflight",
-        )
     policy = {name: args[name] for name in _POLICY}
+    policy["migration"] = of_a_plan(args["migration"])
     return api.make_plan(
         args["hosts"], args["domains"], args["findings"], args["sources"], args["destinations"], policy
     )

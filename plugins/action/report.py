@@ -11,6 +11,7 @@ from ansible.utils.display import Display
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.errors import LivemigError
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.types import SCHEMA
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._action import ControllerAction
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._diagnose.api import with_diagnoses, with_logs
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._report import api
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -18,6 +19,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "outcomes": {"type": "list", "elements": "dict"},
     "said": {"type": "dict", "default": {}},
     "proofs": {"type": "list", "elements": "dict"},
+    "logs": {"type": "list", "elements": "dict", "default": []},
     "hosts": {"type": "list", "elements": "dict", "default": []},
     "findings": {"type": "list", "elements": "dict", "default": []},
     "run_id": {"type": "str"},
@@ -80,7 +82,7 @@ def _contents(args: dict[str, t.Any]) -> Contents:
     _refuse_other_schemas("plan", [args["plan"]])
     _refuse_other_schemas("outcomes", args["outcomes"] or [])
     _refuse_other_schemas("findings", args["findings"])
-    outcomes = None if args["outcomes"] is None else api.with_proofs(args["outcomes"], args["proofs"] or [])
+    outcomes = None if args["outcomes"] is None else _told(args)
     report = api.make_report(
         args["plan"],
         outcomes,
@@ -93,6 +95,12 @@ def _contents(args: dict[str, t.Any]) -> Contents:
         said=args["said"],
     )
     return Contents(args["plan"], outcomes, args["findings"], report, api.table(report))
+
+
+def _told(args: dict[str, t.Any]) -> t.Any:
+    """The outcomes with what the other hosts told about them, and with what is made of that."""
+    proven = api.with_proofs(args["outcomes"], args["proofs"] or [])
+    return with_diagnoses(with_logs(proven, args["logs"]))
 
 
 def _refuse_other_schemas(option: str, values: t.Iterable[t.Mapping[str, t.Any]]) -> None:

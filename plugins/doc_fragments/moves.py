@@ -110,4 +110,80 @@ options:
             description: The UUIDs of the domains of which it speaks. Without it, all.
             type: list
             elements: str
+      way:
+        description:
+          - By which of libvirt's means the domain goes. Without it, in one stream and with nothing special.
+          - The last look judges it. What libvirt or QEMU would refuse together is refused before anything is begun.
+        type: dict
+        suboptions:
+          state:
+            description:
+              - The state for which the move was planned. In another one it is refused.
+              - Of a domain that is V(shutoff) the definition moves, and nothing else.
+            type: str
+            choices: [running, paused, shutoff]
+            default: running
+          parallel:
+            description: Connections for the memory. V(0) is one stream.
+            type: int
+            default: 0
+          zerocopy:
+            description: Memory is sent without copying it first.
+            type: bool
+            default: false
+          compression:
+            description: libvirt's names of methods.
+            type: list
+            elements: str
+            default: []
+          bandwidth_mib_s:
+            description: The limit in MiB/s, of the memory and of each copied disk. V(0) is none.
+            type: int
+            default: 0
+          auto_converge:
+            description: The guest is slowed down until its memory can be followed.
+            type: bool
+            default: false
+          postcopy:
+            description: The migration may be switched to post-copy (C(virsh migrate-postcopy)).
+            type: bool
+            default: false
+          abort_on_error:
+            description: An I/O error of the guest ends the migration.
+            type: bool
+            default: false
+          unsafe:
+            description: libvirt's own checks of disks are skipped.
+            type: bool
+            default: false
+          copy_storage:
+            description: Whether disks are copied, whole or as what is above their backing images.
+            type: str
+            choices: [none, all, inc]
+            default: none
+          copy_disks:
+            description: The targets of the disks that are copied. Where it is empty none is.
+            type: list
+            elements: str
+            default: []
+          synchronous_writes:
+            description: The guest's writes wait for the copy, so that the copy comes to its end. Needs libvirt 8.0.
+            type: bool
+            default: false
+          listen_address:
+            description: The address at which the destination listens. Empty is all of them.
+            type: str
+            default: ""
+          disks_port:
+            description: The port that takes copies of disks. V(0) is libvirt's own choice.
+            type: int
+            default: 0
+          disks_uri:
+            description: Where copies of disks go. Empty is where the memory goes.
+            type: str
+            default: ""
+          tls_destination:
+            description: The name in the destination's certificate. Empty is that of O(moves[].migrate_uri).
+            type: str
+            default: ""
 """

@@ -15,7 +15,20 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ._libvirt import LIBVIRT_ERRORS, error_text, start_event_loop
-from ._model.api import EDITS, LEVELS, LivemigError
+from ._model.api import EDITS, LEVELS, LivemigError, plain_way
+
+_TYPES = {bool: "bool", int: "int", list: "list", str: "str"}
+_WAY_CHOICES = {"state": ["running", "paused", "shutoff"], "copy_storage": ["none", "all", "inc"]}
+
+
+def _way(name: str, default: t.Any) -> dict[str, t.Any]:
+    spec = {"type": _TYPES[type(default)], "default": default}
+    if isinstance(default, list):
+        spec["elements"] = "str"
+    if name in _WAY_CHOICES:
+        spec["choices"] = _WAY_CHOICES[name]
+    return spec
+
 
 CONNECTION_OPTIONS: dict[str, dict[str, t.Any]] = {"uri": {"type": "str", "default": "qemu:///system"}}
 
@@ -55,6 +68,11 @@ MOVES_OPTION: dict[str, dict[str, t.Any]] = {
                     "hosts": {"type": "list", "elements": "str"},
                     "domains": {"type": "list", "elements": "str"},
                 },
+            },
+            "way": {
+                "type": "dict",
+                "apply_defaults": True,
+                "options": {name: _way(name, default) for name, default in plain_way().items()},
             },
         },
     }

@@ -11,8 +11,8 @@ short_description: Decide which domain goes where
 version_added: 0.1.0
 author: livemig contributors (@livemig)
 description:
-  - Places the running domains of the hosts to empty. The largest goes first, to the first destination that has room for
-    it and against which no finding speaks.
+  - Places the domains of the hosts to empty that run or are paused. The largest goes first, to the first destination
+    that has room for it and against which no finding speaks.
   - A domain for which there is no place stays, and the plan names everything that speaks against each destination.
   - It asks no host and reads no clock. The same input gives the same plan, and the plan's digest stands for it.
   - Runs on the controller. Use C(run_once), since one plan covers all hosts.
@@ -67,6 +67,12 @@ options:
       - An IPv6 address is given without brackets.
     type: dict
     required: true
+  networks:
+    description:
+      - For each destination name, its IP address in the migration network. The destination listens there for the memory
+        and for copies of disks. Without an entry, libvirt listens on all addresses.
+    type: dict
+    default: {}
   controls:
     description:
       - The user's decisions about checks, as M(livemig.libvirt.preflight) returned them. Each move carries those that
@@ -77,8 +83,10 @@ options:
   migration:
     description:
       - The options with which O(findings) were judged, as M(livemig.libvirt.preflight) returned them as C(migration).
-      - They must be the defaults, that is, none may be given here. M(livemig.libvirt.migrate) of this version uses none
-        of them, so findings that were judged with others do not hold for its moves.
+      - They become the C(way) of each move, and what they leave open is chosen by the facts of both hosts, such as the
+        number of parallel connections.
+      - C(live), C(paused), C(max_downtime_ms), C(peer2peer), C(persist), C(undefine_source), C(timeout_s), C(transport)
+        and C(tunnelled) must be left at their defaults. No move of this collection uses them otherwise.
     type: dict
     default: {}
   memory_reserve_mib:

@@ -80,8 +80,8 @@ options:
   migration:
     description:
       - How the domains are to be migrated. The checks judge whether that fits the domains, the hosts and itself.
-      - M(livemig.libvirt.migrate) of this version uses none of these options. They serve to judge migrations that are
-        made by other means, with C(virsh migrate) for example.
+      - M(livemig.libvirt.plan) makes the way of each move of them. Some of them serve only to judge migrations that are
+        made by other means, with C(virsh migrate) for example; M(livemig.libvirt.plan) names those.
     type: dict
     default: {}
     suboptions:
@@ -134,13 +134,17 @@ options:
         type: int
         default: 0
       offline:
-        description: Move the definition of a domain that does not run (C(--offline)).
+        description: Move the definitions of domains that do not run, too (C(--offline)).
         type: bool
         default: false
       parallel:
-        description: Connections of a parallel migration (C(--parallel-connections)). V(0) is one that is not parallel.
-        type: int
-        default: 0
+        description:
+          - Connections of a parallel migration (C(--parallel-connections)). V(0) is one that is not parallel.
+          - With V(auto), one for about 10 Gbit/s of the slower NIC, or with TLS for about 4 Gbit/s, from 2 to 8 and at
+            most half of the cores; one stream below 10 Gbit/s, or where the speed is not known. What needs connections,
+            such as O(migration.zerocopy), needs a number here.
+        type: str
+        default: auto
       paused:
         description: Leave the guest paused at the destination (C(--suspend)).
         type: bool

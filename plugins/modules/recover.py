@@ -107,6 +107,17 @@ migrations:
       state: failed
       running_on: hv1
       did: ["resume_source", "release_source"]
+unheard:
+  description:
+    - The runs on this host that ended without their controller, each with its outcomes and one sentence. They are told
+      once; in check mode they remain to be told.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - run: 20261127T010000Z-0a1b2c3d
+      outcomes: []
+      sentence: "Run 20261127T010000Z-0a1b2c3d ended without its controller. web1: moved."
 """
 
 import typing as t
@@ -140,11 +151,16 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     rules = Rules(
         wait_s=values["wait_s"] if waits else 0, abort=values["running"] == "abort", look_only=module.check_mode
     )
-    found = recover(asked, rules, connect, Records())
+    records = Records()
+    unheard = records.unheard()
+    found = recover(asked, rules, connect, records)
+    for run in () if module.check_mode else unheard:
+        records.hear(run["run"])
     broken = [each for each in found if (each["state"] in OPEN or each["error"]) and not module.check_mode]
     result: dict[str, t.Any] = {
         "changed": any(each["did"] for each in found) or (module.check_mode and bool(found)),
         "migrations": found,
+        "unheard": unheard,
         "failed": bool(broken),
     }
     if broken:

@@ -12,6 +12,8 @@ version_added: 0.1.0
 author: livemig contributors (@livemig)
 description:
   - Makes one report from the plan, the outcomes and the findings of a run, prints it as a table and keeps it in files.
+  - What failed is explained by what libvirt and both hosts' logs say, as far as their messages are known. See
+    C(docs/diagnosis.md).
   - It asks no host and reads no clock. The same input gives the same report.
   - The module succeeds although a domain failed, so that a playbook can report first and fail afterwards. Judge by
     RV(problems).
@@ -51,6 +53,14 @@ options:
       - Without it the report says that nothing was verified.
     type: list
     elements: dict
+  logs:
+    description:
+      - What M(livemig.libvirt.verify) returned as C(logs) on each host, one element for each host.
+      - Together with the source's log, which the outcome has, it tells why a migration failed and which side failed
+        first. Without it the report says that the destination's log was not asked for.
+    type: list
+    elements: dict
+    default: []
   said:
     description:
       - By source, what its M(livemig.libvirt.migrate) task said where it brought no outcomes.
@@ -106,6 +116,7 @@ EXAMPLES = r"""
     plan: "{{ planned.plan }}"
     outcomes: "{{ on_hosts | map(attribute='migrated.outcomes', default=[]) | flatten }}"
     proofs: "{{ on_hosts | map(attribute='verified.proofs', default={}) }}"
+    logs: "{{ on_hosts | map(attribute='verified.logs', default={}) }}"
     hosts: "{{ on_hosts | map(attribute='observed.host') }}"
     findings: "{{ checked.findings }}"
     dest: /var/lib/evacuations/2026-11-20

@@ -25,6 +25,8 @@ options:
     description:
       - Whether this is a sign of life of a controller that watches. Once there was one and no other follows for a
         minute, the run does what the option O(livemig.libvirt.migrate#module:on_controller_loss) of its module says.
+      - Of a run that is over it says that its outcomes were heard, so that M(livemig.libvirt.recover) does not tell
+        them.
     type: bool
     default: false
 seealso:
@@ -94,14 +96,16 @@ def _run(run: str, watch: bool) -> dict[str, t.Any]:
     control = records.control(run)
     # In this order: a run that ends in between is seen with its outcomes all the same.
     alive, shown = control.alive(), control.shown()
-    if alive and watch:
+    outcomes = records.outcomes(run)
+    if watch and alive:
         control.beat()
-    over = [entry["outcomes"] for entry in records.entries(run) if entry["event"] == "over"]
+    elif watch and outcomes is not None:
+        records.hear(run)
     return {
         "run": run,
         "alive": alive,
         "domains": [] if shown is None else shown["domains"],
-        "outcomes": over[-1] if over else None,
+        "outcomes": outcomes,
     }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measure side by side, and keep what came out: python -m tests.bench [preflight] [observe]
+"""Measure side by side, and keep what came out: python -m tests.bench [preflight] [observe] [migrate]
 
 Raw results go to docs/benchmarks/NAME.json, the tables to docs/benchmarks/README.md.
 """
@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench import observe, preflight
+from tests.bench import migrate, observe, preflight
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
-SUITES: dict[str, Any] = {"preflight": preflight, "observe": observe}
+SUITES: dict[str, Any] = {"preflight": preflight, "observe": observe, "migrate": migrate}
 HEAD = """\
 <!-- SPDX-License-Identifier: GPL-3.0-or-later -->
 <!-- Written by `make bench`. -->

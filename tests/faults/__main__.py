@@ -37,7 +37,7 @@ def main(words: Sequence[str]) -> int:
         chosen = [fault for fault in chosen if fault.name in recording.names()]
         chosen = random.Random(given.seed).sample(chosen, min(given.sample, len(chosen)))
     records = []
-    api.up("hv1,hv2")
+    api.up(",".join(sorted({host for fault in chosen for host in fault.pair})))
     try:
         for fault in chosen:
             began = time.monotonic()

@@ -34,8 +34,9 @@ def judge(record: Record) -> tuple[str, str]:
         return _of_the_dead(record, runs)
     if not runs:
         return LOST, "runs nowhere"
-    if len(guest["evidence"]["console"]["boots"]) != 1:
-        return REBOOTED, f"booted {len(guest['evidence']['console']['boots'])} times"
+    boots, expected = len(guest["evidence"]["console"]["boots"]), 2 if record.get("reboots") else 1
+    if boots != expected:
+        return REBOOTED, f"booted {boots} times, expected {expected}"
     if guest["problems"]:
         return LOST, "; ".join(guest["problems"])
     return _left_over(record, runs[0])
@@ -66,7 +67,9 @@ def _left_over(record: Record, host: str) -> tuple[str, str]:
 
 
 def _traces(record: Record, host: str) -> tuple[str, str]:
-    """The last word: what was run afterwards ended well, and nothing is left to do."""
+    """The last word: nothing hung, what was run afterwards ended well, and nothing is left to do."""
+    if record.get("hung"):
+        return OPEN, "a play did not come to its end and was killed"
     if record["then"]["code"] != 0:
         return OPEN, f"the play afterwards ended with {record['then']['code']}"
     if record["steady"]["code"] != 0 or "changed=1" in record["steady"]["said"]:

@@ -9,17 +9,17 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tests.faults.fault import AGAIN, AT, Fault
+from tests.faults.fault import AGAIN, AT, DESTINATION, SOURCE, Fault
 from tests.faults.moments import TRIGGER
 from tests.lab import api, enter
 
 PLAY_S = 240.0
 READY_S, FIRED_S = 30.0, 120.0
 WATCH_S = 30.0
-HOSTS = ("hv1", "hv2")
+TELL = "import socket, sys; socket.socket(type=socket.SOCK_DGRAM).sendto(sys.argv[2].encode(), (sys.argv[1], 7))"
 KNOWN = """\
 import json, sys, libvirt
 libvirt.registerErrorHandler(lambda *words: None, None)
@@ -50,13 +50,23 @@ def run(fault: Fault) -> Record:
 class _Run:
     def __init__(self, fault: Fault) -> None:
         self.fault, self.guest = fault, f"f-{fault.name}"
-        self.record: Record = {"name": fault.name, "what": fault.what, "dies": fault.dies, "ends": list(fault.ends)}
+        self.hosts = dict(zip((SOURCE, DESTINATION), fault.pair, strict=True))
+        self.record: Record = {
+            "name": fault.name,
+            "what": fault.what,
+            "dies": fault.dies,
+            "reboots": fault.reboots,
+            "ends": [self.host(side) for side in fault.ends],
+        }
         self._play: subprocess.Popen[str] | None = None
         self._undone = threading.Lock()
         self._to_undo = True
 
+    def host(self, side: str) -> str:
+        return self.hosts[side]
+
     def run(self) -> Record:
-        api.guest_start("hv1", self.guest, disk=self.fault.disk)
+        self._started = api.guest_start(self.host(SOURCE), self.guest, **self.fault.guest)
         try:
             self._begin()
             self.record["before"] = api.check([self.guest], seconds=WATCH_S)
@@ -65,52 +75,54 @@ class _Run:
             variables = self._variables() if self.fault.then == AGAIN else {}
             self.record["then"] = self._said(self.play(self.fault.then, variables))
             self.record["steady"] = self._said(self.play("recover", {}))
-            against = None if self.fault.dies else self.record["before"]
+            against = None if self.fault.dies or self.fault.reboots else self.record["before"]
             self.record["after"] = api.check([self.guest], seconds=1 if self.fault.dies else WATCH_S, against=against)
-            self.record["known"] = {host: self._known(host) for host in HOSTS}
-            self.record["kept"] = {host: self._kept(host) for host in HOSTS}
+            self.record["known"] = {host: self._known(host) for host in self.fault.pair}
+            self.record["kept"] = {host: self._kept(host) for host in self.fault.pair}
         finally:
             self._undo()
             self._clear()
         return self.record
 
     def _begin(self) -> None:
-        speed = str(self.fault.speed_mib_s)
-        api.exec_on("hv1", ["virsh", "migrate-setspeed", self.guest, speed], check=True)
-        api.exec_on(
-            "hv1", ["sh", "-c", f"virsh dumpxml --inactive {self.guest} > /var/tmp/{self.guest}.xml"], check=True
-        )
+        speed = f"virsh migrate-setspeed {{guest}} {self.fault.speed_mib_s}"
+        self._shell(SOURCE, f"{speed} && virsh dumpxml --inactive {{guest}} > /var/tmp/{{guest}}.xml", check=True)
+        for side, command in self.fault.before.items():
+            self._shell(side, command, check=True)
 
     def _variables(self) -> dict[str, Any]:
-        return {"livemig_domain": self.guest, "livemig_destination": "hv2"}
+        return {"livemig_domain": self.guest, "livemig_destination": self.host(DESTINATION)}
 
     def _disturb(self) -> None:
         """The play, with the fault at its moment."""
-        trigger = self._trigger() if self.fault.moment else None
-        if trigger is None:
-            self._act(HOSTS)
-        self._play = self.start("migrate", {**self._variables(), **self.fault.variables})
-        if trigger is not None:
-            self.record["fired"] = self._await(trigger)
+        triggers = [self._trigger(*self.fault.first)] if self.fault.first else []
+        if self.fault.moment is None:
+            self._act(self.fault.act)
         else:
-            self.record["fired"] = True
-        said, _error = self._play.communicate(timeout=PLAY_S)
-        self.record["play"] = {"code": self._play.returncode, "said": said[-4000:]}
-        if trigger is not None:
+            side, _event = AT[self.fault.moment]
+            triggers.append(self._trigger(self.fault.moment, self.fault.act.get(side, "")))
+        self._play = self.start("migrate", {**self._variables(), **self.fault.variables})
+        self.record["fired"] = self.fault.moment is None or self._await(self.fault.moment, triggers[-1])
+        self.record["play"] = self._said(self._ended(self._play))
+        for trigger in triggers:
             trigger.kill()
             trigger.wait()
 
-    def _trigger(self) -> subprocess.Popen[str]:
-        host, event = AT[str(self.fault.moment)]
-        command = self.fault.act.get(host, "").format(guest=self.guest)
-        words = [*enter.prefix(host), "/usr/bin/python3", "-c", TRIGGER, self.guest, event, command]
+    def _trigger(self, moment: str, command: str) -> subprocess.Popen[str]:
+        side, event = AT[moment]
+        host = self.host(side)
+        words = [*enter.prefix(host), "/usr/bin/python3", "-c", TRIGGER, self.guest, event]
         process = subprocess.Popen(
-            words, stdout=subprocess.PIPE, text=True, env=enter.environment(host), stdin=subprocess.DEVNULL
+            [*words, command.format(guest=self.guest)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=enter.environment(host),
+            stdin=subprocess.DEVNULL,
         )
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         return process
 
-    def _await(self, trigger: subprocess.Popen[str]) -> bool:
+    def _await(self, moment: str, trigger: subprocess.Popen[str]) -> bool:
         """Until the moment has come, and then what is to happen elsewhere; False where it never came."""
         said: list[str] = []
         reader = threading.Thread(target=lambda: said.append(trigger.stdout.readline()), daemon=True)  # type: ignore[union-attr]
@@ -118,29 +130,32 @@ class _Run:
         reader.join(FIRED_S)
         if said != ["fired\n"]:
             return False
-        here, _event = AT[str(self.fault.moment)]
-        self._act([host for host in HOSTS if host != here])
+        self._act([side for side in self.fault.act if side != AT[moment][0]])
         if self.fault.call is not None:
             self.fault.call(self)
         if self.fault.undo_after_s is not None:
             threading.Timer(self.fault.undo_after_s, self._undo).start()
         return True
 
-    def _act(self, hosts: Any) -> None:
-        for host in hosts:
-            if self.fault.act.get(host):
-                self._shell(host, self.fault.act[host])
+    def _act(self, sides: Iterable[str]) -> None:
+        for side in sides:
+            if self.fault.act[side]:
+                self._shell(side, self.fault.act[side])
 
-    def _shell(self, host: str, command: str) -> None:
-        api.exec_on(host, ["sh", "-c", command.format(guest=self.guest)], timeout_s=60)
+    def _shell(self, side: str, command: str, *, check: bool = False) -> None:
+        api.exec_on(self.host(side), ["sh", "-c", command.format(guest=self.guest)], timeout_s=60, check=check)
+
+    def tell_guest(self, word: str) -> None:
+        """The guest's agent obeys two words: reboot and poweroff."""
+        api.exec_on("ctl", ["python3", "-c", TELL, self._started.address, word], check=True)
 
     def _undo(self) -> None:
         with self._undone:
             if not self._to_undo:
                 return
             self._to_undo = False
-            for host, command in self.fault.undo.items():
-                self._shell(host, command)
+            for side, command in self.fault.undo.items():
+                self._shell(side, command)
             if self.fault.restore is not None:
                 self.fault.restore(self)
 
@@ -158,8 +173,16 @@ class _Run:
         )
 
     def play(self, playbook: str, variables: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
-        process = self.start(playbook, variables)
-        said, _error = process.communicate(timeout=PLAY_S)
+        return self._ended(self.start(playbook, variables))
+
+    def _ended(self, process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+        """A play that hangs is killed, with the module that it waits for, and its fault is not recovered from."""
+        try:
+            said, _error = process.communicate(timeout=PLAY_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            said, _error = process.communicate()
+            self.record["hung"] = True
         return subprocess.CompletedProcess([], process.returncode, said)
 
     @staticmethod
@@ -184,10 +207,10 @@ class _Run:
 
     def _clear(self) -> None:
         api.guest_stop(self.guest)
-        for host in HOSTS:
-            self._shell(host, "virsh destroy {guest}; virsh undefine {guest}; rm -f /var/tmp/{guest}.xml; true")
+        for side in self.hosts:
+            self._shell(side, "virsh destroy {guest}; virsh undefine {guest}; rm -f /var/tmp/{guest}.xml; true")
         # A fault may have taken a daemon's state with it; a fault after it begins with hosts that answer.
-        for host in HOSTS:
+        for host in self.fault.pair:
             end = time.monotonic() + READY_S
             while api.exec_on(host, ["timeout", "5", "virsh", "uri"]).returncode:
                 if time.monotonic() > end:

@@ -6,7 +6,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tests.faults.fault import AGAIN, AT, BEGUN, INCOMING, PRECOPY, RESUMED, SWITCHOVER, Fault
+from tests.faults.fault import (
+    AGAIN,
+    AT,
+    BEGUN,
+    DESTINATION,
+    INCOMING,
+    POSTCOPY,
+    PRECOPY,
+    RESUMED,
+    SOURCE,
+    SWITCHOVER,
+    Fault,
+)
 from tests.lab import api
 
 KILL_MODULE = "kill -9 $(pgrep -x python3)"
@@ -18,19 +30,18 @@ START_DAEMON = (
 QEMU = "$(pgrep -f 'guest={guest},')"
 KILL_QEMU = f"kill -9 {QEMU}"
 LINK_DOWN, LINK_UP = "ip link set eth0 down", "ip link set eth0 up"
+TCP_GIVES_UP = "sysctl -qw net.ipv4.tcp_retries2=5"
 STATE = "/var/lib/livemig"
 FULL = f"mkdir -p {STATE} && mount -t tmpfs -o size=64k tmpfs {STATE} && head -c 1M /dev/zero > {STATE}/full || true"
 
 
 def _limit_there(run: Any) -> None:
-    """What the destination has, and no more: its QEMU does not fit any longer."""
-    del run
-    api.limit("hv2", memory_mib=160)
+    """Less than the guest has in use: its QEMU does not fit."""
+    api.limit(run.host(DESTINATION), memory_mib=256)
 
 
 def _unlimit_there(run: Any) -> None:
-    del run
-    api.unlimit("hv2")
+    api.unlimit(run.host(DESTINATION))
 
 
 WHEN = {
@@ -50,29 +61,41 @@ def _each(name: str, what: str, host: str, command: str, moments: Sequence[str],
     )
 
 
-_SOURCE_BACK: dict[str, Any] = {"undo": {"hv1": START_DAEMON}, "undo_after_s": 2}
-_DESTINATION_BACK: dict[str, Any] = {"undo": {"hv2": START_DAEMON}, "undo_after_s": 2}
+_SOURCE_BACK: dict[str, Any] = {"undo": {SOURCE: START_DAEMON}, "undo_after_s": 2}
+_DESTINATION_BACK: dict[str, Any] = {"undo": {DESTINATION: START_DAEMON}, "undo_after_s": 2}
 _LATE = (PRECOPY, SWITCHOVER, RESUMED)
 
 _KILLED = (
-    *_each("module-killed", "the module is killed", "hv1", KILL_MODULE, (BEGUN, *_LATE)),
+    *_each("module-killed", "the module is killed", SOURCE, KILL_MODULE, (BEGUN, *_LATE)),
     *_each(
-        "source-daemon-killed", "the source's libvirtd is killed", "hv1", KILL_DAEMON, (BEGUN, *_LATE), **_SOURCE_BACK
+        "source-daemon-killed", "the source's libvirtd is killed", SOURCE, KILL_DAEMON, (BEGUN, *_LATE), **_SOURCE_BACK
     ),
     *_each(
         "dest-daemon-killed",
         "the destination's libvirtd is killed",
-        "hv2",
+        DESTINATION,
         KILL_DAEMON,
         (INCOMING, *_LATE),
         **_DESTINATION_BACK,
     ),
-    *_each("source-qemu-killed", "the source's QEMU is killed", "hv1", KILL_QEMU, (PRECOPY, SWITCHOVER), dies=True),
+    *_each("source-qemu-killed", "the source's QEMU is killed", SOURCE, KILL_QEMU, (PRECOPY, SWITCHOVER), dies=True),
     *_each(
-        "dest-qemu-killed", "the destination's QEMU is killed", "hv2", KILL_QEMU, (PRECOPY, SWITCHOVER), ends=("hv1",)
+        "dest-qemu-killed",
+        "the destination's QEMU is killed",
+        DESTINATION,
+        KILL_QEMU,
+        (PRECOPY, SWITCHOVER),
+        ends=(SOURCE,),
     ),
-    *_each("dest-qemu-killed", "the destination's QEMU is killed", "hv2", KILL_QEMU, (RESUMED,), dies=True),
-    *_each("link-down", "the destination's link goes down", "hv2", LINK_DOWN, (BEGUN, *_LATE), undo={"hv2": LINK_UP}),
+    *_each("dest-qemu-killed", "the destination's QEMU is killed", DESTINATION, KILL_QEMU, (RESUMED,), dies=True),
+    *_each(
+        "link-down",
+        "the destination's link goes down",
+        DESTINATION,
+        LINK_DOWN,
+        (BEGUN, *_LATE),
+        undo={DESTINATION: LINK_UP},
+    ),
 )
 
 _OTHERS = (
@@ -80,7 +103,7 @@ _OTHERS = (
         "module-killed-again",
         "the module is killed during pre-copy, and the same playbook is run again",
         PRECOPY,
-        {"hv1": KILL_MODULE},
+        {SOURCE: KILL_MODULE},
         then=AGAIN,
     ),
     Fault(
@@ -100,51 +123,51 @@ _OTHERS = (
         "dest-daemon-killed-resumed-no-disk",
         "the same with a guest without a disk, on whose image no lock of QEMU's could keep libvirt from resuming it",
         RESUMED,
-        {"hv2": KILL_DAEMON},
-        undo={"hv2": START_DAEMON},
+        {DESTINATION: KILL_DAEMON},
+        undo={DESTINATION: START_DAEMON},
         undo_after_s=2,
-        disk=None,
-        ends=("hv2",),
+        guest={"disk": None},
+        ends=(DESTINATION,),
     ),
     Fault(
         "link-down-briefly",
         "the destination's link is down for 8 s during pre-copy",
         PRECOPY,
-        {"hv1": "", "hv2": LINK_DOWN},
-        undo={"hv2": LINK_UP},
+        {SOURCE: "", DESTINATION: LINK_DOWN},
+        undo={DESTINATION: LINK_UP},
         undo_after_s=8,
     ),
     Fault(
         "source-daemon-stopped",
         "the source's libvirtd stands still for 20 s",
         PRECOPY,
-        {"hv1": "kill -STOP $(pidof libvirtd)"},
-        undo={"hv1": "kill -CONT $(pidof libvirtd)"},
+        {SOURCE: "kill -STOP $(pidof libvirtd)"},
+        undo={SOURCE: "kill -CONT $(pidof libvirtd)"},
         undo_after_s=20,
     ),
     Fault(
         "dest-daemon-stopped",
         "the destination's libvirtd stands still for 20 s",
         PRECOPY,
-        {"hv1": "", "hv2": "kill -STOP $(pidof libvirtd)"},
-        undo={"hv2": "kill -CONT $(pidof libvirtd)"},
+        {SOURCE: "", DESTINATION: "kill -STOP $(pidof libvirtd)"},
+        undo={DESTINATION: "kill -CONT $(pidof libvirtd)"},
         undo_after_s=20,
     ),
     Fault(
         "source-qemu-hangs",
         "the source's QEMU hangs for 20 s, and with it every question about the job",
         PRECOPY,
-        {"hv1": f"kill -STOP {QEMU}"},
-        undo={"hv1": f"kill -CONT {QEMU}"},
+        {SOURCE: f"kill -STOP {QEMU}"},
+        undo={SOURCE: f"kill -CONT {QEMU}"},
         undo_after_s=20,
     ),
     Fault(
         "certificate-gone",
         "the destination's certificate of QEMU is gone when the migration begins",
         BEGUN,
-        {"hv1": "", "hv2": "mv /etc/pki/qemu /etc/pki/qemu.gone"},
-        undo={"hv2": "mv /etc/pki/qemu.gone /etc/pki/qemu"},
-        ends=("hv1",),
+        {SOURCE: "", DESTINATION: "mv /etc/pki/qemu /etc/pki/qemu.gone"},
+        undo={DESTINATION: "mv /etc/pki/qemu.gone /etc/pki/qemu"},
+        ends=(SOURCE,),
     ),
     Fault(
         "memory-limit-there",
@@ -152,62 +175,102 @@ _OTHERS = (
         PRECOPY,
         call=_limit_there,
         restore=_unlimit_there,
+        guest={"memory_mib": 512, "dirty": "350@100"},
+        speed_mib_s=40,
+        ends=(SOURCE,),
     ),
     Fault(
         "storage-gone-there",
         "the destination loses the shared storage when the migration begins",
         BEGUN,
-        {"hv1": "", "hv2": "mount -t tmpfs -o ro tmpfs /srv/shared"},
-        undo={"hv2": "umount /srv/shared"},
+        {SOURCE: "", DESTINATION: "mount -t tmpfs -o ro tmpfs /srv/shared"},
+        undo={DESTINATION: "umount /srv/shared"},
     ),
     Fault(
         "no-room-for-records",
         "the source has no room to write down what it begins",
         None,
-        {"hv1": FULL},
-        undo={"hv1": f"umount {STATE}"},
-        ends=("hv2",),
+        {SOURCE: FULL},
+        undo={SOURCE: f"umount {STATE}"},
+        ends=(DESTINATION,),
         then=AGAIN,
+    ),
+    Fault(
+        "no-room-there",
+        "the destination has no room for what libvirt keeps of a domain",
+        BEGUN,
+        {SOURCE: "", DESTINATION: "mount -t tmpfs -o size=4k,nr_inodes=2 tmpfs /var/lib/libvirt/qemu"},
+        undo={DESTINATION: "umount /var/lib/libvirt/qemu"},
+        ends=(SOURCE,),
+    ),
+    Fault(
+        "guest-reboots",
+        "the guest reboots during pre-copy",
+        PRECOPY,
+        call=lambda run: run.tell_guest("reboot"),
+        reboots=True,
+        ends=(DESTINATION,),
+    ),
+    Fault(
+        "guest-shuts-down",
+        "the guest shuts itself down during pre-copy",
+        PRECOPY,
+        call=lambda run: run.tell_guest("poweroff"),
+        dies=True,
+    ),
+    Fault(
+        "link-down-postcopy",
+        "the source's link is down during post-copy until TCP has given up",
+        POSTCOPY,
+        {SOURCE: LINK_DOWN},
+        before={SOURCE: TCP_GIVES_UP, DESTINATION: TCP_GIVES_UP},
+        first=(PRECOPY, "virsh migrate-postcopy {guest}"),
+        undo={SOURCE: LINK_UP},
+        variables={"livemig_migration": {"postcopy": True}},
+        guest={"disk": "shared", "memory_mib": 256, "dirty": "100@0"},
+        speed_mib_s=5,
+        pair=("hv5", "hv6"),
+        ends=(DESTINATION,),
     ),
     Fault(
         "guest-destroyed",
         "somebody destroys the guest during pre-copy",
         PRECOPY,
-        {"hv1": "virsh destroy {guest}"},
+        {SOURCE: "virsh destroy {guest}"},
         dies=True,
     ),
     Fault(
         "redefined",
         "another tool redefines the guest during pre-copy, without our mark",
         PRECOPY,
-        {"hv1": "virsh define /var/tmp/{guest}.xml; " + KILL_MODULE},
+        {SOURCE: "virsh define /var/tmp/{guest}.xml; " + KILL_MODULE},
     ),
     Fault(
         "records-deleted",
         "journal, definition and lock are deleted during pre-copy, and the module killed",
         PRECOPY,
-        {"hv1": f"rm -rf {STATE} /run/livemig; " + KILL_MODULE},
+        {SOURCE: f"rm -rf {STATE} /run/livemig; " + KILL_MODULE},
     ),
     Fault(
         "second-run",
         "a second play for the same guest starts during pre-copy",
         PRECOPY,
         call=lambda run: run.second(),
-        ends=("hv2",),
+        ends=(DESTINATION,),
     ),
     Fault(
         "aborted-by-hand",
         "somebody aborts the job during pre-copy",
         PRECOPY,
-        {"hv1": "virsh domjobabort {guest}"},
-        ends=("hv1",),
+        {SOURCE: "virsh domjobabort {guest}"},
+        ends=(SOURCE,),
     ),
     Fault(
         "suspended-by-hand",
         "somebody suspends the guest during pre-copy, and resumes it afterwards",
         PRECOPY,
-        {"hv1": "virsh suspend {guest}"},
-        undo={"hv1": "virsh resume {guest} || true", "hv2": "virsh resume {guest} || true"},
+        {SOURCE: "virsh suspend {guest}"},
+        undo={SOURCE: "virsh resume {guest} || true", DESTINATION: "virsh resume {guest} || true"},
     ),
     Fault(
         "timeout",
@@ -215,7 +278,7 @@ _OTHERS = (
         None,
         variables={"livemig_timeout_s": 2},
         speed_mib_s=2,
-        ends=("hv1",),
+        ends=(SOURCE,),
     ),
 )
 

@@ -46,7 +46,13 @@ def plain_again() -> None:
 
 
 ROWS: tuple[Provocation, ...] = (
-    Provocation("guest_state", "every guest of this suite is started paused", "it is paused", standing=True),
+    Provocation(
+        "guest_state",
+        "the plain guest is shut off",
+        "it is shutoff",
+        before={"hv1": "virsh -q destroy plain"},
+        after={"hv1": "virsh -q start --paused plain"},
+    ),
     Provocation(
         "guest_job_active",
         "a backup of the plain guest is under way",

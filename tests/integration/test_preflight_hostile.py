@@ -90,7 +90,7 @@ def test_a_daemon_that_hangs_is_one_finding_and_the_others_are_judged(plain: str
     assert "no answer within 30 s" in by_host[0]["message"]
     others = {entry["check"] for entry in judged["findings"] if entry["destination"] != frozen}
     assert "host_daemon_alive" not in others
-    assert "guest_state" in others  # the plain guest is paused: it was looked at
+    assert any(entry["domain"] is not None for entry in judged["findings"])  # the plain guest was looked at
     assert "hv4" in judged["questions"] and frozen not in judged["questions"]
 
 

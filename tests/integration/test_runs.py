@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +17,7 @@ from tests.integration.conftest import Play, place_of
 from tests.integration.test_failures import migrating, within
 from tests.lab import api
 
-SEEN_WITHIN_S = 120.0
+SEEN_WITHIN_S, ENDED_WITHIN_S = 120.0, 240.0
 GUESTS = ("run1", "run2")
 
 
@@ -65,6 +68,37 @@ def test_a_run_that_is_watched_slowed_down_and_stopped(two: tuple[str, str], pla
     assert "not begun: the run was asked to finish" in said
     assert (place_of(first), place_of(second)) == (["hv2"], ["hv1"])
     assert '"runs": []' in ad_hoc("run_info", {})
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "killed"])
+def test_a_run_whose_controller_is_gone(two: tuple[str, str], play: Play, tmp_path: Path, ends: str) -> None:
+    """Under ansible-runner: what is under way arrives, nothing else is begun, and the next run tells it, once."""
+    first, second = two
+    runner = start_runner(tmp_path)
+    within(SEEN_WITHIN_S, lambda: migrating(first))
+    if ends == "cancelled":
+        api.exec_on("ctl", ["ansible-runner", "stop", str(tmp_path)], check=True)
+    else:
+        os.kill(runner, signal.SIGKILL)
+    within(ENDED_WITHIN_S, lambda: '"runs": []' in ad_hoc("run_info", {}))
+    assert (place_of(first), place_of(second)) == (["hv2"], ["hv1"])
+    said = [" ".join(play("recover", {}).stdout.split()) for _again in range(2)]
+    assert f"ended without its controller. {first}: moved; {second}: refused (not begun" in said[0]
+    assert "ended without its controller" not in said[1]
+
+
+def start_runner(folder: Path) -> int:
+    """An evacuation by ansible-runner in the background; the runner's process id."""
+    wanted = {"livemig_evacuate_hosts": "hv1", "livemig_domains": list(GUESTS), "livemig_destinations": "hv2"}
+    (folder / "env").mkdir()
+    (folder / "env" / "extravars").write_text(json.dumps({**wanted, "livemig_max_parallel": 1}), encoding="utf-8")
+    (folder / "env" / "envvars").write_text(json.dumps(api.ansible_environment()), encoding="utf-8")
+    command = ["ansible-runner", "start", str(folder), "-p", "livemig.libvirt.evacuate", "--ident", "alone"]
+    command += ["--inventory", str(api.inventory_path())]
+    api.exec_on("ctl", command, env=api.ansible_environment(), check=True)
+    pid = folder / "pid"
+    within(SEEN_WITHIN_S, lambda: pid.exists() and pid.read_text(encoding="utf-8").strip() != "")
+    return int(pid.read_text(encoding="utf-8"))
 
 
 def test_a_run_without_progress(two: tuple[str, str], play: Play) -> None:

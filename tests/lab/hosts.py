@@ -46,6 +46,9 @@ HOSTS: tuple[Host, ...] = (
     # QEMU 7.2 corrupts TCG guests that leave it by a live migration, and libvirt 9.0 ignores shared_filesystems.
     Host("hv3", "bookworm", 3, "6c1d0003-5a1b-4a6e-8b1e-2f0d00000003", by_default=False),
     Host("hv4", "trixie", 4, "6c1d0004-5a1b-4a6e-8b1e-2f0d00000004"),
+    # A newer libvirt: as destination its daemon survives that a failed post-copy is resumed, and that of 11.3 does not.
+    Host("hv5", "testing", 5, "6c1d0005-5a1b-4a6e-8b1e-2f0d00000005", by_default=False),
+    Host("hv6", "testing", 6, "6c1d0006-5a1b-4a6e-8b1e-2f0d00000006", by_default=False),
 )
 BY_NAME = {host.name: host for host in HOSTS}
 # No hypervisor: no libvirtd, no guests. `store up` raises it.

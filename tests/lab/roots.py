@@ -60,7 +60,10 @@ SUITES: dict[str, tuple[str, ...]] = {
         "glusterfs-server",
     ),
     "bookworm": (),
+    "testing": ("virtiofsd", "libvirt-daemon-lock"),
 }
+# What a suite does not have, and its hosts do not need.
+WITHOUT: dict[str, tuple[str, ...]] = {"testing": ("tcc", "glusterfs-client", "numad", "passt")}
 # Release files of snapshots and security suites carry a date, and a lab machine's clock may be past it.
 OPTIONS = (
     "--variant=minbase",
@@ -73,7 +76,8 @@ BUILD_TIMEOUT_S = 1800.0
 
 
 def packages(suite: str) -> tuple[str, ...]:
-    return (*PACKAGES, *SUITES.get(suite, ()))
+    here = (name for name in PACKAGES if name not in WITHOUT.get(suite, ()))
+    return (*here, *SUITES.get(suite, ()))
 
 
 def key(suite: str, wanted: tuple[str, ...] | None = None) -> str:

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 AGREEMENT = "tests.integration.agreement.replay"
+FAULTS = "tests.faults"
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """old stands exactly once in the file and is replaced by new. suite: the module that must then fail."""
+    """old stands exactly once in the file and is replaced by new. suite: the module that must then fail, with words."""
 
     name: str
     file: str
     old: str
     new: str
     suite: str
+    words: tuple[str, ...] = ()
 
     def apply(self, package: Path) -> None:
         path = package / self.file
@@ -28,6 +30,51 @@ class Mutant:
 
 
 _PREFLIGHT = "plugins/module_utils/_preflight"
+_MIGRATE = "plugins/module_utils/_migrate"
+
+# Each needs the lab, and the fault that only the broken part can end well.
+IN_THE_LAB: tuple[Mutant, ...] = (
+    Mutant(
+        "the_guard_sleeps",
+        f"{_MIGRATE}/guard.py",
+        "    if _suspended(asks, uuid):",
+        "    if asks is None and _suspended(asks, uuid):",
+        FAULTS,
+        ("--only", "dest-daemon-killed-resumed-no-disk"),
+    ),
+    Mutant(
+        "the_source_wins",
+        f"{_MIGRATE}/settle.py",
+        "    verdict.FINISH_CONFIRM: _finish_confirm,",
+        "    verdict.FINISH_CONFIRM: _resume_source,",
+        FAULTS,
+        ("--only", "source-daemon-killed-resumed"),
+    ),
+    Mutant(
+        "nobody_waits",
+        f"{_MIGRATE}/settle.py",
+        "                waited = not _wait(case, rules)",
+        "                waited = True",
+        FAULTS,
+        ("--only", "module-killed-precopy"),
+    ),
+    Mutant(
+        "the_journal_is_not_read",
+        f"{_MIGRATE}/recover.py",
+        "records.open_moves().items()",
+        "()",
+        FAULTS,
+        ("--only", "redefined"),
+    ),
+    Mutant(
+        "the_dead_are_not_reported",
+        f"{_MIGRATE}/verdict.py",
+        'Verdict("ended", RELEASE_ENDED, "ended", None, "the domain runs on neither host: it has ended meanwhile")',
+        'Verdict("moved", RELEASE_ENDED, "moved", "destination", "the domain runs at the destination")',
+        FAULTS,
+        ("--only", "source-qemu-killed-precopy"),
+    ),
+)
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(

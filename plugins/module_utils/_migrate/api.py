@@ -18,6 +18,7 @@ from .._libvirt import LIBVIRT_ERRORS, Connect, Connection
 from .._model.api import LivemigError, Move, Outcome
 from .control import Control, under_way
 from .intent import Intent
+from .logs import with_source_log
 from .one import Link, Options, move_domain
 from .outcome import outcome
 from .progress import FINISH_AT_LOSS, Attendant, Board, Loss
@@ -91,14 +92,15 @@ def migrate(
                 return outcome(move, "refused", running_on=move["source"] if here else None, error=str(error))
             try:
                 case = Case(Intent(run, move, options.tls), *ends, connect, records)
-                return move_domain(Link(own, destination, asks), case, options, watched.watch, board)
+                link = Link(own, destination, asks)
+                return with_source_log(uri, move, lambda: move_domain(link, case, options, watched.watch, board))
             finally:
                 _close(own)
 
         with ThreadPoolExecutor(max_parallel) as pool:
             done = list(pool.map(work, moves))
         with contextlib.suppress(LivemigError):  # the outcomes are worth more than their copy
-            records.note(run, "over", outcomes=done)
+            records.over(run, done, loss.watched)
     records.prune()
     return done
 

@@ -9,6 +9,8 @@ the answer, libvirt takes the migration for failed and resumes the source (seen 
 destination's daemon at its RESUMED event). QEMU's locks on images prevent that where both hosts share them; on block
 devices and for guests without a disk nothing does.
 
+It also ends a switchover that stands still on a dead link: see stall.py.
+
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
 
@@ -21,6 +23,7 @@ import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connection
 from .._model.api import LivemigError
+from .stall import CUT, Connections, stands_still
 from .truth import ABSENT, SHUTOFF_FAILED, SILENT, place
 from .watch import Timeline
 
@@ -34,28 +37,41 @@ _TRIES = 5
 _AGAIN_S = 0.2
 _JOIN_S = 10.0
 _ROLLED_BACK = "rolled_back"
+# A destination is out of reach when so many questions in a row, each of _ANSWER_S, were in vain.
+_SILENT = 5
 
 
 @contextlib.contextmanager
 def guarded(
-    uuid: str, asks: Connection, destination: Connection, timeline: Timeline, note: t.Callable[[str], None]
+    uuid: str,
+    asks: Connection,
+    destination: Connection,
+    timeline: Timeline,
+    note: t.Callable[[str], None],
+    connections: Connections,
 ) -> t.Iterator[None]:
-    """While the block runs, a rollback after the switchover is looked into at once, in a thread of its own.
+    """While the block runs, a rollback after the switchover is looked into at once, in a thread of its own, and a
+    switchover that stands still is ended. A rollback has been looked into when the block ends.
 
-    It has been looked into when the block ends.
-
-    ``asks``: a connection to the source that the migration does not use. ``note``: keeps HELD, so that recover knows.
+    ``asks``: a connection to the source that the migration does not use. ``note``: keeps HELD, so that recover knows,
+    and CUT. ``connections``: of the domain's QEMU.
     """
     over = threading.Event()
 
     def watch() -> None:
-        seen = 0
+        seen = silent = 0
         while True:
             if timeline.first(_ROLLED_BACK) is not None:
                 act(uuid, asks, destination, timeline, note)
                 return
             if over.is_set():
                 return
+            if stands_still(timeline):
+                silent = silent + 1 if _asked(destination, uuid) == SILENT else 0
+            if silent == _SILENT and connections.end():
+                timeline.add(CUT)
+                with contextlib.suppress(LivemigError):
+                    note(CUT)
             timeline.wait_more(seen, 1.0)
             seen = len(timeline.events)
 
@@ -83,8 +99,8 @@ def act(
     settle.py, which comes next, looks twice: it ends the source where the destination runs the guest, and resumes it
     where the destination has none, as after its QEMU has died there.
     """
-    if timeline.first("suspended") is None:
-        # It was never stopped, so nothing can have been started there.
+    if timeline.first("suspended") is None or timeline.first(CUT) is not None:
+        # It was never stopped, or was not yet sent as a whole, so nothing can have been started there.
         return
     if timeline.first("resumed") is None and _asked(destination, uuid) in _HAS_NOT_RUN:
         return

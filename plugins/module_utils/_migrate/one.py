@@ -16,23 +16,27 @@ import time
 import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connection, error_text, find_domain, libvirt
-from .._model.api import Finding, LivemigError, Move, Outcome
+from .._model.api import Finding, HostSnapshot, LivemigError, Move, Outcome, way_of
 from .._observe.api import domain_snapshot, remote_snapshot
-from .._preflight.api import volatile_findings
+from .._preflight.api import judged_as, volatile_findings
 from . import intent, verdict
 from .edits import definitions
 from .guard import guarded, heard
 from .outcome import measured, outcome
 from .progress import Board
 from .records import Busy
-from .request import flags, parameters
-from .settle import Case, Rules, Settled, settle
+from .request import flags, parameters, require_versions
+from .settle import Case, Rules, Settled, autostart, settle
+from .stall import CUT, Connections
 from .truth import NO_CONNECTION
 from .watch import Timeline, Watch
 
 # How long after libvirt's return the events may still be on their way through the event thread.
 _EVENTS_S = 5.0
 _ABORT_AGAIN_S = 0.2
+_CUT_SAID = (
+    "the destination was out of reach at the switchover, so QEMU's connections were ended for the guest to go on here"
+)
 # Right after a failure the way that failed is not tried again: recover does that, once it has been seen to.
 _LEFT_TO_RECOVER = (verdict.RESUME_POSTCOPY,)
 
@@ -91,7 +95,8 @@ def _locked(link: Link, case: Case, options: Options, watch: Watch, board: Board
     except LIBVIRT_ERRORS as error:
         return outcome(move, "refused", running_on=None, error=error_text(error))
     note = functools.partial(case.records.note, case.intent.run, uuid=case.uuid, domain=move["domain"])
-    guard = guarded(case.uuid, link.asks, link.destination, timeline, note)
+    connections = Connections(move["domain"], move["migrate_uri"])
+    guard = guarded(case.uuid, link.asks, link.destination, timeline, note, connections)
     return _migrate(domain, case, options, timeline, guard)
 
 
@@ -122,8 +127,13 @@ def last_look(link: Link, domain: t.Any, move: Move, options: Options) -> list[F
     """The checks whose facts can have changed since the plan was made, from both hosts as they are now."""
     # The source's own host facts play no part in a volatile check beyond its identity.
     hosts = [remote_snapshot(link.source, move["source"]), remote_snapshot(link.destination, move["destination"])]
+    require_versions(move, options.tls, _versions(hosts))
     policy = _policy(move, options)
     return volatile_findings(hosts, [domain_snapshot(domain, move["source"])], [move["destination"]], {}, policy)
+
+
+def _versions(hosts: t.Sequence[HostSnapshot]) -> dict[str, int]:
+    return {host["name"]: host["libvirt_version"] for host in hosts if "libvirt_version" in host}
 
 
 def _policy(move: Move, options: Options) -> dict[str, t.Any]:
@@ -135,6 +145,8 @@ def _policy(move: Move, options: Options) -> dict[str, t.Any]:
         "tls": options.tls,
         "uris": {move["destination"]: move["destination_uri"]},
         "controls": move["controls"],
+        "migration": judged_as(move),
+        "state": way_of(move)["state"],
         "edits": {"allow": list(kinds), "map": {move["destination"]: kinds}},
     }
 
@@ -160,7 +172,7 @@ def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline, gu
     try:
         begin(domain, case)
         # Read after the intent was written, since what is sent instead of libvirt's own must hold it too.
-        wanted = parameters(move, definitions(domain, move["edits"]))
+        wanted = parameters(move, definitions(domain, move["edits"]), options.tls)
     except NO_CONNECTION as error:
         forget(domain, case)
         return outcome(move, "refused", running_on=move["source"], error=error_text(error))
@@ -174,15 +186,20 @@ def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline, gu
             if late.is_set():
                 error_said = f"aborted after {options.timeout_s} s (timeout_s): {error_said}"
             heard(timeline)
+            if timeline.first(CUT) is not None:
+                error_said = f"{_CUT_SAID}: {error_said}"
     ended = time.monotonic()
     result = conclude(case, settle(case, _rules(options, sure=error_said is None)), error_said)
-    if result["state"] == "moved":
+    if result["state"] == "moved" and way_of(move)["state"] == "running":
         timeline.wait(("suspended", "resumed", "completed"), _EVENTS_S)
     return measured(result, timeline, started, ended)
 
 
 def begin(domain: t.Any, case: Case) -> None:
-    """Everything that is needed to end this migration is on the disk and in the domain before anything is touched."""
+    """Everything that is needed to end this migration is on the disk and in the domain before anything is touched.
+
+    It no longer starts with this host: a host that goes down now must not come back with a second instance.
+    """
     move = case.intent.move
     secure = libvirt.VIR_DOMAIN_XML_SECURE
     inactive = secure | libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
@@ -194,11 +211,13 @@ def begin(domain: t.Any, case: Case) -> None:
     case.records.keep_definition(case.uuid, kept)
     case.records.note(case.intent.run, "begun", uuid=case.uuid, domain=move["domain"], move=move, tls=case.intent.tls)
     intent.write(domain, case.intent)
+    autostart(domain, False)
 
 
 def forget(domain: t.Any, case: Case) -> None:
     """Takes back what ``begin`` has done, where nothing was started."""
     with contextlib.suppress(*LIBVIRT_ERRORS):
+        autostart(domain, case.intent.move["autostart"])
         intent.remove(domain)
     case.records.drop_definition(case.uuid)
     with contextlib.suppress(LivemigError):  # then nothing of its beginning was noted either

@@ -35,6 +35,8 @@ def outcome(move: Move, state: str, *, running_on: str | None = None, error: str
         "iterations": None,
         "phases": [],
         "proofs": [],
+        "logs": [],
+        "diagnosis": None,
     }
 
 

@@ -4,7 +4,7 @@
 
 """What this host keeps about its migrations: a journal for each run, definitions on their way, locks that die.
 
-    /var/lib/livemig/runs/RUN.jsonl        append-only: begun, ended, and what recover found
+    /var/lib/livemig/runs/RUN.jsonl        append-only: begun, ended, held, cut; over and heard for the run as a whole
     /var/lib/livemig/domains/UUID.json     the definition with its secrets, from the start to the end of a migration
     /run/livemig/UUID.lock                 held by the process that works on the domain
 
@@ -22,7 +22,7 @@ import re
 import time
 import typing as t
 
-from .._model.api import LivemigError
+from .._model.api import LivemigError, Outcome, Unheard
 from .control import RUN_DIR, Control
 
 STATE_DIR = "/var/lib/livemig"
@@ -31,9 +31,10 @@ KEPT_RUNS = 100
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _AGAIN_S = 0.2
+_OVER, _HEARD = "over", "heard"
 
 Entry = dict[str, t.Any]
-"""``at``: seconds since the epoch, for people; ``event``: begun and ended of a domain, over of the whole run."""
+"""``at``: seconds since the epoch, for people; ``event``: as above."""
 
 
 class Busy(LivemigError):
@@ -112,6 +113,32 @@ class Records:
                     found.append((os.stat(f"{folder}/{name}").st_mtime_ns, name[: -len(".jsonl")]))
         return [run for _time, run in sorted(found, reverse=True)]
 
+    def unheard(self) -> list[Unheard]:
+        """The runs that ended without the controller that was to watch them, the oldest first."""
+        found: list[Unheard] = []
+        for run in self.runs():
+            entries = self.entries(run)
+            over = [entry for entry in entries if entry["event"] == _OVER and entry.get("watched")]
+            if over and not any(entry["event"] == _HEARD for entry in entries):
+                outcomes = over[-1]["outcomes"]
+                found.insert(0, {"run": run, "outcomes": outcomes, "sentence": _sentence(run, outcomes)})
+        return found
+
+    def over(self, run: str, outcomes: t.Sequence[Outcome], watched: bool) -> None:
+        """The run's last line, unless it is watched: then its controller's follows."""
+        self.note(run, _OVER, outcomes=outcomes, watched=watched)
+
+    def outcomes(self, run: str) -> t.Any:
+        """Of the run, once it is over; None before, or where its process was killed."""
+        found = [entry["outcomes"] for entry in self.entries(run) if entry["event"] == _OVER]
+        return found[-1] if found else None
+
+    def hear(self, run: str) -> None:
+        """Somebody was told how the run ended."""
+        if not any(entry["event"] == _HEARD for entry in self.entries(run)):
+            with contextlib.suppress(LivemigError):  # it is told again then
+                self.note(run, _HEARD)
+
     def open_moves(self) -> dict[str, tuple[str, t.Any, str]]:
         """uuid -> (run, move, tls) of every migration that was begun here and of which no end was noted."""
         found: dict[str, tuple[str, t.Any, str]] = {}
@@ -157,6 +184,13 @@ class Records:
 
     def _definition(self, uuid: str) -> str:
         return f"{self._state}/domains/{uuid}.json"
+
+
+def _sentence(run: str, outcomes: t.Sequence[Outcome]) -> str:
+    told = (
+        f"{each['domain']}: {each['state']}" + (f" ({each['error']})" if each["error"] else "") for each in outcomes
+    )
+    return f"Run {run} ended without its controller. {'; '.join(told)}."
 
 
 def run_id(given: str | None) -> str:

@@ -14,8 +14,8 @@ import time
 import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connect, Connection, error_text, find_domain, libvirt
-from .._model.api import LivemigError
-from . import intent, verdict
+from .._model.api import LivemigError, way_of
+from . import intent, offline, verdict
 from .edits import edited
 from .guard import HELD
 from .intent import Intent
@@ -94,6 +94,11 @@ class Case(t.NamedTuple):
     def uuid(self) -> str:
         return self.intent.move["uuid"]
 
+    @property
+    def state(self) -> str:
+        """The domain's when it was planned to move: running, paused or shutoff."""
+        return way_of(self.intent.move)["state"]
+
     @contextlib.contextmanager
     def open(self, end: End) -> t.Iterator[Connection]:
         if end.uri is None:
@@ -131,9 +136,10 @@ def settle(case: Case, rules: Rules) -> Settled:
     """Brings the migration to its end as far as that is safe. Raises nothing that libvirt reports."""
     did: list[str] = []
     waited = False
+    judge = _JUDGES[case.state]
     for _round in range(_ROUNDS):
         source, destination, steady = look_twice(case, rules)
-        found = verdict.verdict(source, destination) if steady else _CHANGING
+        found = judge(source, destination) if steady else _CHANGING
         stop = (verdict.NOTHING, *rules.leave, *((verdict.WAIT,) if waited else ()))
         if rules.look_only or found.action in stop:
             return Settled(found, source, destination, tuple(did), None)
@@ -146,7 +152,7 @@ def settle(case: Case, rules: Rules) -> Settled:
         except NO_CONNECTION as error:
             return Settled(found, source, destination, tuple(did), error_text(error))
         if found.action in _LAST:
-            paused = found.action == verdict.RELEASE_DESTINATION and destination.word == PAUSED
+            paused = found.action == verdict.RELEASE_DESTINATION and destination.word == PAUSED != case.state
             return Settled(found, source, destination, tuple(did), _PAUSED_THERE if paused else None)
     return Settled(found, source, destination, tuple(did), f"it has not come to an end in {_ROUNDS} rounds")
 
@@ -225,8 +231,9 @@ def _destroy_incoming(case: Case) -> None:
 
 def _finish_confirm(case: Case) -> None:
     """The source's half, which the destination no longer needs; its definition goes with the release."""
+    paused = {PAUSED} if case.state == PAUSED else set()
     with case.open(case.source) as connection:
-        _still(connection, case, case.source, {PAUSED_MIGRATION, *_HALVES}).destroy()
+        _still(connection, case, case.source, {PAUSED_MIGRATION, *_HALVES, *paused}).destroy()
 
 
 def _resume_postcopy(case: Case) -> None:
@@ -244,19 +251,27 @@ def _resume_postcopy(case: Case) -> None:
     with case.open(case.source) as connection:
         domain = _still(connection, case, case.source, _HALVES)
         wanted = flags(move, case.intent.tls) | libvirt.VIR_MIGRATE_POSTCOPY | libvirt.VIR_MIGRATE_POSTCOPY_RESUME
-        domain.migrateToURI3(move["destination_uri"], parameters(move, {}), wanted)
+        domain.migrateToURI3(move["destination_uri"], parameters(move, {}, case.intent.tls), wanted)
 
 
 def _release_source(case: Case) -> None:
     """The domain is where it was: our traces go, and the definition that a failed Finish may have left over there."""
     with case.open(case.source) as connection:
-        intent.remove(connection.lookupByUUIDString(case.uuid))
+        domain = connection.lookupByUUIDString(case.uuid)
+        autostart(domain, case.intent.move["autostart"])
+        intent.remove(domain)
     if not case.destination.fenced:
         with case.open(case.destination) as there:
             leftover = find_domain(there, case.uuid)
             if leftover is not None and not leftover.isActive() and _is_ours(leftover, case):
                 _undefine(leftover)
     _close(case, "failed")
+
+
+def autostart(domain: t.Any, wanted: bool) -> None:
+    """Whether the domain starts with its host; a transient one never does."""
+    if domain.isPersistent() and bool(domain.autostart()) != wanted:
+        domain.setAutostart(int(wanted))
 
 
 def _is_ours(domain: t.Any, case: Case) -> bool:
@@ -269,11 +284,9 @@ def _release_destination(case: Case) -> None:
     move = case.intent.move
     with case.open(case.destination) as there:
         domain = there.lookupByUUIDString(case.uuid)
-        if move["persistent"]:
-            if not domain.isPersistent():
-                domain = there.defineXML(_definition(case, domain))
-            if bool(domain.autostart()) != move["autostart"]:
-                domain.setAutostart(int(move["autostart"]))
+        if move["persistent"] and not domain.isPersistent():
+            domain = there.defineXML(_definition(case, domain))
+        autostart(domain, move["autostart"])
         intent.remove(domain)
     if not case.source.fenced:
         with case.open(case.source) as connection:
@@ -304,12 +317,15 @@ def _release_ended(case: Case) -> None:
             if defined and not domain.isActive():
                 _undefine(domain)
             else:
+                autostart(domain, case.intent.move["autostart"])
                 intent.remove(domain)
             defined = True
     kept = case.records.definition(case.uuid)
     if not (defined or _is_elsewhere(case)) and kept is not None and kept.get("inactive") and not case.source.fenced:
         with case.open(case.source) as connection:
-            intent.remove(connection.defineXML(kept["inactive"]))
+            domain = connection.defineXML(kept["inactive"])
+            autostart(domain, case.intent.move["autostart"])
+            intent.remove(domain)
     _close(case, "ended")
 
 
@@ -347,5 +363,10 @@ _ACTIONS: t.Mapping[str, t.Callable[[Case], None]] = {
     verdict.RELEASE_SOURCE: _release_source,
     verdict.RELEASE_DESTINATION: _release_destination,
     verdict.RELEASE_ENDED: _release_ended,
+}
+_JUDGES: t.Mapping[str, t.Callable[[Place, Place], verdict.Verdict]] = {
+    "running": verdict.verdict,
+    "paused": verdict.of_paused,
+    "shutoff": offline.verdict,
 }
 _LAST = frozenset({verdict.RELEASE_SOURCE, verdict.RELEASE_DESTINATION, verdict.RELEASE_ENDED})

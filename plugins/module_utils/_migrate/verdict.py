@@ -261,6 +261,21 @@ def verdict(source: Place, destination: Place) -> Verdict:
     return UNKNOWN._replace(meaning="libvirt does not describe such a state, so nothing is done")
 
 
+def of_paused(source: Place, destination: Place) -> Verdict:
+    """Of a guest that was paused before it was to move: where both hosts have it so, Finish was done there, since an
+    incoming domain is paused for another reason until then."""
+    if (source.word, destination.word, source.job) == (PAUSED, PAUSED, False):
+        return _PAUSED_TWICE
+    return verdict(source, destination)
+
+
+_PAUSED_TWICE = Verdict(
+    "confirm_lost",
+    FINISH_CONFIRM,
+    "moved",
+    "destination",
+    "the domain is at the destination, paused as it was; only the source was not told",
+)
 _SAID = {
     SILENT: "does not answer",
     ABSENT: "does not know the domain",

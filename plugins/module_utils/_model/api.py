@@ -12,13 +12,18 @@ from __future__ import annotations
 from .errors import LivemigError
 from .facts import Facts, UnknownFact
 from .outcomes import (
+    EXPLAINED,
     OUTCOMES,
+    Diagnosis,
     Downtime,
+    HostLog,
+    Match,
     Outcome,
     Phase,
     Progress,
     Proof,
     Recovery,
+    Unheard,
 )
 from .types import (
     EDITS,
@@ -46,9 +51,11 @@ from .types import (
     Stay,
     Unknown,
 )
+from .way import Way, plain_way, way_of
 
 __all__ = [
     "EDITS",
+    "EXPLAINED",
     "LEVELS",
     "OUTCOMES",
     "POLICY_URI",
@@ -58,6 +65,7 @@ __all__ = [
     "Certificate",
     "Control",
     "Decision",
+    "Diagnosis",
     "Disk",
     "DomainSnapshot",
     "Downtime",
@@ -65,10 +73,12 @@ __all__ = [
     "Emulator",
     "Facts",
     "Finding",
+    "HostLog",
     "HostSnapshot",
     "Hostdev",
     "Interface",
     "LivemigError",
+    "Match",
     "Move",
     "Network",
     "Outcome",
@@ -80,6 +90,10 @@ __all__ = [
     "Question",
     "Recovery",
     "Stay",
+    "Unheard",
     "Unknown",
     "UnknownFact",
+    "Way",
+    "plain_way",
+    "way_of",
 ]

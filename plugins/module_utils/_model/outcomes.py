@@ -22,6 +22,8 @@ OUTCOMES: t.Mapping[str, str] = {
     "unknown": "not proven where it runs; nothing further was done",
 }
 """States of an outcome."""
+EXPLAINED = ("failed", "ended", "recoverable", "unknown")
+"""Of these the logs tell why."""
 
 
 class Phase(t.TypedDict):
@@ -47,6 +49,46 @@ class Proof(t.TypedDict):
     host: str
     ok: bool
     message: str
+
+
+class HostLog(t.TypedDict):
+    """The end of what one host's QEMU log says about one domain since ``since_s``, in Unix seconds, without secrets.
+
+    ``cut``: lines before these were left out; ``unread``: why there are none, None where the log was read.
+    """
+
+    host: str
+    path: str
+    since_s: int
+    lines: list[str]
+    cut: bool
+    unread: str | None
+
+
+class Match(t.TypedDict):
+    """A line that was recognised as the diagnosis ``id``. ``side``: source or destination for the host's log, error
+    for what libvirt reported; ``role``: cause, wrapper or consequence."""
+
+    id: str
+    side: str
+    line: str
+    role: str
+
+
+class Diagnosis(t.TypedDict):
+    """Why a migration failed. ``id``, ``cause`` and ``advice`` are None where no cause was recognised.
+
+    ``who_failed_first``: source, destination, network, client, policy or unknown; ``retry``: yes, after_fix,
+    other_host, no, resume, resolve_first or unknown.
+    """
+
+    id: str | None
+    cause: str | None
+    who_failed_first: str
+    advice: str | None
+    retry: str
+    matched: list[Match]
+    paragraph: str
 
 
 class Progress(t.TypedDict):
@@ -93,8 +135,20 @@ class Recovery(t.TypedDict):
     sentence: str
 
 
+class Unheard(t.TypedDict):
+    """A run that ended without the controller that was to watch it."""
+
+    run: str
+    outcomes: list[Outcome]
+    sentence: str
+
+
 class Outcome(t.TypedDict):
-    """What became of one domain. ``state``: one of OUTCOMES."""
+    """What became of one domain. ``state``: one of OUTCOMES.
+
+    ``logs``: of the source and of the destination, as far as they were read after a failure; ``diagnosis``: made of
+    them by the report, None before and where there is nothing to explain.
+    """
 
     schema: int
     kind: str
@@ -111,3 +165,5 @@ class Outcome(t.TypedDict):
     iterations: int | None
     phases: list[Phase]
     proofs: list[Proof]
+    logs: list[HostLog]
+    diagnosis: Diagnosis | None

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import typing as t
 
+from .way import Way
+
 SCHEMA = 1
 
 POLICY_URI = "urn:livemig:policy:1"
@@ -393,6 +395,7 @@ class Move(t.TypedDict):
     requires: dict[str, int]
     edits: list[Edit]
     controls: list[Control]
+    way: Way
 
 
 class Stay(t.TypedDict):

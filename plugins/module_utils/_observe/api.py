@@ -14,15 +14,24 @@ from .answers import answers
 from .domain import domain_snapshot, domain_snapshots
 from .domain_xml import parse as parse_domain
 from .host import host_snapshot, remote_snapshot
+from .logs import Mark, log_mark, log_path, log_since, log_since_mark, stamp_ms
+from .redact import redacted
 from .xml import parse as parse_xml
 
 __all__ = [
     "Agents",
+    "Mark",
     "answers",
     "domain_snapshot",
     "domain_snapshots",
     "host_snapshot",
+    "log_mark",
+    "log_path",
+    "log_since",
+    "log_since_mark",
     "parse_domain",
     "parse_xml",
+    "redacted",
     "remote_snapshot",
+    "stamp_ms",
 ]

@@ -14,13 +14,15 @@ import typing as t
 from .._model.api import SCHEMA, Answers, DomainSnapshot, Finding, HostSnapshot, LivemigError, Question
 from . import controls, edits, engine
 from . import questions as asking
-from .check import MIGRATION, Check, Policy, Problem, View
+from .check import AUTO, MIGRATION, Check, Policy, Problem, View
 from .controls import label_words
 from .memory import Share, pages_at, required_memory_mib, required_pages
 from .registry import CHECKS, registry
+from .way import choose, is_movable, judged_as, tcp_uri
 from .world import INACTIVE, World
 
 __all__ = [
+    "AUTO",
     "CHECKS",
     "INACTIVE",
     "MIGRATION",
@@ -28,9 +30,12 @@ __all__ = [
     "Policy",
     "Problem",
     "Share",
+    "choose",
     "edit_text",
     "findings",
+    "is_movable",
     "judge",
+    "judged_as",
     "label_words",
     "matching_controls",
     "pages_at",
@@ -39,6 +44,7 @@ __all__ = [
     "require_snapshots",
     "required_memory_mib",
     "required_pages",
+    "tcp_uri",
     "volatile_findings",
 ]
 

@@ -22,6 +22,9 @@ Policy = t.Mapping[str, t.Any]
 ``controls``: what the user has decided about checks (see controls.py); ``edits``: what may be rewritten in a
 definition (see edits.py)."""
 
+AUTO = "auto"
+"""By facts: see connections in way.py. To the checks it is one stream: what needs more has to say how many."""
+
 MIGRATION: t.Mapping[str, t.Any] = {
     "abort_on_error": False,
     "auto_converge": False,
@@ -35,7 +38,7 @@ MIGRATION: t.Mapping[str, t.Any] = {
     "live": True,
     "max_downtime_ms": 0,
     "offline": False,
-    "parallel": 0,
+    "parallel": AUTO,
     "paused": False,
     "peer2peer": True,
     "persist": True,
@@ -50,9 +53,9 @@ MIGRATION: t.Mapping[str, t.Any] = {
 }
 """What a migration may use, and what holds where the policy says nothing. ``copy_storage``: none, all or inc;
 ``copy_disks``: targets, empty for libvirt's own choice; ``compression``: libvirt's names of methods; ``parallel``:
-connections, 0 for one that is not called parallel; ``transport``: tcp, unix or rdma; ``disks_port``, ``disks_uri``:
-where copies of disks go, 0 and empty for libvirt's own choice; ``paused``: the guest is not resumed at the
-destination; ``tls_destination``: the name in the destination's certificate; 0 is no limit."""
+connections, 0 for one that is not called parallel, auto by the link; ``transport``: tcp, unix or rdma;
+``disks_port``, ``disks_uri``: where copies of disks go, 0 and empty for libvirt's own choice; ``paused``: the guest is
+not resumed at the destination; ``tls_destination``: the name in the destination's certificate; 0 is no limit."""
 
 Need = t.Hashable
 """What a domain needs of a destination, in a form that is equal for domains with the same need."""
@@ -123,7 +126,8 @@ class View:
 
     def option(self, name: str) -> t.Any:
         """What the migration is to use, or the default."""
-        return self.policy.get("migration", {}).get(name, MIGRATION[name])
+        value = self.policy.get("migration", {}).get(name, MIGRATION[name])
+        return 0 if name == "parallel" and value == AUTO else value
 
     def answer(self, host: str | None, key: str) -> Facts:
         """What ``host`` answered to a question. Raises UnknownFact where it was not asked or could not tell."""

@@ -100,10 +100,11 @@ class World:
 
     def _domain_view(self, domain: DomainSnapshot) -> View:
         state = domain.get("state")
+        goes = state == "shutoff" and self.policy.get("migration", {}).get("offline", False)
         return self.view(
             domain_name=domain["name"],
             source_name=domain["host"],
-            silent=f"it is {state}" if state in INACTIVE else None,
+            silent=f"it is {state}" if state in INACTIVE and not goes else None,
             facts={
                 "domain": Facts(f"domain {domain['name']}", t.cast("dict[str, t.Any]", domain)),
                 "source": self.facts(domain["host"]),

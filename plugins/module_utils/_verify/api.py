@@ -14,13 +14,14 @@ import time
 import typing as t
 
 from .._libvirt import Connection, find_domain, libvirt
-from .._model.api import Move, Proof
-from .._observe.api import parse_domain
+from .._model.api import EXPLAINED, HostLog, Move, Outcome, Proof, way_of
+from .._observe.api import log_path, log_since, parse_domain
 
-__all__ = ["absent", "present"]
+__all__ = ["absent", "present", "why_not"]
 
 _POLL_S = 0.1
 _IFF_UP = 0x1
+_STATES = {"running": ("RUNNING", "BLOCKED"), "paused": ("PAUSED",), "shutoff": ("SHUTOFF",)}
 _WITH_NETDEV = ("bridge", "network", "direct", "ethernet")
 
 
@@ -34,19 +35,45 @@ def absent(connection: Connection, host: str, uuid: str) -> list[Proof]:
 
 
 def present(connection: Connection, host: str, expected: Move, wait_s: float) -> list[Proof]:
-    """The domain runs here as it ran there, and its vCPUs advance within ``wait_s``."""
+    """The domain is here as it was there: running, so that its vCPUs advance within ``wait_s``; paused; or defined."""
+    state = way_of(expected)["state"]
     domain = find_domain(connection, expected["uuid"])
     if domain is None:
-        return [_proof("running", host, False, "not known here")]
-    running = domain.state()[0] in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED)
-    proofs = [_proof("running", host, running, "running" if running else f"in state {domain.state()[0]}")]
-    if not running:
+        return [_proof(state, host, False, "not known here")]
+    found = domain.state()[0]
+    proofs = [_proof(state, host, found in _numbers(state), state if found in _numbers(state) else _named(found))]
+    if not proofs[0]["ok"]:
         return proofs
     proofs.append(_same("persistent", host, bool(domain.isPersistent()), expected["persistent"]))
     if expected["persistent"]:
         proofs.append(_same("autostart", host, bool(domain.autostart()), expected["autostart"]))
-    proofs.append(_vcpus_advance(domain, host, wait_s))
-    return [*proofs, *_nics(domain, host)]
+    if state == "running":
+        proofs.append(_vcpus_advance(domain, host, wait_s))
+    return [*proofs, *(_nics(domain, host) if state != "shutoff" else ())]
+
+
+def _numbers(state: str) -> tuple[int, ...]:
+    return tuple(getattr(libvirt, f"VIR_DOMAIN_{name}") for name in _STATES[state])
+
+
+def _named(number: int) -> str:
+    found = [state for state in _STATES if number in _numbers(state)]
+    return found[0] if found else f"in state {number}"
+
+
+def why_not(uri: str, host: str, outcomes: t.Iterable[Outcome]) -> dict[str, HostLog]:
+    """Domain UUID -> what this host's log says, for each domain that should have come here and did not.
+
+    Only the source knows when it began: without its log of the same time there is nothing to look for.
+    """
+    began = {
+        outcome["uuid"]: (outcome["domain"], log["since_s"])
+        for outcome in outcomes
+        if outcome["destination"] == host and outcome["state"] in EXPLAINED
+        for log in outcome.get("logs", ())
+        if log["host"] == outcome["source"]
+    }
+    return {uuid: log_since(host, log_path(uri, domain), since_s) for uuid, (domain, since_s) in began.items()}
 
 
 def _proof(check: str, host: str, ok: bool, message: str) -> Proof:

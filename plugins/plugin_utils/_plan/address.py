@@ -9,10 +9,10 @@ Note that this plugin util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
-import ipaddress
 import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import tcp_uri
 
 
 def of_destination(policy: t.Mapping[str, t.Any], option: str, destination: str) -> str:
@@ -30,8 +30,4 @@ def of_destination(policy: t.Mapping[str, t.Any], option: str, destination: str)
 
 def migrate_uri(address: str) -> str:
     """``tcp://`` and the address; an IPv6 one in brackets. libvirt chooses the port from the destination's range."""
-    try:
-        bracketed = ipaddress.ip_address(address).version == 6
-    except ValueError:
-        bracketed = False
-    return f"tcp://[{address}]" if bracketed else f"tcp://{address}"
+    return tcp_uri(address)

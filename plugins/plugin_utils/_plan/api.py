@@ -20,8 +20,10 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
     HostSnapshot,
     LivemigError,
     Plan,
+    UnknownFact,
+    Way,
 )
-from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import Policy
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import Policy, choose
 
 from .place import DEFAULT_RESERVE_MIB, Reasons, each_alone, place, rooms
 from .stays import reworded, stay_lines
@@ -50,8 +52,8 @@ def make_plan(
 ) -> Plan:
     """Who goes where. Domains of other hosts than ``sources`` are left out; each of the rest moves or stays.
 
-    policy: ``tls``, ``uris``, ``addresses``, ``memory_reserve_mib``. Raises LivemigError where nobody could move
-    anywhere, or where the way to a destination that is used is not given.
+    policy: ``tls``, ``uris``, ``addresses``, ``networks``, ``migration``, ``memory_reserve_mib``. Raises
+    LivemigError where nobody could move anywhere, or where the way to a destination that is used is not given.
     """
     if not destinations:
         raise LivemigError(
@@ -62,7 +64,21 @@ def make_plan(
         )
     chosen = [domain for domain in domains if domain["host"] in sources]
     reserve = policy.get("memory_reserve_mib", DEFAULT_RESERVE_MIB)
-    moves, stays = place(chosen, rooms(hosts, destinations, reserve), findings, policy)
+    by_name = {host["name"]: host for host in hosts}
+
+    def way(domain: DomainSnapshot, destination: str) -> Way:
+        source, there = (by_name.get(name, _unseen(name)) for name in (domain["host"], destination))
+        try:
+            return choose(domain, source, there, policy)
+        except UnknownFact as reason:
+            raise LivemigError(
+                f"Way of domain {domain['name']}",
+                value=str(reason),
+                expected="facts that say what is to be copied",
+                remedy="observe the domain again, or plan without copy_storage",
+            ) from reason
+
+    moves, stays = place(chosen, rooms(hosts, destinations, reserve), findings, policy, way)
     plan: Plan = {
         "schema": SCHEMA,
         "kind": "plan",
@@ -74,6 +90,10 @@ def make_plan(
         "stays": stays,
     }
     return {**plan, "digest": digest(plan)}
+
+
+def _unseen(name: str) -> HostSnapshot:
+    return {"name": name}
 
 
 def reasons(

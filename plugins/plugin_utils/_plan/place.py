@@ -21,12 +21,14 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
     Move,
     Stay,
     UnknownFact,
+    Way,
 )
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import (
     INACTIVE,
     Policy,
     Problem,
     Share,
+    is_movable,
     judge,
     matching_controls,
     pages_at,
@@ -39,6 +41,9 @@ from .address import migrate_uri, of_destination
 DEFAULT_RESERVE_MIB = 512
 """Left free on every destination: for the host's own daemons, the page cache of its disks, and what guests that are
 there already may still claim, since QEMU takes its guest's memory only when the guest first touches it."""
+
+Choose = t.Callable[[DomainSnapshot, str], Way]
+"""A domain and a destination -> the way of that move."""
 
 _MOVE_FACTS = ("persistent", "autostart")
 
@@ -169,19 +174,22 @@ def place(
     destinations: t.Sequence[Room],
     findings: t.Sequence[Finding],
     policy: Policy,
+    way: Choose,
 ) -> tuple[list[Move], list[Stay]]:
     """Moves in the order in which they were placed, the largest first; stays by name. Fills the rooms."""
     moves: list[Move] = []
     stays: list[Stay] = []
     known = Known(domains, findings)
+    offline = policy.get("migration", {}).get("offline", False)
     wanted = [(domain, _need(domain)) for domain in domains]
     for domain, need in sorted(wanted, key=_largest_first):
-        room, reasons = _find_room(domain, need, destinations, known)
+        room, reasons = _find_room(domain, need, destinations, known, offline)
         if room is None:
             stays.append(_stay(domain, reasons))
         else:
             room.take(domain["name"], need)
-            moves.append(_move(domain, need, room.name, known.edits(domain, room.name), policy))
+            edits = known.edits(domain, room.name)
+            moves.append(_move(domain, need, room.name, edits, policy, way(domain, room.name)))
     return moves, sorted(stays, key=lambda stay: (stay["source"], stay["domain"]))
 
 
@@ -209,11 +217,11 @@ def _need(domain: DomainSnapshot) -> Need:
 
 
 def _find_room(
-    domain: DomainSnapshot, need: Need, destinations: t.Sequence[Room], known: Known
+    domain: DomainSnapshot, need: Need, destinations: t.Sequence[Room], known: Known, offline: bool
 ) -> tuple[Room | None, list[Finding]]:
     """The first room that takes the domain; or None and everything that speaks against each of them."""
-    own = _own_reasons(domain, known)
-    if domain.get("state") != "running":
+    own = _own_reasons(domain, known, offline)
+    if not _movable(domain, offline):
         return None, own
     reasons = list(own)
     for room in destinations:
@@ -257,12 +265,19 @@ def each_alone(
         yield domain, Reasons(_own_reasons(domain, known), at)
 
 
-def _own_reasons(domain: DomainSnapshot, known: Known) -> list[Finding]:
+def _movable(domain: DomainSnapshot, offline: bool) -> bool:
+    try:
+        return is_movable(_facts(domain), offline)
+    except UnknownFact:
+        return False
+
+
+def _own_reasons(domain: DomainSnapshot, known: Known, offline: bool = False) -> list[Finding]:
     """What holds whatever the destination is: found by preflight, or missing for a move."""
     reasons = known.against(domain, None)
     said = {finding["check"] for finding in reasons}
     reasons += _twins(domain, known, said)
-    if domain.get("state") != "running" and "guest_state" not in said:
+    if "guest_state" not in said and not _movable(domain, offline):
         problem = Problem(f"Domain {domain['name']}", f"it is {domain.get('state')}")
         reasons.append(judge("guest_state", domain, None, problem))
     for check, read in (("flags_persist_policy", _move_facts), ("mem_capacity_dest", required_memory_mib)):
@@ -275,9 +290,13 @@ def _own_reasons(domain: DomainSnapshot, known: Known) -> list[Finding]:
 
 
 def _move_facts(domain: DomainSnapshot) -> None:
-    facts = Facts(f"domain {domain['name']}", t.cast("dict[str, t.Any]", domain))
+    facts = _facts(domain)
     for fact in _MOVE_FACTS:
         facts.get(fact)
+
+
+def _facts(domain: DomainSnapshot) -> Facts:
+    return Facts(f"domain {domain['name']}", t.cast("dict[str, t.Any]", domain))
 
 
 def _capacity(domain: DomainSnapshot, need: Need, room: Room, said: t.Container[str]) -> list[Finding]:
@@ -330,7 +349,7 @@ def _namesake(domain: DomainSnapshot, room: Room) -> list[Finding]:
     return [judge("dst_domain_name_conflict", domain, room.name, problem)]
 
 
-def _move(domain: DomainSnapshot, need: Need, destination: str, edits: list[Edit], policy: Policy) -> Move:
+def _move(domain: DomainSnapshot, need: Need, destination: str, edits: list[Edit], policy: Policy, way: Way) -> Move:
     return {
         "domain": domain["name"],
         "uuid": domain["uuid"],
@@ -344,6 +363,7 @@ def _move(domain: DomainSnapshot, need: Need, destination: str, edits: list[Edit
         "requires": {"available_mib": need.mib},
         "edits": edits,
         "controls": matching_controls(policy.get("controls", ()), domain["uuid"], (domain["host"], destination)),
+        "way": way,
     }
 
 

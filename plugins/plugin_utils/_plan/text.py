@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Move, Plan
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Move, Plan, Way, plain_way, way_of
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import edit_text
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._text.api import WIDTH, wrap
 
 from .stays import stay_lines
 
 DIGEST_DIGITS = 8
+_STATES = {"paused": "its guest paused", "shutoff": "its definition only"}
 _HEADINGS = ("domain", "from", "to", "memory MiB")
 
 
 def table(plan: Plan) -> str:
     """What moves where, and who stays and why. No line is longer than 110 characters, unless a name is."""
     head = f"Plan {short_digest(plan['digest'])}: {len(plan['moves'])} to move, {len(plan['stays'])} to stay"
-    lines = [head, *_moves(plan["moves"]), *_edits(plan["moves"])]
+    lines = [head, *_moves(plan["moves"]), *_edits(plan["moves"]), *_ways(plan["moves"])]
     if plan["stays"]:
         lines += ["", *stay_lines(plan["stays"], plan["destinations"])]
     return "\n".join(lines)
@@ -38,6 +39,33 @@ def _edits(moves: t.Sequence[Move]) -> list[str]:
             what = "; ".join(edit_text(edit) for edit in move["edits"])
             lines += wrap(f"{move['domain']} is changed on its way: {what}.", WIDTH, "  ", "    ")
     return ["", *lines] if lines else []
+
+
+def _ways(moves: t.Sequence[Move]) -> list[str]:
+    """What is special about the way of a move; moves with the same are said together."""
+    same: dict[str, list[str]] = {}
+    for move in moves:
+        same.setdefault(_way_text(way_of(move)), []).append(move["domain"])
+    lines = []
+    for said, names in same.items():
+        if said:
+            lines += wrap(f"{', '.join(names)} {'goes' if len(names) == 1 else 'go'} {said}.", WIDTH, "  ", "    ")
+    return ["", *lines] if lines else []
+
+
+def _way_text(way: Way) -> str:
+    usual = plain_way()
+    said = {name: value for name, value in way.items() if value != usual[name]}  # type: ignore[literal-required]
+    state = said.pop("state", None)
+    words = [_STATES[state]] if state in _STATES else []
+    words += [f"{name} {_value(value)}" for name, value in said.items()]
+    return f"with {', '.join(words)}" if words else ""
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(value)
+    return "on" if value is True else str(value)
 
 
 def short_digest(digest: str) -> str:

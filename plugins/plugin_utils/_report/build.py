@@ -103,9 +103,18 @@ def with_proofs(outcomes: t.Sequence[Outcome], proofs: t.Iterable[t.Mapping[str,
 def problems(report: Report) -> list[str]:
     """One sentence for each domain that is not where it should be, or was not proven to be there."""
     return [
-        f"Domain {failure['domain']}: {failure['state']}; {failure['cause'].rstrip('.')}. Remedy: {failure['remedy']}."
+        f"Domain {failure['domain']}: {failure['state']}; {failure['cause'].rstrip('.')}. {_explained(failure)}"
+        f"Remedy: {failure['remedy']}."
         for failure in report["failures"]
     ]
+
+
+def _explained(failure: Failure) -> str:
+    """The diagnosis in one sentence, where there is one that names a cause."""
+    diagnosis = failure["diagnosis"]
+    if diagnosis is None or diagnosis["cause"] is None:
+        return ""
+    return f"Diagnosis: {diagnosis['cause']}. What to do: {diagnosis['advice']}. "
 
 
 def default_run_id(plan: Plan) -> str:
@@ -145,6 +154,8 @@ def _without_outcome(move: Move, *, tried: bool, said: str) -> Outcome:
         "iterations": None,
         "phases": [],
         "proofs": [],
+        "logs": [],
+        "diagnosis": None,
     }
 
 
@@ -216,6 +227,7 @@ def _failure(result: Outcome, doubts: list[Proof]) -> Failure:
         "remedy": remedy.format(**{key: result[key] for key in ("source", "destination", "running_on")}),
         "last_phase": phases[-1]["name"] if phases else None,
         "proofs": doubts,
+        "diagnosis": result.get("diagnosis"),
     }
 
 

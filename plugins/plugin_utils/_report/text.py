@@ -174,6 +174,8 @@ def _failures(failures: t.Sequence[Failure]) -> list[str]:
             "    ",
         )
         lines += wrap(f"Cause: {failure['cause']}", WIDTH, "    ", "      ")
+        if failure["diagnosis"] is not None:
+            lines += wrap(f"Diagnosis: {failure['diagnosis']['paragraph']}", WIDTH, "    ", "      ")
         if failure["last_phase"] is not None:
             lines += wrap(f"Last phase: {failure['last_phase']}", WIDTH, "    ", "      ")
         lines += wrap(f"Remedy: {failure['remedy']}.", WIDTH, "    ", "      ")

@@ -11,7 +11,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Downtime, Finding, Proof, Stay
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import (
+    Diagnosis,
+    Downtime,
+    Finding,
+    Proof,
+    Stay,
+)
 
 
 class Row(t.TypedDict):
@@ -30,7 +36,8 @@ class Row(t.TypedDict):
 
 
 class Failure(t.TypedDict):
-    """What went wrong with one domain. ``proofs``: those that failed or are missing."""
+    """What went wrong with one domain. ``proofs``: those that failed or are missing; ``diagnosis``: why it did not
+    arrive, as far as that is known."""
 
     domain: str
     uuid: str
@@ -42,6 +49,7 @@ class Failure(t.TypedDict):
     remedy: str
     last_phase: str | None
     proofs: list[Proof]
+    diagnosis: Diagnosis | None
 
 
 class LeftOut(t.TypedDict):

@@ -13,7 +13,6 @@ XmlEdit = Callable[[str], str]
 HAND, CLEAN, MUTATION = "hand", "clean", "mutation"
 
 # Why we are stricter than libvirt, where several cases say so.
-RUNNING_ONLY = "this version moves running guests only, and says so"
 BACKWARD = (
     "QEMU does not promise that an older one understands what it is sent, nor that the guest comes to no harm later"
 )

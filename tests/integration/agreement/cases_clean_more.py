@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from tests.firing.provocation import device, element, replaced
-from tests.integration.agreement.case import BACKWARD, HAND, RUNNING_ONLY, Case
+from tests.integration.agreement.case import BACKWARD, HAND, Case
 from tests.integration.agreement.cases_clean import (
     ACPI,
     BOTH,
@@ -242,7 +242,7 @@ _REST: tuple[Case, ...] = (
         ),
     ),
     clean("transient", "a guest that is nowhere defined", transient=True),
-    clean("paused", "a paused guest", paused=True, kind=HAND, stricter=RUNNING_ONLY),
+    clean("paused", "a paused guest", paused=True, kind=HAND),
     clean("autostart", "a guest that starts with its host", then={"hv1": "virsh -q autostart {name}"}),
     clean(
         "hot-plugged",

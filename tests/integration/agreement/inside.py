@@ -37,7 +37,7 @@ def main(given):
     flags, parameters = one.flags, one.parameters
     one.last_look = lambda *what: []
     one.flags = lambda move, tls: flags(move, tls) | extra
-    one.parameters = lambda move, definitions: {**parameters(move, definitions), **given["parameters"]}
+    one.parameters = lambda *what: {**parameters(*what), **given["parameters"]}
     _libvirt.start_event_loop()
     options = api.Options(given["tls"], given["timeout_s"])
     run = ([given["move"]], options, 1, _libvirt.connect, api.Records(), "agreement")

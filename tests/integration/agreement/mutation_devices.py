@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from tests.firing.provocation import device, element, replaced
-from tests.integration.agreement.case import BACKWARD, RUNNING_ONLY
+from tests.integration.agreement.case import BACKWARD
 from tests.integration.agreement.cases_clean import (
     BOOT,
     BRIDGED,
@@ -297,7 +297,7 @@ _REST: tuple[Mutation, ...] = (
         both(device("<panic model='isa'/>"), element("<on_crash>preserve</on_crash>")),
     ),
     Mutation("transient", "it is nowhere defined", ("state",), fields={"transient": True}),
-    Mutation("paused", "it is paused", ("state",), fields={"paused": True}, stricter=RUNNING_ONLY),
+    Mutation("paused", "it is paused", ("state",), fields={"paused": True}),
     Mutation("to-hv4", "to another destination", ("way",), fields={"destination": "hv4"}),
     Mutation("to-hv3", "to Debian 12", ("way",), fields={"destination": "hv3"}, stricter=BACKWARD),
     Mutation("tls", "over TLS", ("tls",), fields={"policy": {"tls": "required"}}),

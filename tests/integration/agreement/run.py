@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import plain_way
 from tests.firing import stage
 from tests.integration.agreement import inside, truth
 from tests.integration.agreement.case import Case
@@ -192,6 +193,7 @@ def _move(case: Case, policy: Mapping[str, Any]) -> dict[str, Any]:
         "requires": {},
         "edits": [],
         "controls": [],
+        "way": {**plain_way(), "state": "paused" if case.paused else "running"},
     }
 
 

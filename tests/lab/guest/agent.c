@@ -3,14 +3,14 @@
  * The part of the lab's guest that a shell cannot do. Built with `tcc -nostdlib -static`, so without a libc: system
  * calls only (x86-64).
  *
- *   agent echo           answers every UDP packet on port 7
+ *   agent echo           answers every UDP packet on port 7; "reboot" and "poweroff" there do so at once
  *   agent dirty W@R      keeps W MiB of memory and rewrites it page by page at about R MiB/s; R = 0: as fast as it can
  */
 
 typedef unsigned long u64;
 
 enum { SYS_write = 1, SYS_mmap = 9, SYS_nanosleep = 35, SYS_socket = 41, SYS_sendto = 44, SYS_recvfrom = 45,
-       SYS_bind = 49, SYS_exit = 60, SYS_clock_gettime = 228 };
+       SYS_bind = 49, SYS_exit = 60, SYS_reboot = 169, SYS_clock_gettime = 228 };
 enum { PAGE = 4096, BATCH_PAGES = 64, LINE_WORDS = 8 };
 
 static long call(long n, long a, long b, long c, long d, long e, long f)
@@ -48,9 +48,23 @@ static void pause_ns(u64 ns)
     call(SYS_nanosleep, (long)spec, 0, 0, 0, 0, 0);
 }
 
+static int equal(const char *a, const char *b)
+{
+    while (*a && *a == *b)
+        a++, b++;
+    return *a == *b;
+}
+
+static void obey(const char *word)
+{
+    long command = equal(word, "reboot") ? 0x01234567 : equal(word, "poweroff") ? 0x4321fedc : 0;
+    if (command)
+        call(SYS_reboot, 0xfee1dead, 672274793, command, 0, 0, 0);
+}
+
 static void echo(void)
 {
-    static char packet[65536];
+    static char packet[65537];
     unsigned char address[16], peer[16];
     unsigned int peer_length;
     long i, size, fd = call(SYS_socket, 2 /* AF_INET */, 2 /* SOCK_DGRAM */, 0, 0, 0, 0);
@@ -62,9 +76,12 @@ static void echo(void)
         quit("agent: cannot listen on UDP port 7\n");
     for (;;) {
         peer_length = 16;
-        size = call(SYS_recvfrom, fd, (long)packet, sizeof(packet), 0, (long)peer, (long)&peer_length);
-        if (size >= 0)
-            call(SYS_sendto, fd, (long)packet, size, 0, (long)peer, peer_length);
+        size = call(SYS_recvfrom, fd, (long)packet, sizeof(packet) - 1, 0, (long)peer, (long)&peer_length);
+        if (size < 0)
+            continue;
+        packet[size] = 0;
+        obey(packet);
+        call(SYS_sendto, fd, (long)packet, size, 0, (long)peer, peer_length);
     }
 }
 
@@ -115,13 +132,6 @@ static void dirty(const char *wanted)
             start = now - written * 1000000000UL / (rate_mib_s * 256);
         }
     }
-}
-
-static int equal(const char *a, const char *b)
-{
-    while (*a && *a == *b)
-        a++, b++;
-    return *a == *b;
 }
 
 void agent_main(long *stack)

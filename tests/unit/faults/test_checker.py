@@ -42,6 +42,10 @@ def died(record: dict[str, Any]) -> None:
     record["then"]["said"] = "f-a: ended: the domain runs on neither host"
 
 
+def rebooted(record: dict[str, Any]) -> None:
+    guest(record)["evidence"]["console"].update(boots=[1, 2])
+
+
 def both(*edits: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], None]:
     def apply(record: dict[str, Any]) -> None:
         for edit in edits:
@@ -57,7 +61,9 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "twice": (lambda record: guest(record).update(runs_on=["hv1", "hv2"]), checker.DOUBLED),
     "nowhere": (lambda record: guest(record).update(runs_on=[]), checker.LOST),
     "stands still": (lambda record: guest(record).update(problems=["does not tick"]), checker.LOST),
-    "another boot": (lambda record: guest(record)["evidence"]["console"].update(boots=[1, 2]), checker.REBOOTED),
+    "another boot": (rebooted, checker.REBOOTED),
+    "the boot that was asked for": (both(rebooted, lambda record: record.update(reboots=True)), checker.RECOVERED),
+    "no boot that was asked for": (lambda record: record.update(reboots=True), checker.REBOOTED),
     "on the wrong host": (lambda record: record.update(ends=["hv1"]), checker.OPEN),
     "defined on both": (lambda record: record["known"].update(hv1=SHUT), checker.OPEN),
     "not persistent": (lambda record: record["known"].update(hv2={**HERE, "persistent": False}), checker.OPEN),
@@ -65,6 +71,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "its definition is left": (lambda record: record["kept"].update(hv1=["/x.json"]), checker.OPEN),
     "recover failed": (lambda record: record["then"].update(code=2), checker.OPEN),
     "more to do": (lambda record: record["steady"].update(said="changed=1"), checker.OPEN),
+    "a play hung": (lambda record: record.update(hung=True), checker.OPEN),
     "ended, and said so": (died, checker.RECOVERED),
     "ended, and nobody said so": (both(died, lambda record: record["then"].update(said="")), checker.OPEN),
     "ended, and defined nowhere": (both(died, lambda record: record["known"].update(hv1=None)), checker.LOST),

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import logs
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import (
     Options,
     Records,
     migrate,
     planned,
 )
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, Move, Outcome
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, Move, Outcome, plain_way
 from tests.unit.migrate.standin import Domain, Host
 
 libvirt = _libvirt.libvirt
@@ -75,6 +76,7 @@ def move(**changes: t.Any) -> Move:
         "requires": {},
         "edits": [],
         "controls": [],
+        "way": plain_way(),
     }
     return t.cast(Move, {**made, **changes})
 
@@ -116,6 +118,99 @@ def test_what_is_asked_of_libvirt(pair: Pair, tls: str, persistent: bool, names:
     uri, parameters, flags = pair[0].asked  # type: ignore[attr-defined]
     assert (uri, parameters) == (REMOTE, {"migrate_uri": "tcp://hv2"})
     assert flags == sum(getattr(libvirt, f"VIR_MIGRATE_{name}") for name in names)
+
+
+def planned_as(state: str, **changes: t.Any) -> t.Any:
+    return {**plain_way(), "state": state, **changes}
+
+
+def test_the_way_is_what_is_asked_for(pair: Pair) -> None:
+    run(pair, "off", way=planned_as("running", parallel=2, bandwidth_mib_s=10, listen_address="198.51.100.2"))
+    _uri, parameters, flags = pair[0].asked  # type: ignore[attr-defined]
+    assert flags & libvirt.VIR_MIGRATE_PARALLEL
+    assert parameters == {
+        "migrate_uri": "tcp://hv2",
+        "parallel.connections": 2,
+        "bandwidth": 10,
+        "listen_address": "198.51.100.2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [
+        ({"zerocopy": True}, "flags_zerocopy_requirements"),
+        ({"parallel": 2, "compression": ["xbzrle"]}, "flags_compression_conflicts"),
+        ({"parallel": 2, "postcopy": True}, "flags_parallel_postcopy"),
+        ({"copy_storage": "all", "copy_disks": ["vdx"]}, "flags_migrate_disks_valid"),
+    ],
+)
+def test_a_way_that_excludes_itself_is_refused_before_anything_is_begun(
+    pair: Pair, way: dict[str, t.Any], said: str
+) -> None:
+    result = run(pair, "off", way=planned_as("running", **way))
+    assert result["state"] == "refused" and said in (result["error"] or "")
+    assert pair.source.domains[UUID].calls == [] and pair.records.open_moves() == {}
+
+
+def test_a_libvirt_that_is_too_old_for_the_way(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair.destination, "getLibVersion", lambda: 5_001_000)
+    result = run(pair, "off", way=planned_as("running", parallel=2))
+    assert result["state"] == "refused" and "libvirt of hv2 is 5.1.0" in (result["error"] or "")
+
+
+def _moves_paused(pair: Pair) -> t.Callable[..., None]:
+    def run_paused(domain: Domain, uri: str, parameters: dict[str, t.Any], flags: int) -> None:
+        domain.host.asked = (uri, parameters, flags)  # type: ignore[attr-defined]
+        pair.destination.add(UUID).become("PAUSED", "PAUSED_USER")
+        pair.source.send(UUID, "STOPPED", "STOPPED_MIGRATED")
+        del pair.source.domains[UUID]
+
+    return run_paused
+
+
+def test_a_paused_guest_arrives_paused_and_has_moved(pair: Pair) -> None:
+    domain = pair.source.domains[UUID].become("PAUSED", "PAUSED_USER")
+    domain.migration = _moves_paused(pair)
+    result = run(pair, "off", way=planned_as("paused"))
+    assert (result["state"], result["running_on"], result["error"]) == ("moved", "hv2", None)
+    assert "resume" not in pair.destination.domains[UUID].calls
+    # libvirt adds PAUSED itself: had its user resumed it meanwhile, our flag would stop it
+    assert not pair[0].asked[2] & 32  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("planned", "state"), [("running", "PAUSED"), ("paused", "RUNNING"), ("shutoff", "RUNNING")])
+def test_another_state_than_the_planned_one_is_refused(pair: Pair, planned: str, state: str) -> None:
+    pair.source.domains[UUID].become(state, "PAUSED_USER" if state == "PAUSED" else None)
+    result = run(pair, "off", way=planned_as(planned))
+    assert result["state"] == "refused" and f"the plan was made when it was {planned}" in (result["error"] or "")
+
+
+def _defines(pair: Pair) -> t.Callable[..., None]:
+    def hand_over(domain: Domain, uri: str, parameters: dict[str, t.Any], flags: int) -> None:
+        domain.host.asked = (uri, parameters, flags)  # type: ignore[attr-defined]
+        pair.destination.add(UUID).become("SHUTOFF").notes.update(domain.notes)
+        del pair.source.domains[UUID]
+
+    return hand_over
+
+
+def test_of_a_domain_that_does_not_run_the_definition_moves(pair: Pair) -> None:
+    pair.source.domains[UUID].become("SHUTOFF").migration = _defines(pair)
+    result = run(pair, way=planned_as("shutoff"))
+    assert (result["state"], result["running_on"], result["error"]) == ("moved", "hv2", None)
+    names = ("PEER2PEER", "OFFLINE", "PERSIST_DEST", "UNDEFINE_SOURCE")
+    assert pair[0].asked[2] == sum(getattr(libvirt, f"VIR_MIGRATE_{name}") for name in names)  # type: ignore[attr-defined]
+    there = pair.destination.domains[UUID]
+    assert (there.auto, there.notes, there.isActive()) == (1, {}, False)
+    assert run(pair, way=planned_as("shutoff"))["state"] == "already_there"
+
+
+def test_a_definition_that_did_not_move_has_stayed(pair: Pair) -> None:
+    pair.source.domains[UUID].become("SHUTOFF").migration = fail("no room")
+    result = run(pair, way=planned_as("shutoff"))
+    assert (result["state"], result["running_on"]) == ("failed", "hv1")
+    assert pair.source.domains[UUID].notes == {} and pair.records.open_moves() == {}
 
 
 @pytest.mark.parametrize("autostart", [True, False])
@@ -370,3 +465,68 @@ def test_a_source_left_paused_goes_on_at_once(pair: Pair) -> None:
 def test_check_mode_plans_only() -> None:
     (result,) = planned([move()])
     assert (result["state"], result["running_on"], result["total_ms"]) == ("planned", "hv1", None)
+
+
+def logged(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
+    """The source's log, with a line of before the migration."""
+    path = folder / "web1.log"
+    path.write_text("of before\n")
+    monkeypatch.setattr(logs, "log_path", lambda uri, domain: str(folder / f"{domain}.log"))
+    return path
+
+
+def test_a_failure_brings_what_the_log_says_since_the_start(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = logged(monkeypatch, tmp_path)
+
+    def written(_domain: Domain) -> None:
+        path.write_text("of before\nqemu: password=hunter2 is wrong\n")
+
+    pair[0].domains[UUID].migration = fail("it failed: password=hunter2", written)
+    result = run(pair)
+    (log,) = result["logs"]
+    assert (log["host"], log["lines"], log["unread"]) == ("hv1", ["qemu: password=*** is wrong"], None)
+    assert result["state"] == "failed" and "hunter2" not in str(result)
+
+
+def test_a_log_that_cannot_be_read_costs_no_outcome(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    logged(monkeypatch, tmp_path).unlink()
+    pair[0].domains[UUID].migration = fail("it failed")
+    result = run(pair)
+    assert result["state"] == "failed" and result["logs"][0]["unread"] == "No such file or directory"
+
+
+def test_a_success_brings_no_log(pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    logged(monkeypatch, tmp_path)
+    assert run(pair)["logs"] == []
+
+
+def test_a_fault_in_reading_the_log_costs_no_outcome(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object) -> t.Any:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(logs, "log_since_mark", broken)
+    pair[0].domains[UUID].migration = fail("it failed")
+    result = run(pair)
+    assert (result["state"], result["running_on"]) == ("failed", "hv1")
+    assert result["logs"][0]["unread"] == "ValueError: a fault of ours"
+
+
+def test_a_source_that_restarts_meanwhile_starts_no_second_instance(pair: Pair) -> None:
+    domain = pair.source.domains[UUID]
+    domain.auto = 1
+    seen: list[int] = []
+    domain.migration = fail("not this time", lambda source: seen.append(source.auto))
+    assert run(pair)["state"] == "failed"
+    assert (seen, domain.auto) == ([0], 1)
+
+
+def test_a_domain_that_ended_on_its_way_starts_with_its_host_again(pair: Pair) -> None:
+    domain = pair.source.domains[UUID]
+    domain.auto = 1
+    domain.migration = fail("domain is no longer running", lambda source: source.become("SHUTOFF"))
+    assert run(pair)["state"] == "ended"
+    assert domain.auto == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import intent, records
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.outcome import outcome
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.records import Busy, Records, run_id
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
 from tests.unit.migrate.test_migrate import UUID, move
@@ -46,6 +47,19 @@ def test_a_torn_line_does_not_swallow_the_next(kept: Records, tmp_path: Path) ->
         file.write('{"event": "beg')
     kept.note("run-1", "ended", uuid=UUID)
     assert kept.open_moves() == {}
+
+
+def test_a_run_that_ended_without_its_controller_is_told_once(kept: Records) -> None:
+    for run, watched in (("run-1", True), ("run-2", False), ("run-3", True)):
+        kept.over(run, [outcome(move(), "moved", running_on="hv2"), outcome(move(), "refused", error="no")], watched)
+    kept.hear("run-1")
+    (told,) = kept.unheard()
+    assert told["run"] == "run-3" and [each["state"] for each in told["outcomes"]] == ["moved", "refused"]
+    assert told["sentence"] == "Run run-3 ended without its controller. web1: moved; web1: refused (no)."
+    kept.hear("run-3")
+    kept.hear("run-3")
+    assert kept.unheard() == [] and [entry["event"] for entry in kept.entries("run-3")] == ["over", "heard"]
+    assert kept.outcomes("run-2") is not None and kept.outcomes("run-4") is None
 
 
 def test_others_may_not_read_them(kept: Records, tmp_path: Path) -> None:

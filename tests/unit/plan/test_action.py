@@ -16,6 +16,7 @@ import yaml
 
 from ansible_collections.livemig.libvirt.plugins.action import plan as plan_action
 from ansible_collections.livemig.libvirt.plugins.action import preflight as preflight_action
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import plain_way
 from ansible_collections.livemig.libvirt.plugins.modules import plan as plan_module
 from ansible_collections.livemig.libvirt.plugins.modules import preflight as preflight_module
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.api import DEFAULT_RESERVE_MIB
@@ -66,8 +67,16 @@ PLAYBOOK = """
       ignore_errors: true
     - livemig.libvirt.preflight:
         <<: *common
-        migration: {copy_storage: all, postcopy: true, persist: true}
+        migration: {bandwidth_mib_s: 100, tunnelled: true, persist: true, parallel: 2}
       register: otherwise
+    - livemig.libvirt.plan:
+        <<: *common
+        findings: "{{ judged.findings }}"
+        migration: "{{ otherwise.migration | dict2items | rejectattr('key', 'equalto', 'tunnelled') | items2dict }}"
+        networks: {hv2: 198.51.100.2}
+        sources: [hv1]
+        addresses: {hv2: 198.51.100.2}
+      register: special
     - livemig.libvirt.plan:
         <<: *common
         findings: "{{ otherwise.findings }}"
@@ -78,7 +87,7 @@ PLAYBOOK = """
       ignore_errors: true
     - ansible.builtin.copy:
         content: "{{ {'asked': asked, 'judged': judged, 'planned': planned, 'refused': refused, 'negative': negative,
-          'otherwise': otherwise, 'unlike': unlike} | to_json }}"
+          'otherwise': otherwise, 'unlike': unlike, 'special': special} | to_json }}"
         dest: "{{ result_file }}"
         mode: "0600"
 """
@@ -155,9 +164,17 @@ def test_what_cannot_be_judged_is_refused_with_a_remedy(run: tuple[dict[str, t.A
     assert "memory_reserve_mib: -1; expected 0 or more MiB. Remedy: " in run[0]["negative"]["msg"]
 
 
-def test_findings_for_another_way_of_migration_are_refused(run: tuple[dict[str, t.Any], str]) -> None:
+def test_what_no_move_of_ours_has_is_refused(run: tuple[dict[str, t.Any], str]) -> None:
     judged, otherwise, unlike = (run[0][name] for name in ("judged", "otherwise", "unlike"))
     assert judged["migration"] == {}
-    assert otherwise["migration"] == {"copy_storage": "all", "postcopy": True}
-    assert unlike["failed"] and "migration: copy_storage=all, postcopy=True; expected none: " in unlike["msg"]
-    assert "Remedy: judge again without the option migration of livemig.libvirt.preflight" in unlike["msg"]
+    assert otherwise["migration"] == {"bandwidth_mib_s": 100, "tunnelled": True, "parallel": 2}
+    assert unlike["failed"] and "migration: tunnelled: True; expected False: TLS encrypts too" in unlike["msg"]
+    assert "Remedy: leave it out and judge again" in unlike["msg"]
+
+
+def test_the_options_become_the_way_of_each_move(run: tuple[dict[str, t.Any], str]) -> None:
+    special = run[0]["special"]
+    assert [move["way"] for move in special["plan"]["moves"]] == 2 * [
+        {**plain_way(), "bandwidth_mib_s": 100, "parallel": 2, "listen_address": "198.51.100.2"}
+    ]
+    assert "web1, media1 go with parallel 2, bandwidth_mib_s 100, listen_address 198.51.100.2." in special["table"]

@@ -11,7 +11,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, plain_way
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import required_memory_mib
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan import api
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.address import migrate_uri
@@ -40,6 +40,7 @@ def test_a_move_carries_all_that_migrate_needs() -> None:
             "requires": {"available_mib": 1293},
             "edits": [],
             "controls": [],
+            "way": plain_way(),
         }
     ]
 
@@ -344,7 +345,7 @@ class _Counted(dict[str, t.Any]):
 
 def test_what_concerns_others_is_not_looked_at_again_for_each_domain() -> None:
     hosts = [host(f"hv{number}", 90000) for number in range(2, 12)]
-    domains = [_Counted(domain(f"d{number}")) for number in range(40)]
+    domains = [_Counted(domain(f"d{number}")) for number in range(80)]
     findings = [
         _Counted(against("host_not_same", None, "hv9", "hv2")),
         _Counted(against("host_daemon_alive", None, None, "hv99")),

@@ -126,7 +126,11 @@ CASES: dict[str, Case] = {
         "missing features: avx512f",
         answered("hv2", "cpu:", result="identical"),
     ),
-    "guest_state": Case(put("domain", state="paused"), "it is paused", put("domain", state="running")),
+    "guest_state": Case(
+        put("domain", state="paused", state_reason=5),
+        "it is paused by an I/O error",
+        put("domain", state="paused", state_reason=1),
+    ),
     "guest_job_active": Case(put("domain", job="unbounded"), "unbounded", put("domain", job="completed")),
     "snapshots_present": Case(put("domain", snapshots=2), ": 2;", put("domain", snapshots=0)),
     "checkpoints_present": Case(put("domain", checkpoints=1), ": 1;", put("domain", checkpoints=0), blocks=False),

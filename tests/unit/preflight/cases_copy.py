@@ -129,7 +129,7 @@ CASES: dict[str, Case] = {
         both(migration(parallel=2), put("source", libvirt_version=10002000)),
         "with TLS and parallel, by libvirt 10.2.0",
         both(migration(parallel=2), put("source", libvirt_version=10003000)),
-        given=both(_COPY, migration(postcopy=True)),
+        given=both(_COPY, migration(parallel=2)),
         documented="libvirt: NEWS.rst, v10.3.0",
     ),
     "disk_pool_volume": Case(

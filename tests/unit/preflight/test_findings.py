@@ -95,7 +95,8 @@ def test_of_a_domain_that_does_not_run_one_finding_says_it_all() -> None:
     scene.domain["state"] = "shutoff"
     found = scene.findings()
     assert [(f["check"], f["blocks"]) for f in found] == [("guest_state", True)]
-    assert "moves only running domains" in found[0]["message"] and "nothing is wrong with it" in found[0]["remedy"]
+    assert "it is shutoff; expected running" in found[0]["message"]
+    assert "nothing is wrong with it" in found[0]["remedy"] and "livemig_offline: move" in found[0]["remedy"]
 
 
 def test_all_reasons_are_given() -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import typing as t
 
 import pytest
@@ -13,7 +14,12 @@ import yaml
 from ansible_collections.livemig.libvirt.plugins.action import preflight as preflight_action
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.check import MIGRATION
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy.migration import MIGRATION_OPTION, migration
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy.migration import (
+    MIGRATION_OPTION,
+    NOT_OURS,
+    migration,
+    of_a_plan,
+)
 from tests.unit.preflight.scene import Scene
 
 MODULE: t.Any = importlib.import_module("ansible_collections.livemig.libvirt.plugins.modules.preflight")
@@ -31,15 +37,38 @@ def test_what_is_left_out_is_what_the_checks_take_for_it() -> None:
     assert {name: entry["default"] for name, entry in MIGRATION_OPTION["options"].items()} == dict(MIGRATION)
 
 
-def test_the_documentation_says_that_the_collection_does_not_use_it_yet() -> None:
-    said = yaml.safe_load(MODULE.DOCUMENTATION)["options"]["migration"]["description"]
-    assert any("uses none of these options" in line for line in said)
+def test_the_plan_documents_what_no_move_has() -> None:
+    plan: t.Any = importlib.import_module("ansible_collections.livemig.libvirt.plugins.modules.plan")
+    said = " ".join(yaml.safe_load(plan.DOCUMENTATION)["options"]["migration"]["description"])
+    assert set(NOT_OURS) < set(MIGRATION)
+    assert set(re.findall(r"C\((\w+)\)", said)) - {"migration", "way"} == set(NOT_OURS)
+
+
+@pytest.mark.parametrize("name", sorted(NOT_OURS))
+def test_what_no_move_has_is_refused_with_the_reason(name: str) -> None:
+    other = {bool: not MIGRATION[name], int: 7, str: "unix"}[type(MIGRATION[name])]
+    with pytest.raises(LivemigError) as raised:
+        of_a_plan({name: other})
+    assert f"migration: {name}: {other}; expected {MIGRATION[name]}: {NOT_OURS[name]}" in str(raised.value)
+    assert of_a_plan({name: MIGRATION[name]}) == {name: MIGRATION[name]}
+
+
+def test_a_name_that_is_none() -> None:
+    with pytest.raises(LivemigError, match="migration: paralel: 2; expected one of abort_on_error"):
+        of_a_plan({"paralel": 2})
+
+
+@pytest.mark.parametrize(("given", "meant"), [("auto", "auto"), ("4", 4), (4, 4), ("0", 0)])
+def test_a_number_of_connections_comes_as_text(given: object, meant: object) -> None:
+    assert migration({"parallel": given}) == {"parallel": meant}
 
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
         ("bandwidth_mib_s", -1, "migration: bandwidth_mib_s: -1; expected 0 or more"),
+        ("parallel", "many", "migration: parallel: many; expected a number of connections, or auto"),
+        ("parallel", "-1", "migration: parallel: -1; expected 0 or more"),
         ("disks_port", 65536, "migration: disks_port: 65536; expected a port from 1 to 65535"),
         ("disks_uri", "ssh://hv2", "migration: disks_uri: ssh://hv2; expected tcp://address:port or unix:///path"),
     ],

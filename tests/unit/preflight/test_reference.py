@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""docs/checks.md, docs/facts.md and docs/firing.md are what the tables say."""
+"""docs/checks.md, diagnoses.md, facts.md and firing.md are what the tables say."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ import typing as t
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import CHECKS
-from tests.tools import agreement_reference, checks_reference, facts_reference, faults_reference, firing_reference
+from tests.tools import (
+    agreement_reference,
+    checks_reference,
+    diagnosis_reference,
+    facts_reference,
+    faults_reference,
+    firing_reference,
+)
 
 
 @pytest.mark.parametrize(
-    "tool", [agreement_reference, checks_reference, facts_reference, faults_reference, firing_reference]
+    "tool",
+    [agreement_reference, checks_reference, diagnosis_reference, facts_reference, faults_reference, firing_reference],
 )
 def test_the_page_is_up_to_date(tool: t.Any) -> None:
     assert tool.main(["--check"]) == 0

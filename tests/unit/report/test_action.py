@@ -209,3 +209,25 @@ def test_what_cannot_be_used_is_refused_with_a_remedy(run: Run, changes: dict[st
     assert refused["failed"] is True
     assert message in refused["msg"]
     assert "Remedy:" in refused["msg"]
+
+
+def test_a_failure_is_explained(run: Run) -> None:
+    """By the destination's log, since the error is only what the source saw of it."""
+    at = "2026-11-27T06:30:02.000000Z qemu-system-x86_64"
+    there = {"host": "hv2", "path": "/var/log/libvirt/qemu/web1.log", "since_s": 0, "cut": False, "unread": None}
+    there["lines"] = [f"{at}: fdc: incoming version_id 3 is too new for local version_id 2"]
+    broken = outcome_of("web1", "failed", error="job 'migration out' failed: Unable to write to socket: Broken pipe")
+    result = run(given(outcomes=[broken], proofs=None, logs=[{}, {broken["uuid"]: there}], dest="out"))
+    (failure,) = result["report"]["failures"]
+    assert failure["diagnosis"]["who_failed_first"] == "destination"
+    assert "Broken pipe. Diagnosis: The destination's QEMU is older than" in result["problems"][0]
+    assert "What to do: migrate only to an equal or newer QEMU. Remedy: " in result["problems"][0]
+    shown = " ".join(result["table"].split())
+    assert "Diagnosis: Domain web1, hv1 to hv2: the destination's QEMU is older" in shown
+    kept = json.loads((run.folder / "out" / "outcomes.json").read_text("utf-8"))
+    assert kept[0]["diagnosis"] == failure["diagnosis"] and kept[0]["logs"] == [there]
+
+
+def test_what_moved_is_not_explained(run: Run) -> None:
+    result = run(given(outcomes=[outcome_of("web1", error="its autostart flag could not be set")]))
+    assert result["report"]["failures"][0]["diagnosis"] is None and "Diagnosis" not in result["table"]

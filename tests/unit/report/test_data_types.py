@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._model import outcomes
+from ansible_collections.livemig.libvirt.plugins.module_utils._model import outcomes, way
 from ansible_collections.livemig.libvirt.plugins.module_utils._model import types as model
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api as preflight
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._audit import types as audit
@@ -21,7 +21,7 @@ from tests.unit.report.samples import EXAMPLES, PAGE
 
 TYPES: dict[str, t.Any] = {
     name: value
-    for module in (model, outcomes, report, audit)
+    for module in (model, outcomes, way, report, audit)
     for name, value in vars(module).items()
     if t.is_typeddict(value) and value.__module__ == module.__name__
 }

@@ -16,13 +16,12 @@ from .. import identity
 from ..check import Check, Problem, View, unknown, version_text
 from ..memory import hard_limit_mib, lockable_mib
 from ..offers import running_on
+from ..way import POSTCOPY_QEMU
 
 Wants = t.Callable[[View], bool]
 
 # virDomainPausedReason: VIR_DOMAIN_PAUSED_IOERROR
 _IO_ERROR = 5
-# QEMU's migration/options.c: 10.0 refuses post-copy with multifd, 7.2 takes it without having been tried with it.
-_MULTIFD_POSTCOPY_SINCE = 10001000
 # NEWS of libvirt 9.4
 _ZSTD_SINCE = 9004000
 # "compress" is gone from QEMU's capabilities (docs/about/removed-features.rst, 9.1).
@@ -192,7 +191,7 @@ def _compression_rules(view: View, methods: t.Sequence[str]) -> t.Iterator[Probl
 def _parallel_postcopy(view: View) -> t.Iterator[Problem]:
     if view.option("parallel") and view.option("postcopy"):
         version = view.host.get("qemu_version")
-        if version < _MULTIFD_POSTCOPY_SINCE:
+        if version < POSTCOPY_QEMU:
             yield Problem(_what(view), f"parallel with postcopy, and QEMU there is {version_text(version)}")
 
 
@@ -336,6 +335,7 @@ CHECKS: tuple[Check, ...] = (
         remedy=_DROP,
         evaluate=_POSTCOPY,
         evidence="lab",
+        volatile=True,
     ),
     Check(
         id="flags_zerocopy_requirements",
@@ -358,6 +358,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="do without compression: on a link of 10 Gbit/s it seldom pays",
         evaluate=_compression,
         evidence="lab",
+        volatile=True,
     ),
     Check(
         id="flags_parallel_postcopy",
@@ -369,6 +370,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="use parallel where the link is fast, and postcopy where the migration must end",
         evaluate=_parallel_postcopy,
         evidence="lab",
+        volatile=True,
     ),
     Check(
         id="flags_migrate_disks_valid",
@@ -380,6 +382,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="name targets that virsh domblklist shows, or none for libvirt's own choice",
         evaluate=_migrate_disks,
         evidence="lab",
+        volatile=True,
     ),
     Check(
         id="flags_offline_combination",
@@ -391,6 +394,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="set persist, and copy disks, NVRAM and TPM state by other means",
         evaluate=_OFFLINE,
         evidence="lab",
+        volatile=True,
     ),
     Check(
         id="flags_rdma_hard_limit",
@@ -425,6 +429,7 @@ CHECKS: tuple[Check, ...] = (
         remedy="correct the options",
         evaluate=_UNIX,
         evidence="lab",
+        volatile=True,
     ),
     Check(
         id="flags_p2p_choice",

@@ -13,10 +13,10 @@ import typing as t
 
 from ..check import Check, Problem, View
 from ..jobs import NO_JOB
+from ..way import is_movable
 
 # virDomainPausedReason: why, and what to do about it. Where nothing stands here the check's remedy holds.
 _PAUSED: t.Mapping[int, tuple[str, str | None]] = {
-    1: ("by its user", None),
     2: ("for a migration", "wait for its end (virsh domjobinfo); resume it only when it is active nowhere else"),
     3: ("for a save", "wait until it is saved"),
     4: ("for a dump", "wait until the dump has ended"),
@@ -31,13 +31,41 @@ _PAUSED: t.Mapping[int, tuple[str, str | None]] = {
 
 
 def _state(view: View) -> t.Iterator[Problem]:
-    state = view.domain.get("state")
-    if state == "running":
+    """``state`` of the policy: in the last look, the one for which the plan was made."""
+    state, planned = view.domain.get("state"), view.policy.get("state")
+    if is_movable(view.domain, view.option("offline")):
+        if planned not in (None, state):
+            said = f"it is {state}, and the plan was made when it was {planned}"
+            yield Problem(f"Domain {view.domain_name}", said, expected=planned, remedy="run again, with a new plan")
+        elif state == "shutoff":
+            yield from _stays_behind(view)
         return
     why, remedy = _PAUSED.get(view.domain.get("state_reason"), ("", None)) if state == "paused" else ("", None)
     if view.silent is not None:
-        remedy = "nothing is wrong with it: start it to have it moved, or define it on another host by hand"
+        remedy = (
+            "nothing is wrong with it: start it to have it moved, or let definitions move too (livemig_offline: move)"
+        )
     yield Problem(f"Domain {view.domain_name}", f"it is {state} {why}".strip(), remedy=remedy)
+
+
+def _stays_behind(view: View) -> t.Iterator[Problem]:
+    """What belongs to a domain that does not run and does not go with its definition (qemuMigrationSrcBeginPhase: an
+    offline migration hands over XML alone)."""
+    domain = view.domain
+    tpms = [entry for entry in domain.get("devices.tpms") if entry["backend"] == "emulator"]
+    left = (
+        (domain.get("managed_save"), "a saved state (virsh managedsave)"),
+        (domain.get("settings.os.nvram") or domain.get("settings.os.firmware") == "efi", "its firmware's NVRAM"),
+        (tpms, "the state of its TPM"),
+    )
+    for there, what in left:
+        if there:
+            yield Problem(
+                f"Domain {view.domain_name}",
+                f"it is shutoff, and {what} would stay here",
+                expected="a definition that is all there is of it",
+                remedy="start it to have it moved, or copy what stays here by hand",
+            )
 
 
 def _job(view: View) -> t.Iterator[Problem]:
@@ -53,11 +81,11 @@ CHECKS: tuple[Check, ...] = (
         category="guest",
         severity="error",
         scope="domain",
-        title="The domain is running",
-        expected="running: this version moves only running domains",
+        title="The domain is in a state in which it can be moved",
+        expected="running, or paused by its user; or shut off, where livemig_offline is move",
         remedy="find out why it does not run (virsh domstate --reason) and resume it",
         evaluate=_state,
-        evidence="lab",
+        evidence="recorded",
         volatile=True,
         first=True,
     ),

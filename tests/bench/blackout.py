@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""For how long a guest's network was gone, as seen from the lab's witness: UDP packets that the guest sends back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+from tests.lab import enter
+
+EVERY_S = 0.002
+# argv: address, seconds between packets. Sends until its input is closed, then prints what was lost.
+PROBER = """\
+import json, socket, sys, threading, time
+address, every = sys.argv[1], float(sys.argv[2])
+probe = socket.socket(type=socket.SOCK_DGRAM)
+probe.connect((address, 7))
+probe.settimeout(1.0)
+sent, answered, over = [], set(), threading.Event()
+
+def receive():
+    while not over.is_set():
+        try:
+            answered.add(int.from_bytes(probe.recv(64), "big"))
+        except (TimeoutError, ConnectionError):
+            pass
+
+def stop():
+    sys.stdin.read()
+    over.set()
+
+threads = [threading.Thread(target=receive), threading.Thread(target=stop)]
+for thread in threads:
+    thread.start()
+due = time.monotonic()
+while not over.is_set():
+    try:
+        probe.send(len(sent).to_bytes(4, "big"))
+    except ConnectionError:
+        pass
+    sent.append(time.monotonic())
+    if len(sent) == 250:
+        print("ready", flush=True)
+    due += every
+    time.sleep(max(0.0, due - time.monotonic()))
+for thread in threads:
+    thread.join()
+last, longest = sent[min(answered)], 0.0
+for number in sorted(answered):
+    longest = max(longest, sent[number] - last)
+    last = sent[number]
+print(json.dumps({"blackout_ms": longest * 1000, "sent": len(sent), "answered": len(answered)}))
+"""
+
+
+class Watched:
+    """``with Watched(address) as watched: ...``, and then ``watched.blackout_ms``.
+
+    The longest time between the sending of two packets that came back: too long by at most two intervals (4 ms).
+    """
+
+    blackout_ms: float
+
+    def __init__(self, address: str) -> None:
+        words = [*enter.prefix("witness"), "python3", "-c", PROBER, address, str(EVERY_S)]
+        self._prober = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Watched:
+        assert self._prober.stdout is not None and self._prober.stdout.readline() == "ready\n"
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        said, _none = self._prober.communicate(timeout=30)
+        self.blackout_ms = float(json.loads(said)["blackout_ms"])
