@@ -11,8 +11,8 @@ from ansible.utils.display import Display
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import require_snapshots
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._action import ControllerAction
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._options.migration import of_a_plan
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan import api
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy.migration import of_a_plan
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "hosts": {"type": "list", "elements": "dict", "required": True},

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .way import Way
+from .outcomes import Forecast
+from .way import MoveProfile, Way
 
 SCHEMA = 1
 
@@ -381,7 +382,8 @@ class Finding(t.TypedDict):
 
 class Move(t.TypedDict):
     """One domain's way. ``requires`` is what the plan counted on at the destination, for people; right before the start
-    the last look works it out anew from what both hosts then say."""
+    the last look works it out anew from what both hosts then say. ``forecast`` is made anew then, too, from what the
+    plan's knew of guest and link; None for a guest that does not run."""
 
     domain: str
     uuid: str
@@ -396,6 +398,8 @@ class Move(t.TypedDict):
     edits: list[Edit]
     controls: list[Control]
     way: Way
+    profile: MoveProfile
+    forecast: Forecast | None
 
 
 class Stay(t.TypedDict):

@@ -364,6 +364,8 @@ def _move(domain: DomainSnapshot, need: Need, destination: str, edits: list[Edit
         "edits": edits,
         "controls": matching_controls(policy.get("controls", ()), domain["uuid"], (domain["host"], destination)),
         "way": way,
+        "profile": {},
+        "forecast": None,
     }
 
 
