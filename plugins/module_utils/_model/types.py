@@ -182,7 +182,11 @@ class Hostdev(t.TypedDict, total=False):
 
 
 class DomainSnapshot(t.TypedDict, total=False):
-    """One domain as its host sees it. ``memory_mib`` is the maximum, not the balloon's current size."""
+    """One domain as its host sees it. ``memory_mib`` is the maximum, not the balloon's current size.
+
+    ``resident_mib``: of QEMU, None where it does not run; ``dirty_mib_s``: how fast it writes, None where that was not
+    sampled.
+    """
 
     schema: int
     kind: str
@@ -202,6 +206,8 @@ class DomainSnapshot(t.TypedDict, total=False):
     job: str
     job_operation: str | None
     memory_mib: int
+    resident_mib: int | None
+    dirty_mib_s: int | None
     vcpus: int
     hugepages: bool
     arch: str
