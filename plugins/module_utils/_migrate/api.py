@@ -46,7 +46,12 @@ __all__ = [
 
 def planned(moves: t.Sequence[Move]) -> list[Outcome]:
     """What check mode says: nothing was done."""
-    return [outcome(move, "planned", running_on=move["source"]) for move in moves]
+    return [_planned(move) for move in moves]
+
+
+def _planned(move: Move) -> Outcome:
+    expected, ceiling_ms = move.get("forecast"), (move.get("profile") or {}).get("ceiling_ms")
+    return {**outcome(move, "planned", running_on=move["source"]), "forecast": expected, "ceiling_ms": ceiling_ms}
 
 
 def migrate(

@@ -197,13 +197,14 @@ def _migrate(
     started = time.monotonic()
     while True:
         try:
-            tried = _attempt(link, domain, case, options, timeline, pilot)
+            left_s = max(1.0, started + options.timeout_s - time.monotonic())
+            settled, error_said = _attempt(link, domain, case, options, timeline, pilot, left_s)
         except NO_CONNECTION as error:
             forget(domain, case)
             refused = outcome(case.intent.move, "refused", running_on=case.source.name, error=error_text(error))
             return refused if pilot is None else pilot.kept(refused)
-        settled, error_said = tried
-        back = settled.verdict.name == "rolled_back" and settled.error is None
+        in_time = time.monotonic() < started + options.timeout_s
+        back = in_time and settled.verdict.name == "rolled_back" and settled.error is None
         if error_said is None or not back or pilot is None or not pilot.again():
             break
     ended = time.monotonic()
@@ -215,9 +216,10 @@ def _migrate(
 
 
 def _attempt(
-    link: Link, domain: t.Any, case: Case, options: Options, timeline: Timeline, pilot: Pilot | None
+    link: Link, domain: t.Any, case: Case, options: Options, timeline: Timeline, pilot: Pilot | None, left_s: float
 ) -> tuple[Settled, str | None]:
     """What became of it, and what libvirt said of it. Raises NO_CONNECTION where nothing was started."""
+    error_said, sure = None, True
     if pilot is not None:
         case = case.going(pilot.way(way_of(case.intent.move)))
     move = case.intent.move
@@ -229,13 +231,12 @@ def _attempt(
     connections = Connections(move["domain"], move["migrate_uri"])
     guard = guarded(case.uuid, link.asks, link.destination, timeline, note, connections)
     steering = contextlib.nullcontext() if pilot is None else pilot.steering()
-    error_said = None
-    with guard, _aborted_after(options.timeout_s, domain) as late, steering:
+    with guard, _aborted_after(left_s, domain) as late, steering:
         try:
             own = {} if pilot is None else pilot.parameters()
             domain.migrateToURI3(move["destination_uri"], {**wanted, **own}, wanted_flags)
         except libvirt.libvirtError as caught:
-            error_said = error_text(caught)
+            error_said, sure = error_text(caught), False
             if late.is_set():
                 error_said = f"aborted after {options.timeout_s} s (timeout_s): {error_said}"
             heard(timeline)
@@ -243,7 +244,9 @@ def _attempt(
                 error_said = f"{_CUT_SAID}: {error_said}"
     if error_said is not None and pilot is not None and pilot.gave_up is not None and not late.is_set():
         error_said = f"aborted by its policy: {pilot.gave_up}: {error_said}"
-    return settle(case, _rules(options, sure=error_said is None)), error_said
+        # Nothing was started there, and libvirt has ended its half before it told us.
+        sure = not timeline.stopped()
+    return settle(case, _rules(options, sure)), error_said
 
 
 def begin(domain: t.Any, case: Case) -> None:
@@ -276,7 +279,7 @@ def forget(domain: t.Any, case: Case) -> None:
 
 
 def _rules(options: Options, sure: bool = False) -> Rules:
-    """``sure``: libvirt vouches for the end, so that one look is enough to find what is left to do."""
+    """``sure``: it is known how it has ended, so that one look is enough to find what is left to do."""
     return Rules(
         wait_s=options.timeout_s,
         return_s=options.return_s,
@@ -311,7 +314,7 @@ def _with(result: Outcome, error: str | None) -> Outcome:
 
 
 @contextlib.contextmanager
-def _aborted_after(timeout_s: int, domain: t.Any) -> t.Iterator[threading.Event]:
+def _aborted_after(timeout_s: float, domain: t.Any) -> t.Iterator[threading.Event]:
     """Aborts the domain's job when the block takes longer. The event says that this was tried."""
     done, late = threading.Event(), threading.Event()
 

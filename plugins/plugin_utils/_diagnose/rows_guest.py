@@ -335,8 +335,8 @@ ROWS = (
         first="policy",
         retry="after_fix",
         cause="The guest writes too fast to arrive within what its migration may cost",
-        advice="migrate it when it is less busy, raise its ceiling, or allow post-copy, auto-converge or more bandwidth "
-        "(docs/convergence.md)",
+        advice="migrate it when it is less busy, raise its ceiling, or allow post-copy, auto-converge or more "
+        "bandwidth (docs/convergence.md)",
         messages=(
             # With libvirt's words, which alone say that somebody has cancelled it.
             "aborted by its policy: %s: operation aborted: %s",
