@@ -195,16 +195,17 @@ def _migrate(
 ) -> Outcome:
     """One attempt, or two where the policy wants that. ``pilot``: None for a guest that does not run."""
     started = time.monotonic()
+    until = started + options.timeout_s
     while True:
+        going = case if pilot is None else case.going(pilot.way(way_of(case.intent.move)))
         try:
-            left_s = max(1.0, started + options.timeout_s - time.monotonic())
-            settled, error_said = _attempt(link, domain, case, options, timeline, pilot, left_s)
+            request = _request(domain, going, options, {} if pilot is None else pilot.parameters())
         except NO_CONNECTION as error:
-            forget(domain, case)
+            forget(domain, going)
             refused = outcome(case.intent.move, "refused", running_on=case.source.name, error=error_text(error))
             return refused if pilot is None else pilot.kept(refused)
-        in_time = time.monotonic() < started + options.timeout_s
-        back = in_time and settled.verdict.name == "rolled_back" and settled.error is None
+        settled, error_said = _attempt(link, domain, going, options, timeline, pilot, request, until)
+        back = settled.verdict.name == "rolled_back" and settled.error is None and time.monotonic() < until
         if error_said is None or not back or pilot is None or not pilot.again():
             break
     ended = time.monotonic()
@@ -215,26 +216,34 @@ def _migrate(
     return result if pilot is None else pilot.kept(result)
 
 
-def _attempt(
-    link: Link, domain: t.Any, case: Case, options: Options, timeline: Timeline, pilot: Pilot | None, left_s: float
-) -> tuple[Settled, str | None]:
-    """What became of it, and what libvirt said of it. Raises NO_CONNECTION where nothing was started."""
-    error_said, sure = None, True
-    if pilot is not None:
-        case = case.going(pilot.way(way_of(case.intent.move)))
+def _request(domain: t.Any, case: Case, options: Options, more: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], int]:
+    """Parameters and flags, with everything on the disk. Raises NO_CONNECTION: then nothing is to be started."""
     move = case.intent.move
     wanted_flags = flags(move, options.tls)
     begin(domain, case)
     # Read after the intent was written, since what is sent instead of libvirt's own must hold it too.
-    wanted = parameters(move, definitions(domain, move["edits"]), options.tls)
+    return {**parameters(move, definitions(domain, move["edits"]), options.tls), **more}, wanted_flags
+
+
+def _attempt(
+    link: Link,
+    domain: t.Any,
+    case: Case,
+    options: Options,
+    timeline: Timeline,
+    pilot: Pilot | None,
+    request: tuple[dict[str, t.Any], int],
+    until: float,
+) -> tuple[Settled, str | None]:
+    """What became of it, and what libvirt said of it."""
+    move, error_said, sure = case.intent.move, None, True
     note = functools.partial(case.records.note, case.intent.run, uuid=case.uuid, domain=move["domain"])
     connections = Connections(move["domain"], move["migrate_uri"])
     guard = guarded(case.uuid, link.asks, link.destination, timeline, note, connections)
     steering = contextlib.nullcontext() if pilot is None else pilot.steering()
-    with guard, _aborted_after(left_s, domain) as late, steering:
+    with guard, _aborted_after(until - time.monotonic(), domain) as late, steering:
         try:
-            own = {} if pilot is None else pilot.parameters()
-            domain.migrateToURI3(move["destination_uri"], {**wanted, **own}, wanted_flags)
+            domain.migrateToURI3(move["destination_uri"], *request)
         except libvirt.libvirtError as caught:
             error_said, sure = error_text(caught), False
             if late.is_set():
