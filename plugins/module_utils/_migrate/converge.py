@@ -34,15 +34,16 @@ _THROTTLES, _POSTCOPIES = "VIR_MIGRATE_AUTO_CONVERGE", "VIR_MIGRATE_POSTCOPY"
 
 
 def guest_of(domain: t.Any, move: Move, earlier: t.Sequence[t.Mapping[str, t.Any]]) -> Guest:
-    """What is known of the guest before its start: now, from earlier runs on this host, and from the plan."""
-    planned = move.get("forecast")
-    guest = Guest(touched_mib(domain, move["memory_mib"]), 0.0)
-    guest = with_history(guest, earlier, move["destination"], move["source"], move["uuid"])
-    if planned is None:
-        return guest
-    if guest.dirty_mib_s is None:
-        guest = guest._replace(dirty_mib_s=planned["dirty_mib_s"], working_set_mib=planned["working_set_mib"])
-    return guest if guest.link_mib_s else guest._replace(link_mib_s=planned["link_mib_s"])
+    """What is known of the guest before its start: its memory as it is now, what the plan knew, which may be a fresh
+    sample and the runs of all hosts, and where that is nothing what this host's own runs have shown."""
+    guest, planned = Guest(touched_mib(domain, move["memory_mib"]), 0.0), move.get("forecast")
+    if planned is not None:
+        guest = guest._replace(
+            link_mib_s=planned["link_mib_s"],
+            dirty_mib_s=planned["dirty_mib_s"],
+            working_set_mib=planned["working_set_mib"],
+        )
+    return with_history(guest, earlier, move["destination"], move["source"], move["uuid"])
 
 
 def touched_mib(domain: t.Any, memory_mib: int) -> float:
