@@ -259,6 +259,30 @@ def test_post_copy_that_libvirt_refuses_ends_the_migration(pair: Pair, monkeypat
     assert "libvirt refused that: post-copy is not supported" in (result["error"] or "")
 
 
+def test_a_fault_of_ours_is_named_and_ends_nothing(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converge, "sample", None)
+    result, _memory, _calls = run(pair, [45, 40, 40])
+    assert result["state"] == "moved"
+    assert "no decision: TypeError" in result["decisions"][0]["reason"]
+
+
+def test_an_abort_that_libvirt_refuses_is_tried_again(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converge, "_AGAIN_S", 0.0)
+    refused: list[int] = []
+    abort = Domain.abortJob
+
+    def reluctant(domain: Domain) -> None:
+        refused.append(1)
+        if len(refused) < 3:
+            raise libvirt.libvirtError("cannot abort: still being prepared")
+        abort(domain)
+
+    monkeypatch.setattr(Domain, "abortJob", reluctant)
+    result, _memory, _calls = run(pair, [120] * 6, profile={"throttle": False})
+    assert result["state"] == "failed" and len(refused) == 3
+    assert "aborted by its policy: needs " in (result["error"] or "")
+
+
 def test_a_paused_guest_has_no_ceiling(pair: Pair) -> None:
     domain = pair.source.domains[UUID].become("PAUSED", "PAUSED_USER")
 
