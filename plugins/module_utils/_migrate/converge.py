@@ -19,7 +19,7 @@ from .._forecast.api import Guest, Sample, remember, sample, with_history
 from .._libvirt import LIBVIRT_ERRORS, error_text, libvirt
 from .._model.api import Downtime, Move, MoveProfile, Outcome, PassSample, PolicyDecision, Way, way_of
 from .._policy import api as policy
-from .shares import Shares
+from .shares import NO_LIMIT, Shares
 from .watch import Event, Timeline
 
 LISTEN_S = 0.05
@@ -76,7 +76,7 @@ class Pilot:
     ) -> None:
         self._domain, self._uuid, self._timeline, self._shares = domain, move["uuid"], timeline, shares
         way, wanted = way_of(move), move.get("profile") or {}
-        obstacles = wanted.get("obstacles")
+        obstacles, self._capped = wanted.get("obstacles"), bool(way["bandwidth_mib_s"])
         self._decides = not (way["postcopy"] or way["auto_converge"])
         self._state, self.start = policy.begin(
             guest_of(domain, move, earlier),
@@ -84,7 +84,7 @@ class Pilot:
             time.monotonic(),
             obstacles=[_NOT_JUDGED] if obstacles is None else obstacles,
             siblings=shares.others(move["uuid"]),
-            capped=bool(way["bandwidth_mib_s"]),
+            capped=self._capped,
         )
         self._parameters = dict(self.start.parameters)
         self._attempt, self._began = 1, time.monotonic()
@@ -184,6 +184,7 @@ class Pilot:
         stats = self._asked()
         # Where the number differs, another pass has begun meanwhile, and its event comes next.
         if stats.get("memory_iteration") == newest.data and not self._shares.waits(self._uuid):
+            self._state = self._state._replace(capped=self._capped or stats["capped"])
             self._step(sample(stats, newest.at, first.data - 1, late_s))
         return newest
 
@@ -197,14 +198,16 @@ class Pilot:
                 self._domain.migrateSetMaxDowntime(limit_ms, 0)
 
     def _asked(self) -> dict[str, t.Any]:
-        """libvirt's statistics; nothing where it does not answer in time, for it can take as long as QEMU hangs."""
+        """libvirt's statistics, and whether somebody has capped the bandwidth meanwhile (run_control, virsh), as
+        ``capped``; nothing where it does not answer in time, for it can take as long as QEMU hangs."""
         if self._asking is not None and self._asking.is_alive():
             return {}
         found: list[dict[str, t.Any]] = []
 
         def ask() -> None:
             with contextlib.suppress(*LIBVIRT_ERRORS):
-                found.append(self._domain.jobStats(0))
+                stats = self._domain.jobStats(0)
+                found.append({**stats, "capped": self._domain.migrateGetMaxSpeed(0) < NO_LIMIT})
 
         self._asking = threading.Thread(target=ask, name=f"pass of {self._uuid}", daemon=True)
         self._asking.start()

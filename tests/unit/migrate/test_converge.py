@@ -185,6 +185,16 @@ def test_a_counter_that_does_not_begin_with_one(pair: Pair) -> None:
     assert [sample["iteration"] for sample in result["samples"]] == [2, 3, 4]
 
 
+def test_a_cap_is_no_measure_of_the_link(pair: Pair) -> None:
+    """Somebody has capped it while it runs: the pause is not, since QEMU lifts the cap for the switchover."""
+    pair.source.domains[UUID].speed = LINK
+    planned: t.Any = {"dirty_mib_s": None, "working_set_mib": None, "link_mib_s": 10.0 * LINK}
+    result, _memory, _calls = run(pair, [60, 60, 60, 60], forecast=planned)
+    assert result["state"] == "moved" and "raise_downtime" in actions(result)
+    raised = next(decision for decision in result["decisions"] if decision["action"] == "raise_downtime")
+    assert "needs 154 ms pause" in raised["reason"]
+
+
 def test_an_earlier_run_is_remembered(pair: Pair) -> None:
     run(pair, [120] * 6, profile={"throttle": False})
     (learnt,) = pair.records.history()
