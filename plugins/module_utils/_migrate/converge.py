@@ -151,10 +151,10 @@ class Pilot:
             "forecast": self.start.forecast,
             "samples": self._samples,
             "decisions": self._decisions,
-            "convergence": self._learnt(result["state"] == "moved"),
+            "convergence": self._learnt(result),
         }
 
-    def _learnt(self, moved: bool) -> Convergence | None:
+    def _learnt(self, result: Outcome) -> Convergence | None:
         """Of a guest that was slowed down, what it was like before; of one that is through with its first pass, the
         link."""
         state, seen = self._state, self._state.samples[1:]
@@ -164,13 +164,14 @@ class Pilot:
         if state.siblings and state.yielded is None:
             # A share of the link is not what it carries.
             guest = guest._replace(link_mib_s=state.guest.link_mib_s)
-        stopped = self._timeline.first("suspended") if moved else None
+        stopped = self._timeline.first("suspended") if result["state"] == "moved" else None
+        setup_ms = _setup_ms(result, self._timeline) if self._attempt == 1 else None
         if seen:
-            return remember(guest, None if stopped is None else _left(seen[-1], stopped.at, guest))
+            return remember(guest, None if stopped is None else _left(seen[-1], stopped.at, guest), setup_ms)
         if stopped is None or state.capped or state.siblings or self._shares.others(self._uuid):
             return None
         link_mib_s = _carried(self._timeline, stopped.at)
-        return None if link_mib_s is None else remember(guest._replace(link_mib_s=link_mib_s), None)
+        return None if link_mib_s is None else remember(guest._replace(link_mib_s=link_mib_s), None, setup_ms)
 
     def _follow(self, over: threading.Event) -> None:
         seen, last = 0, None
@@ -299,6 +300,14 @@ def _left(last: Sample, stopped_at: float, guest: Guest) -> float | None:
     if since_s > _SOON_S:
         return None
     return max(0.0, last.remaining_mib + ((guest.dirty_mib_s or 0.0) - guest.link_mib_s) * since_s)
+
+
+def _setup_ms(result: Outcome, timeline: Timeline) -> float | None:
+    """What it took besides the passes and the pause."""
+    first, resumed = timeline.first("iteration"), timeline.first("resumed")
+    if first is None or resumed is None or result["state"] != "moved" or result["total_ms"] is None:
+        return None
+    return max(0.0, result["total_ms"] - (resumed.at - first.at) * 1000)
 
 
 def _carried(timeline: Timeline, stopped_at: float) -> float | None:
