@@ -222,8 +222,10 @@ class Pilot:
 
         def ask() -> None:
             with contextlib.suppress(*LIBVIRT_ERRORS):
-                stats = self._domain.jobStats(0)
-                found.append({**stats, "capped": self._domain.migrateGetMaxSpeed(0) < NO_LIMIT})
+                # In this order: the statistics can be answered when the guest is stopped already.
+                capped = self._domain.migrateGetMaxSpeed(0) < NO_LIMIT
+                if not self._timeline.stopped():
+                    found.append({**self._domain.jobStats(0), "capped": capped})
 
         self._asking = threading.Thread(target=ask, name=f"pass of {self._uuid}", daemon=True)
         self._asking.start()
