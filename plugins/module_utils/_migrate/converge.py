@@ -91,6 +91,7 @@ class Pilot:
         )
         self._parameters = dict(self.start.parameters)
         self._attempt, self._began = 1, time.monotonic()
+        self._begun = False
         self._samples: list[PassSample] = []
         self._decisions: list[PolicyDecision] = []
         self._asking: threading.Thread | None = None
@@ -115,7 +116,7 @@ class Pilot:
         """Whether it is to be begun again; then everything is ready for that."""
         if self._state.over != "throttle" or self.gave_up is None:
             return False
-        self.gave_up = None
+        self.gave_up, self._begun = None, False
         self._parameters = dict(self._decisions[-1]["parameters"])
         self._state = policy.again(self._state, time.monotonic())
         self._attempt += 1
@@ -189,9 +190,10 @@ class Pilot:
 
     def _boundary(self, first: Event) -> Event:
         """What is done at the beginning of a pass; returns that of the pass that was looked at."""
+        if not self._begun:
+            self._begin_first_pass(first)
         newest = self._timeline.all("iteration")[-1]
         if newest == first:
-            self._begin_first_pass(first)
             return newest
         if self._timeline.wait(("suspended",), LISTEN_S):
             return newest
@@ -207,6 +209,7 @@ class Pilot:
     def _begin_first_pass(self, first: Event) -> None:
         """libvirt sets QEMU's limit back at the end of a migration during which it was changed, whatever becomes of
         this process; so it is not changed before."""
+        self._begun = True
         self._state = policy.watch(self._state, self._state.samples[0]._replace(at_s=first.at))
         limit_ms = round(self._state.limit_ms)
         if self._decides and limit_ms != policy.QEMU_LIMIT_MS:

@@ -268,6 +268,23 @@ def test_nothing_is_asked_at_the_pass_that_is_the_last(pair: Pair) -> None:
     assert asked[asked.index("last") :][:2] == ["last", "resumed"]
 
 
+def test_the_limit_is_set_even_where_two_passes_have_begun_at_once(pair: Pair) -> None:
+    domain = pair.source.domains[UUID]
+
+    def hasty(migrating: Domain, *_what: object) -> None:
+        pair.source.iterate(UUID, 1)
+        pair.source.iterate(UUID, 2)
+        _pause()
+        pair.source.send(UUID, "SUSPENDED", "SUSPENDED_MIGRATED")
+        pair.destination.add(UUID)
+        pair.destination.send(UUID, "RESUMED", "RESUMED_MIGRATED")
+        del pair.source.domains[UUID]
+
+    domain.migration = hasty
+    go(pair, [move(profile={"name": "gentle"})], quick())
+    assert domain.calls.count("limit 100") == 1
+
+
 def test_a_pause_that_was_in_vain_is_held_against_the_ceiling_too(pair: Pair) -> None:
     """libvirt has stopped the guest for the switchover, and it went on where it was."""
     domain = pair.source.domains[UUID]
