@@ -241,7 +241,11 @@ def _attempt(
     connections = Connections(move["domain"], move["migrate_uri"])
     guard = guarded(case.uuid, link.asks, link.destination, timeline, note, connections)
     steering = contextlib.nullcontext() if pilot is None else pilot.steering()
-    with guard, _aborted_after(until - time.monotonic(), domain) as late, steering:
+    # In this order: the policy ends before what stands guard over it.
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(guard)
+        late = stack.enter_context(_aborted_after(until - time.monotonic(), domain))
+        stack.enter_context(steering)
         try:
             domain.migrateToURI3(move["destination_uri"], *request)
         except libvirt.libvirtError as caught:

@@ -164,7 +164,8 @@ def errors(figure: str) -> list[float]:
     """How far the forecast at the start was off, of guests of which rate and working set are known."""
     found = []
     for writer in [writer for writer in GUESTS if writer.order == "random"]:
-        run, start = (lambda driven: (driven.run, driven.start))(ours(writer, 2000, sampled=True))
+        driven = ours(writer, 2000, sampled=True)
+        run, start = driven.run, driven.start
         if run.result == "moved" and not start.parameters:
             said = start.forecast[figure]  # type: ignore[literal-required]
             real = {"blackout_ms": run.blackout_ms, "total_ms": run.total_s * 1000}[figure]
