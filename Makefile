@@ -80,8 +80,8 @@ firing: setup ## every check that the lab can show, under its real condition; ke
 	PYTHONPATH=$(TREE) $(PY) -m tests.firing --record
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.firing_reference
 
-firing-some: setup ## 24 of these conditions, others with every commit
-	PYTHONPATH=$(TREE) $(PY) -m tests.firing --sample 24 --seed $$(git log -1 --format=%ct)
+firing-some: setup ## 12 of these conditions, others with every commit
+	PYTHONPATH=$(TREE) $(PY) -m tests.firing --sample 12 --seed $$(git log -1 --format=%ct)
 
 fired: setup ## list the checks that were seen firing in the lab
 	@PYTHONPATH=$(TREE) $(PY) -m tests.firing --list
@@ -90,8 +90,8 @@ agreement: setup ## are the verdicts right? every case tried for real; keeps wha
 	PYTHONPATH=$(TREE) $(PY) -m tests.integration.agreement --jobs 2 --record
 	PYTHONPATH=$(TREE) $(PY) -m tests.tools.agreement_reference
 
-agreement-some: setup ## 8 of these cases, others with every commit
-	PYTHONPATH=$(TREE) $(PY) -m tests.integration.agreement --sample 8 --seed $$(git log -1 --format=%ct)
+agreement-some: setup ## 5 of these cases, others with every commit
+	PYTHONPATH=$(TREE) $(PY) -m tests.integration.agreement --sample 5 --seed $$(git log -1 --format=%ct)
 
 faults: setup ## interrupt real migrations at real moments, recover, prove that each guest runs once
 	PYTHONPATH=$(TREE) $(PY) -m tests.faults --record

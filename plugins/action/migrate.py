@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import time
 import typing as t
@@ -72,9 +73,12 @@ class ActionModule(ActionBase):
         """Until the job is over; then its result, or why nothing more will be heard of it."""
         said: dict[str, str] = {}
         heard = eta_at = time.monotonic()
-        gone = 0
+        gone, play = 0, os.getppid()
         while gone < _GONE:
             time.sleep(LOOK_S)
+            if os.getppid() != play:
+                # The play was killed, and this process of one task goes on alone: nobody watches any more.
+                return _lost(run, "the play is gone")
             try:
                 entry = self._info(run)
                 done = {} if entry["alive"] else self._status(job, "status")

@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import shutil
 import statistics
 import subprocess
 import time
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ PAIR_HOSTS = ("hv1", "hv2")
 RESAMPLED = 10_000
 TIMEOUT_S = 300
 ROOT = Path(__file__).resolve().parents[2]
-ARCHIVE, ARGUMENTS = "livemig-bench.zip", "livemig-bench.json"
+PACKED, ARGUMENTS = "livemig-bench", "livemig-bench.json"
 MODULE = "ansible_collections.livemig.libvirt.plugins.modules.migrate"
 
 Row = dict[str, Any]
@@ -39,28 +39,26 @@ Row = dict[str, Any]
 def run() -> Row:
     api.up(",".join(PAIR_HOSTS))
     try:
-        _install()
+        install()
         guests = [api.guest_start("hv1", f"bench-{number}", disk="shared") for number in range(max(BATCHES))]
         return {"pairs": _pairs(guests[0]), "batches": _batches([guest.name for guest in guests])}
     finally:
         api.down()
 
 
-def _install() -> None:
+def install() -> None:
     """What Ansible packs for a module, where every host of the lab sees it."""
-    with zipfile.ZipFile(places().shared / ARCHIVE, "w") as archive:
-        for top, inside in (
-            (Path(ansible.module_utils.__file__).parent, "ansible/module_utils"),
-            (ROOT / "plugins" / "module_utils", "ansible_collections/livemig/libvirt/plugins/module_utils"),
-            (ROOT / "plugins" / "modules", "ansible_collections/livemig/libvirt/plugins/modules"),
-        ):
-            for path in top.rglob("*.py"):
-                archive.write(path, f"{inside}/{path.relative_to(top)}")
-        for package in ("", "livemig/", "livemig/libvirt/", "livemig/libvirt/plugins/"):
-            archive.writestr(f"ansible_collections/{package}__init__.py", "")
-        archive.writestr("ansible/__init__.py", (Path(ansible.__file__)).read_text(encoding="utf-8"))
-        release = Path(ansible.__file__).with_name("release.py")
-        archive.writestr("ansible/release.py", release.read_text(encoding="utf-8"))
+    folder = places().shared / PACKED
+    collection = folder / "ansible_collections" / "livemig" / "libvirt" / "plugins"
+    own = Path(ansible.module_utils.__file__).parent
+    for top, inside in (
+        (own, folder / "ansible" / "module_utils"),
+        (ROOT / "plugins" / "module_utils", collection / "module_utils"),
+        (ROOT / "plugins" / "modules", collection / "modules"),
+    ):
+        shutil.copytree(top, inside, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(own.parent / "release.py", folder / "ansible")
+    (folder / "ansible" / "__init__.py").write_text("from ansible.release import __author__, __version__\n")
 
 
 def _by_virsh(names: Sequence[str], source: str, destination: str) -> None:
@@ -71,8 +69,9 @@ def _by_virsh(names: Sequence[str], source: str, destination: str) -> None:
         api.exec_on(source, [*words, f"qemu+tls://{address}/system", "--migrateuri", f"tcp://{address}"])
 
 
-def _by_module(names: Sequence[str], source: str, destination: str) -> None:
-    environment = {**(enter.environment(source) or {}), "PYTHONPATH": f"/srv/shared/{ARCHIVE}"}
+def by_module(names: Sequence[str], source: str, destination: str, more: Mapping[str, str] | None = None) -> None:
+    """``more``: of the environment of its process."""
+    environment = {**(enter.environment(source) or {}), "PYTHONPATH": f"/srv/shared/{PACKED}", **(more or {})}
     words = [*enter.prefix(source), "/usr/bin/python3", "-m", MODULE, f"/srv/shared/{ARGUMENTS}"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     states = [outcome["state"] for outcome in json.loads(done.stdout or "{}").get("outcomes", [])]
@@ -80,10 +79,10 @@ def _by_module(names: Sequence[str], source: str, destination: str) -> None:
         raise RuntimeError(f"the module ended with {done.returncode}: {done.stdout[-800:]}{done.stderr[-800:]}")
 
 
-ARMS: dict[str, Callable[[Sequence[str], str, str], None]] = {"virsh": _by_virsh, "module": _by_module}
+ARMS: dict[str, Callable[[Sequence[str], str, str], None]] = {"virsh": _by_virsh, "module": by_module}
 
 
-def _arguments(names: Sequence[str], source: str, destination: str) -> None:
+def arguments(names: Sequence[str], source: str, destination: str) -> None:
     address = hosts.host(destination).address
     ends = {
         "source": source,
@@ -102,7 +101,7 @@ def _uuid(host: str, name: str) -> str:
 
 
 def _timed(arm: str, names: Sequence[str], source: str, destination: str, address: str | None = None) -> Row:
-    _arguments(names, source, destination)
+    arguments(names, source, destination)
     with Watched(address) if address else contextlib.nullcontext() as watched:
         began = time.monotonic()
         ARMS[arm](names, source, destination)

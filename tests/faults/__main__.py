@@ -15,6 +15,7 @@ from tests.faults import checker, recording, run
 from tests.faults.table import FAULTS
 from tests.lab import api
 
+STABLE = ("hv1", "hv2")
 OUT = Path(".cache/faults.json")
 
 
@@ -33,8 +34,10 @@ def main(words: Sequence[str]) -> int:
         parser.error(f"no such fault: {', '.join(sorted(unknown))}")
     chosen = [fault for fault in FAULTS if not names or fault.name in names]
     if given.sample:
-        # Of those that were seen to be recovered from, so that a sample says whether that still holds.
-        chosen = [fault for fault in chosen if fault.name in recording.names()]
+        # Of those that were seen to be recovered from, so that a sample says whether that still holds; none on hosts
+        # whose Debian is another one every day.
+        kept = recording.names()
+        chosen = [fault for fault in chosen if fault.name in kept and fault.pair == STABLE]
         chosen = random.Random(given.seed).sample(chosen, min(given.sample, len(chosen)))
     records = []
     api.up(",".join(sorted({host for fault in chosen for host in fault.pair})))

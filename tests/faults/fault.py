@@ -39,7 +39,8 @@ class Fault:
     call: as ``act`` for what only the lab's functions, or the run itself, can do. undo: after the play has ended, or
     ``undo_after_s`` after the act where that is set. then: the playbook that is run afterwards, and must end well.
     dies: the fault ends the guest itself, so that it must be reported as ended, and runs nowhere.
-    reboots: the fault boots the guest once more. guest: its options, as the lab's guests have them.
+    reboots: the fault boots the guest once more. stalls: the guest stands still for so long that its kernel says so.
+    guest: its options, as the lab's guests have them.
     speed_mib_s: the migration is slowed down, so that there is a middle. ends: sides where the guest may be in the end.
     """
 
@@ -54,6 +55,7 @@ class Fault:
     then: str = RECOVER
     dies: bool = False
     reboots: bool = False
+    stalls: bool = False
     before: Mapping[str, str] = field(default_factory=dict)
     first: tuple[str, str] | None = None
     pair: tuple[str, str] = ("hv1", "hv2")

@@ -29,6 +29,8 @@ def short(record: dict[str, Any]) -> dict[str, Any]:
             said = [word for word in _KEPT if word in made[part]["said"]]
             made[part] = {**made[part], "said": " ".join(said)}
     del made["before"]
+    # With both hosts' logs: what the diagnosis is tested on.
+    made["outcomes"] = [outcome for outcome in record.get("outcomes", ()) if outcome["diagnosis"] is not None]
     for guest in made["after"]["guests"].values():
         console = guest["evidence"]["console"]
         guest["evidence"] = {"console": {"boots": console["boots"]}}

@@ -7,9 +7,11 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tests.faults.fault import AGAIN, AT, DESTINATION, SOURCE, Fault
@@ -56,6 +58,7 @@ class _Run:
             "what": fault.what,
             "dies": fault.dies,
             "reboots": fault.reboots,
+            "stalls": fault.stalls,
             "ends": [self.host(side) for side in fault.ends],
         }
         self._play: subprocess.Popen[str] | None = None
@@ -101,12 +104,19 @@ class _Run:
         else:
             side, _event = AT[self.fault.moment]
             triggers.append(self._trigger(self.fault.moment, self.fault.act.get(side, "")))
-        self._play = self.start("migrate", {**self._variables(), **self.fault.variables})
-        self.record["fired"] = self.fault.moment is None or self._await(self.fault.moment, triggers[-1])
-        self.record["play"] = self._said(self._ended(self._play))
+        with tempfile.TemporaryDirectory() as folder:
+            self._migrate(triggers, Path(folder))
         for trigger in triggers:
             trigger.kill()
             trigger.wait()
+
+    def _migrate(self, triggers: Sequence[subprocess.Popen[str]], folder: Path) -> None:
+        reported = {"livemig_report_dest": str(folder)}
+        self._play = self.start("migrate", {**self._variables(), **reported, **self.fault.variables})
+        self.record["fired"] = self.fault.moment is None or self._await(self.fault.moment, triggers[-1])
+        self.record["play"] = self._said(self._ended(self._play))
+        if (written := folder / "outcomes.json").exists():
+            self.record["outcomes"] = json.loads(written.read_text(encoding="utf-8"))
 
     def _trigger(self, moment: str, command: str) -> subprocess.Popen[str]:
         side, event = AT[moment]

@@ -3,22 +3,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import Play, place_of
+from tests.integration.conftest import ANSIBLE_TIMEOUT_S, Play, place_of
 from tests.integration.test_failures import migrating, within
-from tests.lab import api
+from tests.lab import api, enter, processes
 
 SEEN_WITHIN_S, ENDED_WITHIN_S = 120.0, 240.0
 GUESTS = ("run1", "run2")
+WISHES = "cat /run/livemig/runs/*/wish || true"
+RUNNER = """\
+import os, sys, ansible_runner
+folder, inventory = sys.argv[1:]
+cancelled = lambda: os.path.exists(folder + "/cancel")
+options = {"private_data_dir": folder, "inventory": inventory, "cancel_callback": cancelled, "quiet": True}
+print(ansible_runner.run(playbook="livemig.libvirt.evacuate", **options).status)
+"""
 
 
 @pytest.fixture
@@ -77,28 +87,41 @@ def test_a_run_whose_controller_is_gone(two: tuple[str, str], play: Play, tmp_pa
     runner = start_runner(tmp_path)
     within(SEEN_WITHIN_S, lambda: migrating(first))
     if ends == "cancelled":
-        api.exec_on("ctl", ["ansible-runner", "stop", str(tmp_path)], check=True)
+        (tmp_path / "cancel").touch()
     else:
-        os.kill(runner, signal.SIGKILL)
+        for pid in family(runner.pid):
+            os.kill(pid, signal.SIGKILL)
+    said = runner.communicate(timeout=ANSIBLE_TIMEOUT_S)[0]
+    assert said.endswith("canceled\n") is (ends == "cancelled"), said
+    within(ENDED_WITHIN_S, lambda: "finish" in api.exec_on("hv1", ["sh", "-c", WISHES]).stdout)
+    ad_hoc("run_control", {"bandwidth_mib_s": 100})
     within(ENDED_WITHIN_S, lambda: '"runs": []' in ad_hoc("run_info", {}))
     assert (place_of(first), place_of(second)) == (["hv2"], ["hv1"])
-    said = [" ".join(play("recover", {}).stdout.split()) for _again in range(2)]
-    assert f"ended without its controller. {first}: moved; {second}: refused (not begun" in said[0]
-    assert "ended without its controller" not in said[1]
+    told = [" ".join(play("recover", {}).stdout.split()) for _again in range(2)]
+    assert f"ended without its controller. {first}: moved; {second}: refused (not begun" in told[0]
+    assert "ended without its controller" not in told[1]
 
 
-def start_runner(folder: Path) -> int:
-    """An evacuation by ansible-runner in the background; the runner's process id."""
+def family(pid: int) -> list[int]:
+    """The process and all that it has started, whatever group they are in."""
+    parents = {}
+    for other in processes.all_pids():
+        with contextlib.suppress(OSError):
+            parents[other] = int(Path(f"/proc/{other}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found
+
+
+def start_runner(folder: Path) -> subprocess.Popen[str]:
+    """An evacuation by ansible-runner, as AWX calls it; it cancels it once the file ``cancel`` is there."""
     wanted = {"livemig_evacuate_hosts": "hv1", "livemig_domains": list(GUESTS), "livemig_destinations": "hv2"}
     (folder / "env").mkdir()
     (folder / "env" / "extravars").write_text(json.dumps({**wanted, "livemig_max_parallel": 1}), encoding="utf-8")
-    (folder / "env" / "envvars").write_text(json.dumps(api.ansible_environment()), encoding="utf-8")
-    command = ["ansible-runner", "start", str(folder), "-p", "livemig.libvirt.evacuate", "--ident", "alone"]
-    command += ["--inventory", str(api.inventory_path())]
-    api.exec_on("ctl", command, env=api.ansible_environment(), check=True)
-    pid = folder / "pid"
-    within(SEEN_WITHIN_S, lambda: pid.exists() and pid.read_text(encoding="utf-8").strip() != "")
-    return int(pid.read_text(encoding="utf-8"))
+    environment = {**os.environ, **api.ansible_environment()}
+    words = [*enter.prefix("ctl"), sys.executable, "-c", RUNNER, str(folder), str(api.inventory_path())]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment, stdin=subprocess.DEVNULL)
 
 
 def test_a_run_without_progress(two: tuple[str, str], play: Play) -> None:

@@ -13,6 +13,8 @@ import pytest
 from tests.integration.conftest import Play, place_of
 from tests.integration.test_failures import within
 from tests.lab import api
+from tests.lab.domain import DISK_MIB
+from tests.lab.network import BRIDGE
 
 NAME = "way1"
 NETWORK, ADDRESSES = "198.51.100.96/27", {"hv1": "198.51.100.97", "hv2": "198.51.100.98"}
@@ -30,10 +32,10 @@ def away(lab: None) -> Iterator[None]:
 @pytest.fixture
 def network(lab: None) -> Iterator[None]:
     for host, address in ADDRESSES.items():
-        api.exec_on(host, ["ip", "addr", "add", f"{address}/27", "dev", "eth0"], check=True)
+        api.exec_on(host, ["ip", "addr", "add", f"{address}/27", "dev", BRIDGE], check=True)
     yield
     for host, address in ADDRESSES.items():
-        api.exec_on(host, ["ip", "addr", "del", f"{address}/27", "dev", "eth0"])
+        api.exec_on(host, ["ip", "addr", "del", f"{address}/27", "dev", BRIDGE])
 
 
 def evacuate(play: Play, **more: t.Any) -> subprocess.CompletedProcess[str]:
@@ -73,9 +75,7 @@ def test_parallel_capped_and_over_a_network_of_its_own(away: None, network: None
 
 def test_a_disk_that_is_not_shared_is_copied(away: None, play: Play) -> None:
     api.guest_start("hv1", NAME, disk="local")
-    size = api.exec_on("hv1", ["sh", "-c", f"qemu-img info -U --output json {DISK} | grep -m1 virtual-size"]).stdout
-    number = "".join(filter(str.isdigit, size))
-    api.exec_on("hv2", ["qemu-img", "create", "-q", "-f", "qcow2", DISK, number], check=True)
+    api.exec_on("hv2", ["qemu-img", "create", "-q", "-f", "qcow2", DISK, f"{DISK_MIB}M"], check=True)
     evacuate(play, livemig_migration={"copy_storage": "all"})
     # Among what proves it: the guest reads back what it wrote when it booted.
     assert place_of(NAME) == ["hv2"]

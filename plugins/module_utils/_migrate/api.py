@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .._libvirt import LIBVIRT_ERRORS, Connect, Connection
 from .._model.api import LivemigError, Move, Outcome
+from .case import Case, End, Rules
 from .control import Control, under_way
 from .intent import Intent
 from .logs import with_source_log
@@ -24,7 +25,6 @@ from .outcome import outcome
 from .progress import FINISH_AT_LOSS, Attendant, Board, Loss
 from .records import Records, run_id
 from .recover import Asked, recover
-from .settle import Case, End, Rules
 from .truth import NO_CONNECTION, look
 from .watch import Watch
 
@@ -91,7 +91,7 @@ def migrate(
                 here = look(connect, uri, move["uuid"], wait_s=0).running
                 return outcome(move, "refused", running_on=move["source"] if here else None, error=str(error))
             try:
-                case = Case(Intent(run, move, options.tls), *ends, connect, records)
+                case = Case(Intent(run, move, options.tls), *ends, connect, records, move["source"])
                 link = Link(own, destination, asks)
                 return with_source_log(uri, move, lambda: move_domain(link, case, options, watched.watch, board))
             finally:

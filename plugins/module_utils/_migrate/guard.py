@@ -66,9 +66,9 @@ def guarded(
                 return
             if over.is_set():
                 return
-            if stands_still(timeline):
-                silent = silent + 1 if _asked(destination, uuid) == SILENT else 0
-            if silent == _SILENT and connections.end():
+            silent = silent + 1 if stands_still(timeline) and _asked(destination, uuid) == SILENT else 0
+            # The answer took its time: what has come meanwhile counts.
+            if stands_still(timeline) and silent >= _SILENT and connections.end():
                 timeline.add(CUT)
                 with contextlib.suppress(LivemigError):
                     note(CUT)

@@ -20,13 +20,14 @@ from .._model.api import Finding, HostSnapshot, LivemigError, Move, Outcome, way
 from .._observe.api import domain_snapshot, remote_snapshot
 from .._preflight.api import judged_as, volatile_findings
 from . import intent, verdict
+from .case import Case, Rules
 from .edits import definitions
 from .guard import guarded, heard
 from .outcome import measured, outcome
 from .progress import Board
 from .records import Busy
 from .request import flags, parameters, require_versions
-from .settle import Case, Rules, Settled, autostart, settle
+from .settle import Settled, autostart, settle
 from .stall import CUT, Connections
 from .truth import NO_CONNECTION
 from .watch import Timeline, Watch
@@ -89,7 +90,7 @@ def _locked(link: Link, case: Case, options: Options, watch: Watch, board: Board
     if refused:
         reasons = " ".join(f"[{f['check']}] {f['message']} Remedy: {f['remedy'].rstrip('.')}." for f in refused)
         return outcome(move, "refused", running_on=move["source"], error=reasons)
-    timeline = watch.timeline(case.uuid)
+    timeline = watch.fresh(case.uuid)
     try:
         board.started(case.uuid, link.asks.lookupByUUIDString(case.uuid), timeline)
     except LIBVIRT_ERRORS as error:
@@ -97,7 +98,15 @@ def _locked(link: Link, case: Case, options: Options, watch: Watch, board: Board
     note = functools.partial(case.records.note, case.intent.run, uuid=case.uuid, domain=move["domain"])
     connections = Connections(move["domain"], move["migrate_uri"])
     guard = guarded(case.uuid, link.asks, link.destination, timeline, note, connections)
-    return _migrate(domain, case, options, timeline, guard)
+    return _migrate(domain, _as_it_starts(domain, case), options, timeline, guard)
+
+
+def _as_it_starts(domain: t.Any, case: Case) -> Case:
+    """With the domain's own autostart flag, which is what it gets back: the plan may be older, or not know it."""
+    if not domain.isPersistent():
+        return case
+    move: Move = {**case.intent.move, "autostart": bool(domain.autostart())}
+    return case._replace(intent=case.intent._replace(move=move))
 
 
 def _earlier(link: Link, case: Case, options: Options) -> Outcome | None:
@@ -113,7 +122,7 @@ def _earlier(link: Link, case: Case, options: Options) -> Outcome | None:
         text = f"its migration from {mark.move['source']} (run {mark.run}) has not come to its end. Remedy: run recover"
         return outcome(case.intent.move, "refused", running_on=case.source.name, error=text)
     ends = case.source, case.destination._replace(name=mark.move["destination"], uri=mark.move["destination_uri"])
-    earlier = Case(mark, *ends, case.connect, case.records)
+    earlier = Case(mark, *ends, case.connect, case.records, case.here)
     rules = _rules(options)
     if domain is None:
         rules = rules._replace(leave=(*rules.leave, verdict.RELEASE_ENDED))
@@ -170,6 +179,7 @@ def _elsewhere(case: Case, options: Options) -> Outcome:
 def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline, guard: t.ContextManager[None]) -> Outcome:
     move = case.intent.move
     try:
+        wanted_flags = flags(move, options.tls)
         begin(domain, case)
         # Read after the intent was written, since what is sent instead of libvirt's own must hold it too.
         wanted = parameters(move, definitions(domain, move["edits"]), options.tls)
@@ -180,7 +190,7 @@ def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline, gu
     error_said = None
     with guard, _aborted_after(options.timeout_s, domain) as late:
         try:
-            domain.migrateToURI3(move["destination_uri"], wanted, flags(move, options.tls))
+            domain.migrateToURI3(move["destination_uri"], wanted, wanted_flags)
         except libvirt.libvirtError as caught:
             error_said = error_text(caught)
             if late.is_set():

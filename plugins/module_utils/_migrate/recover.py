@@ -17,10 +17,12 @@ import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connect, error_text
 from .._model.api import Recovery
+from .._observe.api import redacted
 from . import intent, verdict
+from .case import Case, End, Rules
 from .intent import Intent
 from .records import Busy, Records
-from .settle import Case, End, Rules, Settled, settle
+from .settle import Settled, settle
 from .truth import NO_CONNECTION
 
 _FAILURES: tuple[type[Exception], ...] = (*NO_CONNECTION, OSError)
@@ -79,7 +81,7 @@ def _recover(each: Intent, asked: Asked, rules: Rules, connect: Connect, records
     if destination.uri is None and not destination.fenced:
         destination = End(destination.name, move["destination_uri"])
     others = [_end(asked, name) for name in (asked.name, *asked.uris) if name not in (source.name, destination.name)]
-    case = Case(each, source, destination, connect, records, tuple(dict.fromkeys(others)))
+    case = Case(each, source, destination, connect, records, asked.name, tuple(dict.fromkeys(others)))
     try:
         if rules.look_only:
             return _said(case, settle(case, rules))
@@ -111,8 +113,8 @@ def _entry(case: Case, name: str, state: str, meaning: str, error: str | None) -
         "places": "",
         "commands": [],
         "did": [],
-        "error": error,
-        "sentence": f"{move['domain']}: {name}: {meaning}.",
+        "error": None if error is None else redacted(error),
+        "sentence": redacted(f"{move['domain']}: {name}: {meaning}."),
     }
 
 

@@ -136,8 +136,20 @@ def _refused(move: Move, refusal: Refusal) -> LivemigError:
 def flags(move: Move, tls: str) -> int:
     result = 0
     for name in flag_names(move, tls):
+        require_constant(name)
         result |= getattr(libvirt, name)
     return result
+
+
+def require_constant(name: str) -> None:
+    """Raises LivemigError where the binding is older than what is asked for."""
+    if not hasattr(libvirt, name):
+        raise LivemigError(
+            "libvirt-python of this host",
+            value=f"it does not know {name}",
+            expected="a version that does",
+            remedy="update python3-libvirt together with libvirt",
+        )
 
 
 def parameters(move: Move, definitions: t.Mapping[str, str], tls: str = "required") -> dict[str, t.Any]:

@@ -9,30 +9,23 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
-import contextlib
 import time
 import typing as t
 
-from .._libvirt import LIBVIRT_ERRORS, Connect, Connection, error_text, find_domain, libvirt
-from .._model.api import LivemigError, way_of
-from . import intent, offline, verdict
+from .._libvirt import error_text, find_domain, libvirt
+from .._model.api import LivemigError
+from . import intent, offline, postcopy, verdict
+from .case import Case, Rules
 from .edits import edited
-from .guard import HELD
-from .intent import Intent
-from .records import Records
-from .request import flags, parameters
+from .postcopy import HALVES
 from .truth import (
     ABSENT,
-    APART_S,
     FENCED,
     NO_CONNECTION,
     PAUSED,
     PAUSED_MIGRATION,
-    PAUSED_POSTCOPY,
-    POSTCOPY_FAILED,
     SILENT,
     Place,
-    look,
     place,
 )
 from .watch import Watch
@@ -42,32 +35,6 @@ _AGAIN_S = 2.0
 _ABORTED_S = 60.0
 _PAUSED_THERE = "it is paused at the destination; virsh domstate --reason says why"
 _CHANGING = verdict.UNKNOWN._replace(meaning="the hosts' states keep changing, so nothing is done")
-_HALVES = frozenset({PAUSED_POSTCOPY, POSTCOPY_FAILED})
-# (first, beyond the last) version of a destination's libvirtd that dies when a failed post-copy is resumed (NEWS 11.4).
-_DIES_OF_RESUME = (11_002_000, 11_004_000)
-
-
-class End(t.NamedTuple):
-    """One host of a migration. ``uri``: by which this process reaches it; None: it has no way there."""
-
-    name: str
-    uri: str | None
-    fenced: bool = False
-
-
-class Rules(t.NamedTuple):
-    """``wait_s``: how long a job that is under way is waited for; then, or at once where it is 0, it is left alone.
-
-    ``abort``: it is aborted instead. ``return_s``: how long a daemon may be silent. ``apart_s``: between two looks.
-    ``leave``: actions that are not done. ``look_only``: none is.
-    """
-
-    wait_s: float = 0.0
-    abort: bool = False
-    return_s: float = 15.0
-    apart_s: float = APART_S
-    leave: t.Collection[str] = ()
-    look_only: bool = False
 
 
 class Settled(t.NamedTuple):
@@ -78,58 +45,6 @@ class Settled(t.NamedTuple):
     destination: Place
     did: tuple[str, ...]
     error: str | None
-
-
-class Case(t.NamedTuple):
-    """One migration and everything that is needed to end it. ``others``: hosts to which the domain may have gone on."""
-
-    intent: Intent
-    source: End
-    destination: End
-    connect: Connect
-    records: Records
-    others: tuple[End, ...] = ()
-
-    @property
-    def uuid(self) -> str:
-        return self.intent.move["uuid"]
-
-    @property
-    def state(self) -> str:
-        """The domain's when it was planned to move: running, paused or shutoff."""
-        return way_of(self.intent.move)["state"]
-
-    @contextlib.contextmanager
-    def open(self, end: End) -> t.Iterator[Connection]:
-        if end.uri is None:
-            raise LivemigError(
-                f"Host {end.name}",
-                value="no URI",
-                expected="the URI of its libvirt",
-                remedy="name it in the option uris of livemig.libvirt.recover",
-            )
-        connection = self.connect(end.uri)
-        try:
-            yield connection
-        finally:
-            with contextlib.suppress(*LIBVIRT_ERRORS):
-                connection.close()
-
-    @property
-    def held(self) -> bool:
-        """The source was paused by guard.py, and not by a user."""
-        entries = [entry for entry in self.records.entries(self.intent.run) if entry.get("uuid") == self.uuid]
-        return bool(entries) and entries[-1]["event"] == HELD
-
-    def look(self, end: End, rules: Rules, job: bool = False) -> Place:
-        if end.fenced:
-            return Place(FENCED)
-        if end.uri is None:
-            return Place(SILENT)
-        found = look(self.connect, end.uri, self.uuid, rules.return_s, job)
-        if found.word == PAUSED and end == self.source and self.held:
-            return found._replace(word=PAUSED_MIGRATION)
-        return found
 
 
 def settle(case: Case, rules: Rules) -> Settled:
@@ -158,11 +73,12 @@ def settle(case: Case, rules: Rules) -> Settled:
 
 
 def look_twice(case: Case, rules: Rules) -> tuple[Place, Place, bool]:
-    """Source, destination, and whether they were the same at two looks; with a job under way one look is enough."""
+    """Source, destination, and whether they were the same at two looks. One look is enough with a job under way, and
+    where nothing can change any more (``apart_s`` 0)."""
     before: tuple[Place, Place] | None = None
     for _again in range(_ROUNDS):
         now = case.look(case.source, rules, job=True), case.look(case.destination, rules)
-        if now == before or now[0].job is not False:
+        if now == before or now[0].job is not False or not rules.apart_s:
             return (*now, True)
         time.sleep(rules.apart_s)
         before = now
@@ -189,29 +105,6 @@ def _wait(case: Case, rules: Rules) -> bool:
     return True
 
 
-def _still(connection: Connection, case: Case, end: End, words: t.Collection[str]) -> t.Any:
-    """The domain, read once more right before it is acted upon. Raises LivemigError where it is something else now."""
-    now = place(connection, case.uuid)
-    domain = find_domain(connection, case.uuid)
-    mark = None if domain is None else intent.read(domain)
-    if mark is not None and mark.run != case.intent.run:
-        raise LivemigError(
-            f"Domain {case.intent.move['domain']} on {end.name}",
-            value=f"it bears the mark of run {mark.run}",
-            expected=f"that of run {case.intent.run}, or none",
-            remedy="run recover again on all hosts: it has begun to move once more since",
-        )
-    held = now.word == PAUSED and end == case.source and case.held
-    if not held and now.word not in words:
-        raise LivemigError(
-            f"Domain {case.intent.move['domain']} on {end.name}",
-            value=now.word,
-            expected=" or ".join(sorted(words)),
-            remedy="run recover again: the hosts have changed meanwhile",
-        )
-    return domain
-
-
 def _resume_source(case: Case) -> None:
     if _is_elsewhere(case):
         raise LivemigError(
@@ -221,37 +114,19 @@ def _resume_source(case: Case) -> None:
             remedy=f"destroy the paused one on {case.source.name}, once you know which one is right",
         )
     with case.open(case.source) as connection:
-        _still(connection, case, case.source, {PAUSED_MIGRATION}).resume()
+        case.still(connection, case.source, {PAUSED_MIGRATION}).resume()
 
 
 def _destroy_incoming(case: Case) -> None:
     with case.open(case.destination) as connection:
-        _still(connection, case, case.destination, {PAUSED_MIGRATION}).destroy()
+        case.still(connection, case.destination, {PAUSED_MIGRATION}).destroy()
 
 
 def _finish_confirm(case: Case) -> None:
     """The source's half, which the destination no longer needs; its definition goes with the release."""
     paused = {PAUSED} if case.state == PAUSED else set()
     with case.open(case.source) as connection:
-        _still(connection, case, case.source, {PAUSED_MIGRATION, *_HALVES, *paused}).destroy()
-
-
-def _resume_postcopy(case: Case) -> None:
-    move = case.intent.move
-    with case.open(case.destination) as there:
-        version = there.getLibVersion()
-    first, beyond = _DIES_OF_RESUME
-    if first <= version < beyond:
-        raise LivemigError(
-            f"libvirt of {case.destination.name}",
-            value=f"{version // 1_000_000}.{version // 1000 % 1000}, whose daemon dies when a post-copy is resumed",
-            expected="11.4 or newer, or older than 11.2",
-            remedy="update libvirt there and restart its daemon (the domain's two halves wait meanwhile), then recover",
-        )
-    with case.open(case.source) as connection:
-        domain = _still(connection, case, case.source, _HALVES)
-        wanted = flags(move, case.intent.tls) | libvirt.VIR_MIGRATE_POSTCOPY | libvirt.VIR_MIGRATE_POSTCOPY_RESUME
-        domain.migrateToURI3(move["destination_uri"], parameters(move, {}, case.intent.tls), wanted)
+        case.still(connection, case.source, {PAUSED_MIGRATION, *HALVES, *paused}).destroy()
 
 
 def _release_source(case: Case) -> None:
@@ -359,7 +234,7 @@ _ACTIONS: t.Mapping[str, t.Callable[[Case], None]] = {
     verdict.RESUME_SOURCE: _resume_source,
     verdict.DESTROY_INCOMING: _destroy_incoming,
     verdict.FINISH_CONFIRM: _finish_confirm,
-    verdict.RESUME_POSTCOPY: _resume_postcopy,
+    verdict.RESUME_POSTCOPY: postcopy.resume,
     verdict.RELEASE_SOURCE: _release_source,
     verdict.RELEASE_DESTINATION: _release_destination,
     verdict.RELEASE_ENDED: _release_ended,

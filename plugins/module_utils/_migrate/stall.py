@@ -19,8 +19,10 @@ import re
 import socket
 import subprocess
 import time
+import typing as t
 import urllib.parse
 
+from .._observe.api import migration_ports
 from .watch import Timeline
 
 CUT = "cut"
@@ -29,7 +31,7 @@ STILL_S = 5.0
 """So long has the guest stood still before the destination is asked whether it is there at all."""
 _PID = "/run/libvirt/qemu/{domain}.pid"
 _TIMEOUT_S = 10.0
-_OVER = ("resumed", "rolled_back", "source_stopped", CUT)
+_OVER = ("resumed", "postcopy", "rolled_back", "source_stopped", CUT)
 _LINE = re.compile(r"^\S+\s+\d+\s+\d+\s+(?P<own>\S+)\s+(?P<peer>\S+)\s.*\bpid=(?P<pid>\d+),")
 
 Pair = tuple[str, str]
@@ -37,26 +39,49 @@ Pair = tuple[str, str]
 
 
 class Connections:
-    """Those that the domain's QEMU has opened to the destination since this object was made."""
+    """Those of the domain's migration: what its QEMU has opened to a migration port of the destination.
+
+    The destination's ports are taken to be those of this host's qemu.conf; with others nothing is ended.
+    """
 
     def __init__(self, domain: str, migrate_uri: str) -> None:
         self._pid = _pid(domain)
-        self._host = urllib.parse.urlsplit(migrate_uri).hostname or ""
-        self._before = frozenset(self._open())
+        uri = urllib.parse.urlsplit(migrate_uri)
+        # Now: a way that is gone may have led to the name server, too.
+        self._addresses = addresses(uri.hostname or "")
+        self._ports: t.Container[int] = (uri.port,) if uri.port else _range()
 
     def end(self) -> list[Pair]:
         """Ends them and returns them; an empty list where there are none, or this host cannot (no ss of iproute2)."""
-        new = [pair for pair in self._open() if pair not in self._before and _address(pair[1]) in self._addresses()]
-        return [(own, peer) for own, peer in new if _ss("-K", "src", own, "dst", peer)]
+        return _ended(pair for pair in _open(self._pid) if _is_of(pair[1], self._addresses, self._ports))
 
-    def _open(self) -> list[Pair]:
-        return [] if self._pid is None else of_process(_ss("-p"), self._pid)
 
-    def _addresses(self) -> set[str]:
-        try:
-            return {str(entry[4][0]) for entry in socket.getaddrinfo(self._host, None, type=socket.SOCK_STREAM)}
-        except OSError:
-            return set()
+def end_incoming(domain: str, source: str, ports: t.Container[int]) -> list[Pair]:
+    """Ends what the domain's QEMU has accepted from the source (name or address) at one of the ports; returns it."""
+    found = addresses(source)
+    accepted = (pair for pair in _open(_pid(domain)) if _is_of(pair[1], found) and _is_of(pair[0], None, ports))
+    return _ended(accepted)
+
+
+def addresses(host: str) -> frozenset[str]:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return frozenset()
+    return frozenset(str(entry[4][0]) for entry in found)
+
+
+def _range() -> range:
+    ports = migration_ports()
+    return range(ports["first"], ports["last"] + 1)
+
+
+def _open(pid: int | None) -> list[Pair]:
+    return [] if pid is None else of_process(_ss("-p"), pid)
+
+
+def _ended(pairs: t.Iterable[Pair]) -> list[Pair]:
+    return [(own, peer) for own, peer in list(pairs) if _ss("-K", "src", own, "dst", peer)]
 
 
 def stands_still(timeline: Timeline, now: float | None = None) -> bool:
@@ -73,8 +98,10 @@ def of_process(listed: str, pid: int) -> list[Pair]:
     return [(line["own"], line["peer"]) for line in found if int(line["pid"]) == pid]
 
 
-def _address(pair_end: str) -> str:
-    return pair_end.rpartition(":")[0].strip("[]").replace("::ffff:", "")
+def _is_of(end: str, wanted: t.Container[str] | None, ports: t.Container[int] | None = None) -> bool:
+    address, _colon, port = end.rpartition(":")
+    address = address.strip("[]").replace("::ffff:", "")
+    return (wanted is None or address in wanted) and (ports is None or int(port) in ports)
 
 
 def _pid(domain: str) -> int | None:

@@ -89,7 +89,19 @@ _ROWS: tuple[_Row, ...] = (
     ),
     _row(
         _HALF,
-        _ALIVE,
+        {PAUSED},
+        Verdict(
+            "postcopy_paused",
+            NOTHING,
+            "unknown",
+            None,
+            "post-copy had begun, and the destination's guest is paused for a reason of its own, an I/O error for one: "
+            "whether all of its memory is there cannot be told. Remove that reason, and run recover again",
+        ),
+    ),
+    _row(
+        _HALF,
+        {RUNNING},
         Verdict(
             "confirm_lost",
             FINISH_CONFIRM,

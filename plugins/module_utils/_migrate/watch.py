@@ -20,10 +20,12 @@ from .._libvirt import Connection, libvirt
 # (libvirt, qemuDomainRunningReasonToResumeEvent).
 _LIFECYCLE = {
     ("source", "SUSPENDED", "SUSPENDED_MIGRATED"): "suspended",
+    ("source", "SUSPENDED", "SUSPENDED_POSTCOPY"): "postcopy",
     ("source", "RESUMED", "RESUMED_MIGRATED"): "rolled_back",
     ("source", "STOPPED", "STOPPED_MIGRATED"): "source_stopped",
     ("destination", "STARTED", "STARTED_MIGRATED"): "prepared",
     ("destination", "RESUMED", "RESUMED_MIGRATED"): "resumed",
+    ("destination", "RESUMED", "RESUMED_POSTCOPY"): "resumed",
     ("destination", "STOPPED", "STOPPED_FAILED"): "incoming_stopped",
     ("destination", "DEFINED", "DEFINED_ADDED"): "defined",
     ("destination", "DEFINED", "DEFINED_UPDATED"): "defined",
@@ -90,6 +92,11 @@ class Watch:
 
     def timeline(self, uuid: str) -> Timeline:
         return self._timelines.setdefault(uuid, Timeline())
+
+    def fresh(self, uuid: str) -> Timeline:
+        """A new one, without what an earlier job of the domain has told."""
+        self._timelines[uuid] = Timeline()
+        return self._timelines[uuid]
 
     def follow(self, connection: Connection, side: str) -> None:
         """Registers for what this side reports. The callbacks only note the time: they run in the event thread."""

@@ -76,7 +76,8 @@ class Match(t.TypedDict):
 
 
 class Diagnosis(t.TypedDict):
-    """Why a migration failed. ``id``, ``cause`` and ``advice`` are None where no cause was recognised.
+    """Why a migration failed. ``id`` and ``cause`` are None where no cause was recognised, and ``advice``
+    where no message was.
 
     ``who_failed_first``: source, destination, network, client, policy or unknown; ``retry``: yes, after_fix,
     other_host, no, resume, resolve_first or unknown.

@@ -13,7 +13,7 @@ from .agent import Agents
 from .answers import answers
 from .domain import domain_snapshot, domain_snapshots
 from .domain_xml import parse as parse_domain
-from .host import host_snapshot, remote_snapshot
+from .host import host_snapshot, migration_ports, remote_snapshot
 from .logs import Mark, log_mark, log_path, log_since, log_since_mark, stamp_ms
 from .redact import redacted
 from .xml import parse as parse_xml
@@ -29,6 +29,7 @@ __all__ = [
     "log_path",
     "log_since",
     "log_since_mark",
+    "migration_ports",
     "parse_domain",
     "parse_xml",
     "redacted",

@@ -15,7 +15,7 @@ import typing as t
 from .._libvirt import Connection, error_code, libvirt
 from .._model.api import SCHEMA, Disk, DomainSnapshot, LivemigError
 from .._model.types import Layer
-from . import boot_files, control, domain_xml, files
+from . import boot_files, control, domain_xml, files, qcow2
 from .agent import NOT_ASKED, Agents
 from .collector import UNREADABLE, Collector, reason
 
@@ -262,11 +262,24 @@ def _complete_disk(collector: Collector, domain: t.Any, active: bool, disk: Disk
     except UNREADABLE as error:
         disk["block_job"] = None
         collector.unknown.append({"fact": f"{fact}.block_job", "reason": str(error)})
+    if "backing" not in disk and not active and _stands_alone(disk):
+        # libvirt shows the chain of a running domain only.
+        disk["backing"] = []
     if "backing" not in disk:
         collector.unknown.append({"fact": f"{fact}.backing", "reason": _NO_CHAIN})
     _identify(collector, disk, fact, shared)
     for layer in disk.get("backing", []):
         _identify(collector, layer, f"{fact}.backing.{layer['layer']}", shared)
+
+
+def _stands_alone(disk: Disk) -> bool:
+    path = disk.get("path")
+    if not path or disk["format"] != "qcow2":
+        return False
+    try:
+        return qcow2.stands_alone(path)
+    except (OSError, ValueError):
+        return False
 
 
 def _identify(collector: Collector, image: Disk | Layer, fact: str, shared: files.Declared) -> None:

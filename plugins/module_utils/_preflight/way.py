@@ -9,12 +9,14 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from .._model import cpuset
 from .._model.api import DomainSnapshot, Facts, HostSnapshot, Move, UnknownFact, Way, plain_way, way_of
 from .check import AUTO, MIGRATION, Policy, View
 from .disks import is_copied
+from .tls_name import tls_name
 
 # virDomainPausedReason: VIR_DOMAIN_PAUSED_USER
 _PAUSED_BY_USER = 1
@@ -48,6 +50,9 @@ def choose(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapsh
     for name in (*_AS_SAID, *_ADDRESSES):
         way[name] = view.option(name)
     way["listen_address"] = address or way["listen_address"]
+    if view.tls:
+        with contextlib.suppress(UnknownFact):
+            way["tls_destination"] = tls_name(view)
     way["postcopy"] = view.option("postcopy") and state != "paused"
     way["parallel"] = connections(view)
     copied = [disk.get("target") for disk in _disks(view) if is_copied(view, disk)]

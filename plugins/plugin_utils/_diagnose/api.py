@@ -78,10 +78,10 @@ def diagnose(outcome: Outcome, *, skew_ms: int = 0, uncertainty_ms: int = UNCERT
 
 
 def _retry(outcome: Outcome, first: Seen | None) -> str:
-    if first is not None and first.row.retry == "resume":
-        return "resume"
     if outcome["state"] == "unknown":
         return "resolve_first"
+    if first is not None and first.row.retry == "resume":
+        return "resume"
     return "unknown" if first is None or first.row.retry == "depends" or not tells(first.row) else first.row.retry
 
 

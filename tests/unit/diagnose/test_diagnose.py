@@ -139,7 +139,8 @@ def test_nothing_is_known() -> None:
 def test_where_the_guest_runs_comes_first() -> None:
     assert diagnose(failed("Lost connection to destination host", state="unknown"))["retry"] == "resolve_first"
     lost = "Migration of domain web1 failed during post-copy; leaving the domain paused"
-    assert diagnose(failed(lost, state="unknown"))["retry"] == "resume"
+    assert diagnose(failed(lost, state="unknown"))["retry"] == "resolve_first"
+    assert diagnose(failed(lost, state="recoverable"))["retry"] == "resume"
 
 
 def test_one_readable_paragraph() -> None:

@@ -46,6 +46,10 @@ def rebooted(record: dict[str, Any]) -> None:
     guest(record)["evidence"]["console"].update(boots=[1, 2])
 
 
+def complains(record: dict[str, Any]) -> None:
+    guest(record).update(problems=["its kernel says: [  186.3] watchdog: BUG: soft lockup - CPU#0 stuck for 139s!"])
+
+
 def both(*edits: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], None]:
     def apply(record: dict[str, Any]) -> None:
         for edit in edits:
@@ -64,6 +68,11 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "another boot": (rebooted, checker.REBOOTED),
     "the boot that was asked for": (both(rebooted, lambda record: record.update(reboots=True)), checker.RECOVERED),
     "no boot that was asked for": (lambda record: record.update(reboots=True), checker.REBOOTED),
+    "it stood still, as it had to": (
+        both(complains, lambda record: record.update(stalls=True)),
+        checker.RECOVERED,
+    ),
+    "it stood still": (complains, checker.LOST),
     "on the wrong host": (lambda record: record.update(ends=["hv1"]), checker.OPEN),
     "defined on both": (lambda record: record["known"].update(hv1=SHUT), checker.OPEN),
     "not persistent": (lambda record: record["known"].update(hv2={**HERE, "persistent": False}), checker.OPEN),

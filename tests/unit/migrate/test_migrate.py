@@ -16,6 +16,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api impor
     migrate,
     planned,
 )
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.watch import Watch
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, Move, Outcome, plain_way
 from tests.unit.migrate.standin import Domain, Host
 
@@ -197,6 +198,7 @@ def _defines(pair: Pair) -> t.Callable[..., None]:
 
 def test_of_a_domain_that_does_not_run_the_definition_moves(pair: Pair) -> None:
     pair.source.domains[UUID].become("SHUTOFF").migration = _defines(pair)
+    pair.source.domains[UUID].auto = 1
     result = run(pair, way=planned_as("shutoff"))
     assert (result["state"], result["running_on"], result["error"]) == ("moved", "hv2", None)
     names = ("PEER2PEER", "OFFLINE", "PERSIST_DEST", "UNDEFINE_SOURCE")
@@ -215,8 +217,20 @@ def test_a_definition_that_did_not_move_has_stayed(pair: Pair) -> None:
 
 @pytest.mark.parametrize("autostart", [True, False])
 def test_autostart_is_carried(pair: Pair, autostart: bool) -> None:
-    run(pair, autostart=autostart)
+    """The domain's own flag, whatever the plan knew of it."""
+    pair.source.domains[UUID].auto = int(autostart)
+    run(pair, autostart=not autostart)
     assert pair[1].domains[UUID].auto == int(autostart)
+
+
+def test_events_of_an_earlier_job_count_for_nothing(pair: Pair) -> None:
+    """The connections may have followed it: the guard of this one would act at once on what that one told."""
+    domain = pair.source.domains[UUID]
+    domain.migration = fail("not this time", lambda source: source.host.send(UUID, "RESUMED", "RESUMED_MIGRATED"))
+    watched = Watch()
+    watched.timeline(UUID).add("suspended")
+    assert watched.fresh(UUID).events == [] and watched.timeline(UUID).events == []
+    assert run(pair)["state"] == "failed" and "suspend" not in domain.calls
 
 
 def test_nothing_of_ours_happens_between_suspended_and_resumed(pair: Pair) -> None:
@@ -520,7 +534,7 @@ def test_a_source_that_restarts_meanwhile_starts_no_second_instance(pair: Pair) 
     domain.auto = 1
     seen: list[int] = []
     domain.migration = fail("not this time", lambda source: seen.append(source.auto))
-    assert run(pair)["state"] == "failed"
+    assert run(pair, autostart=False)["state"] == "failed"
     assert (seen, domain.auto) == ([0], 1)
 
 

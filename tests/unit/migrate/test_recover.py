@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
-from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import intent, truth, verdict
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import intent, postcopy, stall, truth, verdict
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Asked, Records, Rules, recover
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.truth import Place
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Recovery
 from tests.unit.migrate.standin import XML, Domain, Host
-from tests.unit.migrate.test_migrate import LOCAL, UUID, move
+from tests.unit.migrate.test_migrate import LOCAL, UUID, fail, move
 
 libvirt = _libvirt.libvirt
 WORDS = sorted(verdict._ANY)
@@ -283,6 +283,70 @@ def test_a_failed_postcopy_is_resumed(world: World) -> None:
     (found,) = world.recover()
     assert (found["did"], found["state"]) == (["resume_postcopy", "release_destination"], "moved")
     assert asked[0] & libvirt.VIR_MIGRATE_POSTCOPY_RESUME and asked[0] & libvirt.VIR_MIGRATE_POSTCOPY
+
+
+@pytest.mark.parametrize("name", ["hv1", "hv2"])
+def test_a_destination_that_has_not_noticed(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Its QEMU waits at a dead connection, which only its own host can end; recover on the other one says so."""
+    source = world.put("hv1", "PAUSED", "PAUSED_POSTCOPY_FAILED")
+    there = world.put("hv2", "RUNNING", "RUNNING_POSTCOPY")
+    world.hosts["hv2"].getLibVersion = lambda: 12008000  # type: ignore[method-assign]
+    ended: list[str] = []
+
+    def end(domain: str, source: str, ports: t.Container[int]) -> list[stall.Pair]:
+        assert 49152 in ports and 16514 not in ports and source == "hv1"
+        ended.append(domain)
+        there.become("RUNNING", "RUNNING_POSTCOPY_FAILED")
+        return [("198.51.100.2:49152", "198.51.100.1:50000")]
+
+    def resumed(_domain: Domain, *_arguments: object) -> None:
+        if there.where == (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY):
+            raise libvirt.libvirtError("migration of domain web1 is being actively monitored by another thread")
+        there.become("RUNNING")
+        del world.hosts["hv1"].domains[UUID]
+
+    monkeypatch.setattr(stall, "end_incoming", end)
+    monkeypatch.setattr(postcopy, "_NOTICED_S", 0.0)
+    source.migration = resumed
+    (found,) = world.recover(name)
+    if name == "hv1":
+        assert (ended, found["did"], found["state"]) == ([], [], "recoverable")
+        assert "run recover on hv2 too" in str(found["error"])
+    else:
+        assert (ended, found["did"]) == (["web1"], ["resume_postcopy", "release_destination"])
+
+
+def test_a_post_copy_of_which_only_the_daemons_have_lost_each_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source's libvirt says so when it is asked to resume: nothing is ended."""
+    world.put("hv1", "PAUSED", "PAUSED_POSTCOPY_FAILED").migration = fail("QEMU reports migration is still running")
+    world.put("hv2", "RUNNING", "RUNNING_POSTCOPY")
+    monkeypatch.setattr(stall, "end_incoming", lambda *_of: pytest.fail("a healthy connection was ended"))
+    world.hosts["hv2"].getLibVersion = lambda: 12008000  # type: ignore[method-assign]
+    (found,) = world.recover("hv2")
+    assert (found["did"], found["state"]) == ([], "recoverable") and "still running" in str(found["error"])
+
+
+@pytest.mark.parametrize("version", [8004000, 9000000])
+def test_a_libvirt_or_a_binding_that_cannot_resume(world: World, monkeypatch: pytest.MonkeyPatch, version: int) -> None:
+    world.put("hv1", "PAUSED", "PAUSED_POSTCOPY_FAILED")
+    world.put("hv2", "RUNNING", "RUNNING_POSTCOPY_FAILED")
+    world.hosts["hv1"].getLibVersion = lambda: version  # type: ignore[method-assign]
+    monkeypatch.delattr(libvirt, "VIR_MIGRATE_POSTCOPY_RESUME")
+    world.hosts["hv2"].getLibVersion = lambda: 12008000  # type: ignore[method-assign]
+    (found,) = world.recover()
+    wrong = "which cannot resume a post-copy" if version < 8005000 else "it does not know VIR_MIGRATE_POSTCOPY_RESUME"
+    assert (found["did"], found["state"]) == ([], "recoverable") and wrong in str(found["error"])
+
+
+def test_a_guest_that_is_paused_in_post_copy_for_another_reason(world: World) -> None:
+    """libvirt keeps that reason when the post-copy fails, so its memory may not be complete."""
+    source = world.put("hv1", "PAUSED", "PAUSED_POSTCOPY_FAILED")
+    world.put("hv2", "PAUSED", "PAUSED_IOERROR")
+    world.hosts["hv2"].getLibVersion = lambda: 12008000  # type: ignore[method-assign]
+    (found,) = world.recover()
+    assert (found["verdict"], found["state"], found["did"], source.calls) == ("postcopy_paused", "unknown", [], [])
 
 
 def test_a_guest_that_ended_is_defined_where_it_came_from(world: World) -> None:

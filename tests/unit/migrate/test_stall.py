@@ -40,9 +40,20 @@ def test_only_the_connections_of_the_process_count() -> None:
     assert stall.of_process(LISTED, 7) == [("198.51.100.1:39000", "198.51.100.2:16514")]
 
 
+def test_what_was_accepted_at_a_port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = LISTED.replace("198.51.100.1:44446  198.51.100.2:49153", "198.51.100.1:49153  198.51.100.2:44446")
+    (tmp_path / "web1.pid").write_text("77")
+    monkeypatch.setattr(stall, "_PID", str(tmp_path / "{domain}.pid"))
+    monkeypatch.setattr(stall, "_ss", lambda *words: said if words == ("-p",) else " ".join(words))
+    ports = range(49152, 49216)
+    assert stall.end_incoming("web1", "198.51.100.2", ports) == [("198.51.100.1:49153", "198.51.100.2:44446")]
+    assert stall.end_incoming("web1", "198.51.100.3", ports) == []
+    assert stall.end_incoming("web2", "198.51.100.2", ports) == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ss") is None, reason="ends real connections: root, iproute2")
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
-def test_it_ends_those_to_the_destination_that_are_new(
+def test_it_ends_those_to_the_destination_s_port(
     family: socket.AddressFamily, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     host = "127.0.0.1" if family == socket.AF_INET else "::1"
@@ -52,16 +63,16 @@ def test_it_ends_those_to_the_destination_that_are_new(
         for listening, address in ((server, host), (elsewhere, "127.0.0.2" if family == socket.AF_INET else "::1")):
             listening.bind((address, 0))
             listening.listen()
-        with socket.create_connection(server.getsockname()[:2]) as old:
-            found = stall.Connections("web1", f"tcp://{host if family == socket.AF_INET else '[::1]'}")
-            with socket.create_connection(server.getsockname()[:2]) as new:
-                ended = found.end()
-                # Both ends of it are this process's.
-                assert {ours for ours, _peer in ended} >= {_text(new.getsockname())}
-                assert _text(old.getsockname()) not in {ours for ours, _peer in ended}
-                assert old.send(b"x") == 1
-                with pytest.raises(ConnectionError):
-                    new.send(b"x")
+        at = host if family == socket.AF_INET else f"[{host}]"
+        found = stall.Connections("web1", f"tcp://{at}:{server.getsockname()[1]}")
+        with socket.create_connection(server.getsockname()[:2]) as here, socket.create_connection(
+            elsewhere.getsockname()[:2]
+        ) as other:
+            # The other end of it is this process's, too, but not at the migration port of the destination.
+            assert [ours for ours, _peer in found.end()] == [_text(here.getsockname())]
+            assert other.send(b"x") == 1
+            with pytest.raises(ConnectionError):
+                here.send(b"x")
 
 
 def _text(name: tuple[str, int]) -> str:
@@ -92,6 +103,36 @@ def test_when_a_switchover_stands_still(events: tuple[str, ...], after_s: float,
     for name in events:
         timeline.add(name)
     assert stall.stands_still(timeline, now=100.0 + after_s) is still
+
+
+def test_nothing_is_ended_once_the_guest_runs_there(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event comes while the destination is asked for the last time; in post-copy there are connections still."""
+    asked = threading.Semaphore(0)
+    ended: list[str] = []
+
+    def ask(*_of: object) -> str:
+        asked.release()
+        if len(questions) == guard._SILENT - 1:
+            pair.destination.send(UUID, "RESUMED", "RESUMED_POSTCOPY")
+        questions.append("")
+        return SILENT
+
+    def end(_self: object) -> list[stall.Pair]:
+        ended.append("")
+        return []
+
+    def hang(domain: Domain) -> None:
+        for _question in range(guard._SILENT):
+            switch_over(domain, pair.destination, resumed=False)
+            assert asked.acquire(timeout=WAIT_S)
+
+    questions: list[str] = []
+    monkeypatch.setattr(stall, "STILL_S", 0.0)
+    monkeypatch.setattr(guard, "_asked", ask)
+    monkeypatch.setattr(stall.Connections, "end", end)
+    pair.source.domains[UUID].migration = fail("not this time", hang)
+    run(pair)
+    assert len(questions) == guard._SILENT and ended == []
 
 
 @pytest.mark.parametrize("reachable", [False, True])

@@ -159,6 +159,12 @@ def test_bytes_that_are_no_text(path: pathlib.Path) -> None:
         "token=HIDE",
         "-----BEGIN PRIVATE KEY-----\nHIDE\nHIDE\n-----END PRIVATE KEY-----",
         "-----BEGIN RSA PRIVATE KEY-----\nHIDE",
+        "HIDE\nHIDE\n-----END RSA PRIVATE KEY-----\nafter",
+        "password=HIDE,,HIDE,other=1",
+        "password=HIDE:HIDE",
+        "user=me;password=HIDE;HIDE",
+        "http-password=HIDE",
+        "{'password': 'HIDE'}",
     ],
 )
 def test_secrets_are_not_shown(text: str) -> None:

@@ -8,7 +8,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.checks import security
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import tls_name
 from tests.unit.preflight.scene import Scene
 
 
@@ -95,7 +95,7 @@ def test_the_purpose(name: str, changes: dict[str, t.Any], text: str | None) -> 
     ],
 )
 def test_names(wanted: str, entry: str, named: bool) -> None:
-    assert security._is_named(wanted, entry) is named
+    assert tls_name._is_named(wanted, entry) is named
 
 
 def test_the_name_in_the_uri_counts_for_libvirts_own_connection() -> None:

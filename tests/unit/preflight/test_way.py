@@ -103,6 +103,28 @@ def test_what_is_said_is_handed_on() -> None:
     assert choose(link(1000), **said) == {**plain_way(), **said}
 
 
+@pytest.mark.parametrize(
+    ("address", "names", "tls", "expected"),
+    [
+        ("198.51.100.98", ["198.51.100.2", "hv2"], "required", "198.51.100.2"),
+        ("198.51.100.98", ["198.51.100.98", "198.51.100.2"], "required", ""),
+        ("198.51.100.98", ["another"], "required", ""),
+        ("198.51.100.98", ["198.51.100.2"], "off", ""),
+        ("198.51.100.2", ["198.51.100.2"], "required", ""),
+    ],
+)
+def test_a_certificate_without_the_address_in_the_migration_network(
+    address: str, names: list[str], tls: str, expected: str
+) -> None:
+    """The name by which the daemon is reached is verified then; where that is not in it either, a check stops it."""
+    scene = Scene()
+    scene.policy["addresses"] = {"hv2": address}
+    scene.destination["tls"]["qemu_server"]["names"] = names
+    assert choose(scene, tls)["tls_destination"] == expected
+    stops = "sec_tls_hostname" in {found["check"] for found in scene.findings() if found["blocks"]}
+    assert stops is (names == ["another"])
+
+
 @pytest.mark.parametrize("kind", ["all", "inc"])
 def test_the_disks_that_are_copied_are_listed(kind: str) -> None:
     way = choose(Scene("media1"), copy_storage=kind, disks_port=50000)

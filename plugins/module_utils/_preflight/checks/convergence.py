@@ -18,7 +18,8 @@ from ..way import connections
 
 _DEVICE_LIBVIRT, _DEVICE_QEMU = 10001000, 8000000
 """libvirt lets QEMU have /dev/userfaultfd (NEWS 10.1), QEMU looks for it (8.0)."""
-_RECOVERY_BROKEN, _RECOVERY_FIXED = 11002000, 11004000
+_RECOVERY_SINCE, _RECOVERY_BROKEN, _RECOVERY_FIXED = 8005000, 11002000, 11004000
+"""libvirt's NEWS of each."""
 # 10.1 has a workaround that does not hold (qemu-devel: "crypto: implement workaround for GNUTLS thread safety
 # problems", and what followed it). Which stable versions have the one that does is not told by a version, so this only
 # warns.
@@ -89,6 +90,8 @@ def _in_the_way(view: View) -> t.Iterator[tuple[str, t.Literal["warning"] | None
 
 def _recovery(view: View, _need: str) -> t.Iterator[Problem]:
     version = view.destination.get("libvirt_version")
+    if version < _RECOVERY_SINCE:
+        yield Problem(f"libvirt of {view.there}", f"{version_text(version)}, which cannot resume a post-copy")
     if _RECOVERY_BROKEN <= version < _RECOVERY_FIXED:
         yield Problem(
             f"libvirt of {view.there}", f"{version_text(version)}, whose daemon dies when post-copy is resumed"
@@ -165,7 +168,7 @@ CHECKS: tuple[Check, ...] = (
         severity="warning",
         scope="pair",
         title="Post-copy can be resumed at the destination after a failure",
-        expected="libvirt older than 11.2, or 11.4 or newer",
+        expected="libvirt 8.5 or newer, but neither 11.2 nor 11.3",
         remedy="update libvirt there, or migrate without post-copy: after a network failure the guest would be lost",
         requires=Requirement(_emulator, _recovery),
         volatile=True,

@@ -9,7 +9,6 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
 import time
 import typing as t
@@ -18,6 +17,7 @@ import urllib.parse
 from ..._model.api import Facts, Question
 from ..check import Check, Problem, View, each, unknown
 from ..questions import peer_key
+from ..tls_name import address_of, carries, names_of, tls_name, uri_of
 
 _DAY_S = 86400
 
@@ -166,10 +166,9 @@ def _why_not_for(certificate: t.Mapping[str, t.Any], purpose: str) -> str | None
 
 
 def _hostname(view: View) -> t.Iterator[Problem]:
-    uri = urllib.parse.urlsplit(view.policy.get("uris", {}).get(view.destination_name) or "")
-    address = view.policy.get("addresses", {}).get(view.destination_name) or uri.hostname
-    named = view.option("tls_destination")
-    by = (named, "tls_destination") if named else (address, "livemig_address")
+    uri = uri_of(view)
+    named = view.option("tls_destination") or (tls_name(view) if view.tls else "")
+    by = (named, "tls_destination") if named else (address_of(view), "livemig_address")
     asked = [("qemu_server", *by)] if view.tls else []
     asked += [("server", uri.hostname, "livemig_uri")] if uri.scheme.endswith("+tls") else []
     for name, wanted, variable in asked:
@@ -178,8 +177,8 @@ def _hostname(view: View) -> t.Iterator[Problem]:
             continue
         if not view.destination.get(f"tls.{name}.exists"):
             continue  # sec_tls_migration_certs says so
-        names = _names_of(view, name)
-        if not any(_is_named(wanted, entry) for entry in names):
+        if not carries(view, name, wanted):
+            names = names_of(view, name)
             path = view.destination.get(f"tls.{name}.path")
             yield Problem(
                 f"Certificate {path} of {view.destination_name}",
@@ -187,27 +186,6 @@ def _hostname(view: View) -> t.Iterator[Problem]:
                 expected=f"{wanted} among its names, by which {variable} reaches the host",
                 remedy=f"add it to livemig_tls_names and run playbooks/tls.yml, or set {variable} to one of its names",
             )
-
-
-def _names_of(view: View, name: str) -> list[str]:
-    """Names and addresses; GnuTLS takes the common name where the certificate has no alternative names."""
-    names = view.destination.get(f"tls.{name}.names")
-    if names:
-        return list(names)
-    known = view.destination.get("security.certificates").get(name, {}).get("all") or [{}]
-    common = known[0].get("common_name")
-    return [common] if common else []
-
-
-def _is_named(wanted: str, entry: str) -> bool:
-    try:
-        return ipaddress.ip_address(wanted) == ipaddress.ip_address(entry)
-    except ValueError:
-        pass
-    wanted, entry = wanted.lower().rstrip("."), entry.lower().rstrip(".")
-    if entry.startswith("*."):
-        return wanted.partition(".")[2] == entry[2:]
-    return wanted == entry
 
 
 def _authorities(view: View) -> t.Iterator[Problem]:
