@@ -26,8 +26,8 @@ _EVENTS_S = 3.0
 _ABORT_AGAIN_S = 0.5
 _MIB = 1024 * 1024
 
-Record = t.Dict[str, t.Any]
-Action = t.Tuple[str, t.Optional[float]]
+Record = dict[str, t.Any]
+Action = tuple[str, t.Optional[float]]  # noqa: UP045 (evaluated)
 
 
 class Arm(t.Protocol):
@@ -79,6 +79,7 @@ class Ours:
     def __init__(self, given: Record, now_s: float) -> None:
         profile = policy.profile(given["profile"], {"ceiling_ms": given["ceiling_ms"]})
         guest = Guest(touched_mib=given["touched_mib"], link_mib_s=given["link_mib_s"])
+        self.touched_mib = guest.touched_mib
         self.state, start = policy.begin(guest, profile, now_s)
         self.start_ms = float(start.max_downtime_ms or policy.QEMU_LIMIT_MS)
         self.flags, self.parameters = start.flags, start.parameters
@@ -109,7 +110,7 @@ class Ours:
         return True
 
     def told(self) -> Record:
-        return {"decisions": self.decisions, "forecasts": self.forecasts}
+        return {"touched_mib": self.touched_mib, "decisions": self.decisions, "forecasts": self.forecasts}
 
 
 def _short(forecast: Record) -> Record:
@@ -183,7 +184,9 @@ class Driver:
 
     def _arm(self) -> Arm:
         if self.given["schedule"] is None:
-            return Ours(self.given, self.began)
+            resident = self.asked.memoryStats().get("rss", 0) / 1024
+            touched = min(self.given["memory_mib"], resident or self.given["memory_mib"])
+            return Ours({**self.given, "touched_mib": touched}, self.began)
         return Replayed(_module("schedules", self.given["schedules"]), self.given)
 
     def _attempt(self, arm: Arm) -> None:
@@ -301,6 +304,6 @@ def _module(name: str, text: str) -> types.ModuleType:
 
 def main(given: Record) -> Record:
     """``given``: name, destination_uri, migrate_uri, schedule (a name, None: ourselves), schedules (their text),
-    memory_mib, ceiling_ms, limit_s; for ourselves profile, touched_mib and link_mib_s."""
+    memory_mib, ceiling_ms, limit_s; for ourselves profile and link_mib_s."""
     _libvirt.start_event_loop()
     return Driver(given).run()

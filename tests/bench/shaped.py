@@ -62,4 +62,4 @@ def _ticks(pid: int) -> int:
         words: list[Any] = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return 0
-    return int(words[11]) + int(words[12])
+    return sum(int(word) for word in words[11:15])  # with those of its children that have ended
