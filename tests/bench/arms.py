@@ -84,7 +84,7 @@ COMPARED: dict[Guest, tuple[Arm, ...]] = {
     ),
     WITHIN: (DEADLINE, BALANCED, POSTCOPY, AUTO_CONVERGE, AUTO_CEILING, LADDER, VIRSH),
 }
-SLOW_ROUNDS = 2
+SLOW_ROUNDS = 1
 
 # The three profiles share the grid: one never slows down nor switches to post-copy, one may slow down, one may do both.
 GRID_GUESTS: dict[Arm, tuple[Guest, ...]] = {

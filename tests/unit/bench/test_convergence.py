@@ -48,7 +48,9 @@ def test_the_plan_is_the_same_for_the_same_seed_and_takes_turns() -> None:
     assert arms.plan(ARMS, 3) == arms.plan(ARMS, 3) != arms.plan(ARMS, 3, seed=7)
     first = [cell.arm for cell in arms.plan(ARMS, 3) if cell.number == 0 and cell.guest == arms.OVER]
     second = [cell.arm for cell in arms.plan(ARMS, 3) if cell.number == 1 and cell.guest == arms.OVER]
-    assert set(first) == set(second) == set(arms.COMPARED[arms.OVER]) and first != second
+    assert set(first) == set(arms.COMPARED[arms.OVER])
+    assert set(second) == {arm for arm in first if not arm.slow or arms.SLOW_ROUNDS > 1}
+    assert second != [arm for arm in first if arm in second]
     keys = [cell.key for part in arms.PARTS for cell in arms.plan(part, 3)]
     assert len(keys) == len(set(keys))
 
