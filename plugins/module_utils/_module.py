@@ -20,6 +20,13 @@ from ._model.api import EDITS, LEVELS, LivemigError, plain_way
 _TYPES = {bool: "bool", int: "int", list: "list", str: "str"}
 _WAY_CHOICES = {"state": ["running", "paused", "shutoff"], "copy_storage": ["none", "all", "inc"]}
 
+_PROFILE = {
+    "name": "str",
+    **dict.fromkeys(("target_ms", "ceiling_ms", "patience", "deadline_s", "postcopy_s"), "int"),
+    **dict.fromkeys(("budget", "worth"), "float"),
+    **dict.fromkeys(("postcopy", "throttle"), "bool"),
+}
+
 
 def _way(name: str, default: t.Any) -> dict[str, t.Any]:
     spec = {"type": _TYPES[type(default)], "default": default}
@@ -74,6 +81,15 @@ MOVES_OPTION: dict[str, dict[str, t.Any]] = {
                 "apply_defaults": True,
                 "options": {name: _way(name, default) for name, default in plain_way().items()},
             },
+            "profile": {
+                "type": "dict",
+                "default": {},
+                "options": {
+                    **{name: {"type": kind} for name, kind in _PROFILE.items()},
+                    "obstacles": {"type": "list", "elements": "str"},
+                },
+            },
+            "forecast": {"type": "dict"},
         },
     }
 }

@@ -9,15 +9,14 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+from .._model.api import Forecast, PassForecast
 from .history import remember, with_history
 from .model import BASE_MS, Guest, Pass, Point, blackout_ms, fixed_ms, passes, unique_mib
 from .samples import Sample, estimate, rate_mib_s, sample, windows
 from .verdict import (
     RESERVE,
     VERDICTS,
-    Forecast,
     Limits,
-    PassForecast,
     affordable,
     converging,
     forecast,

@@ -55,18 +55,19 @@ class Window(t.NamedTuple):
     rate_mib_s: float
 
 
-def sample(stats: t.Mapping[str, t.Any], at_s: float, earlier: int = 0) -> Sample:
-    """libvirt's statistics of a running job (``jobStats(0)`` right after the event of an iteration) as a Sample.
+def sample(stats: t.Mapping[str, t.Any], at_s: float, earlier: int = 0, late_s: float = 0.0) -> Sample:
+    """libvirt's statistics of a running job (``jobStats(0)`` after the event of an iteration) as a Sample.
 
     ``earlier``: the number that the counter stood at before this job; a cancelled one does not set it back (vdsm,
-    lib/vdsm/virt/migration.py).
+    lib/vdsm/virt/migration.py). ``late_s``: so long after the event was asked; what was sent meanwhile is undone.
     """
     rate = stats.get("memory_bps")
+    meanwhile = (rate or 0) / _MIB * late_s
     return Sample(
         iteration=stats.get("memory_iteration", 0) - earlier,
         at_s=at_s,
-        remaining_mib=stats.get("memory_remaining", 0) / _MIB,
-        sent_mib=stats.get("memory_processed", 0) / _MIB,
+        remaining_mib=stats.get("memory_remaining", 0) / _MIB + meanwhile,
+        sent_mib=max(0.0, stats.get("memory_processed", 0) / _MIB - meanwhile),
         rate_mib_s=rate / _MIB if rate else None,
         throttle=stats.get("auto_converge_throttle", 0),
     )

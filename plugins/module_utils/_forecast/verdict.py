@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._model.api import Forecast
 from .model import Guest, Pass, Point, blackout_ms, fixed_ms, passes, working_set
 
 RESERVE = 0.1
@@ -43,33 +44,6 @@ class Limits(t.NamedTuple):
     postcopy: bool = False
     postcopy_s: float = 0.0
     obstacles: tuple[str, ...] = ()
-
-
-class PassForecast(t.TypedDict):
-    """Where a pass ends, and the pause if the guest were stopped there. ``at_ms`` counts from the start."""
-
-    number: int
-    at_ms: int
-    sent_mib: float
-    remaining_mib: float
-    blackout_ms: int
-
-
-class Forecast(t.TypedDict):
-    """``verdict``: one of VERDICTS. ``total_ms``, ``sent_mib``, ``blackout_ms``: of the whole, from the start, on the
-    way that the verdict names; None where there is none. ``after_pass``: it stops there."""
-
-    verdict: str
-    reason: str
-    total_ms: int | None
-    sent_mib: float | None
-    blackout_ms: int | None
-    after_pass: int | None
-    touched_mib: float
-    dirty_mib_s: float | None
-    working_set_mib: float | None
-    link_mib_s: float
-    passes: list[PassForecast]
 
 
 def usable_ms(limits: Limits) -> float:

@@ -10,7 +10,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 from .breach import Breach, breach
-from .decide import ACTIONS, QEMU_LIMIT_MS, Decision, Start, State, again, begin, now, step
+from .decide import ACTIONS, QEMU_LIMIT_MS, Start, State, again, begin, now, shown, step, watch
 from .profiles import DEFAULT, PROFILES, SETTINGS, Profile, from_label, limits, profile
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "QEMU_LIMIT_MS",
     "SETTINGS",
     "Breach",
-    "Decision",
     "Profile",
     "Start",
     "State",
@@ -31,5 +30,7 @@ __all__ = [
     "limits",
     "now",
     "profile",
+    "shown",
     "step",
+    "watch",
 ]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import typing as t
 
 from .._forecast.api import (
-    Forecast,
     Guest,
     Limits,
     Pass,
@@ -32,6 +31,7 @@ from .._forecast.api import (
     stopping,
     usable_ms,
 )
+from .._model.api import Forecast, PolicyDecision
 from .profiles import Profile, limits
 
 QEMU_LIMIT_MS = 300
@@ -62,17 +62,6 @@ ACTIONS: t.Mapping[str, str] = {
     "throttle": "the migration is aborted and begun again with a guest that is slowed down",
     "abort": "the migration is aborted; the guest goes on where it was",
 }
-
-
-class Decision(t.TypedDict):
-    """``action``: one of ACTIONS; ``reason``: with the figures that it was made of. ``max_downtime_ms``: to be set with
-    wait and raise_downtime; ``parameters``: libvirt's, to begin again with."""
-
-    action: str
-    reason: str
-    after_pass: int
-    max_downtime_ms: int | None
-    parameters: dict[str, int]
 
 
 class Start(t.NamedTuple):
@@ -125,7 +114,7 @@ class View(t.NamedTuple):
     coming: list[Pass]
 
 
-Ruling = t.Optional[tuple[State, list[Decision]]]
+Ruling = t.Optional[tuple[State, list[PolicyDecision]]]
 
 
 def begin(
@@ -193,12 +182,17 @@ def again(state: State, at_s: float) -> State:
     )
 
 
-def step(state: State, sample: Sample) -> tuple[State, list[Decision]]:
+def watch(state: State, sample: Sample) -> State:
+    """The state with what was seen, where nothing is to be decided."""
+    kept = tuple(entry for entry in state.samples if entry.iteration < sample.iteration)
+    return state._replace(samples=(*kept, sample))
+
+
+def step(state: State, sample: Sample) -> tuple[State, list[PolicyDecision]]:
     """What to do at the beginning of pass ``sample.iteration``; an empty list once it is decided how it ends."""
     if state.over is not None:
         return state, []
-    kept = tuple(entry for entry in state.samples if entry.iteration < sample.iteration)
-    state = state._replace(samples=(*kept, sample))
+    state = watch(state, sample)
     if sample.iteration < 2:
         return state, [_decision("continue", sample, "the first pass has begun")]
     return _ruled(state, sample)
@@ -214,7 +208,7 @@ def now(state: State) -> Forecast:
     return forecast(_seen(state) or view.guest._replace(dirty_mib_s=None), view.limits, point, view.rate_mib_s)
 
 
-def _ruled(state: State, sample: Sample) -> tuple[State, list[Decision]]:
+def _ruled(state: State, sample: Sample) -> tuple[State, list[PolicyDecision]]:
     view = _view(state, sample)
     if _seen(state) is None and sample.iteration < _SHOWN and affordable(view.guest, view.limits, view.here):
         return state, [_decision("continue", sample, "one pass says too little of the guest")]
@@ -235,6 +229,11 @@ def _view(state: State, sample: Sample) -> View:
         coming = passes(guest, Point(at_s, sample.sent_mib, sample.remaining_mib, done), state.limit_ms, rate)
     here = Pass(done, at_s, sample.sent_mib, sample.remaining_mib, blackout_ms(guest, sample.remaining_mib))
     return View(state, guest, bounds, sample, rate, here, [here, *coming])
+
+
+def shown(state: State) -> Guest | None:
+    """The guest as the passes have shown it; None while they have shown too little."""
+    return _seen(state)
 
 
 def _seen(state: State) -> Guest | None:
@@ -352,7 +351,7 @@ def _throttle(view: View) -> Ruling:
     return state._replace(over="throttle"), [decision]
 
 
-def _abort(view: View) -> tuple[State, list[Decision]]:
+def _abort(view: View) -> tuple[State, list[PolicyDecision]]:
     paused = needs(view.here.blackout_ms, view.limits)
     against = postcopy_obstacle(view.guest, view.limits, view.here) or ""
     if fixed_ms(view.guest) > usable_ms(view.limits):
@@ -438,7 +437,7 @@ def _decision(
     reason: str,
     max_downtime_ms: int | None = None,
     parameters: dict[str, int] | None = None,
-) -> Decision:
+) -> PolicyDecision:
     return {
         "action": action,
         "reason": reason,

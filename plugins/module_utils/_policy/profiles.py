@@ -179,13 +179,22 @@ def profile(name: str = DEFAULT, overrides: t.Mapping[str, t.Any] | None = None,
     return found
 
 
-def from_label(words: t.Iterable[str], otherwise: str = DEFAULT, where: str = "label") -> Profile:
-    """What the words of a domain's label say: ``profile=gentle``, ``ceiling_ms=2000``; others are somebody else's.
+def from_label(
+    words: t.Iterable[str],
+    otherwise: str = DEFAULT,
+    where: str = "label",
+    settings: t.Mapping[str, t.Any] | None = None,
+) -> Profile:
+    """What the words of a domain's label say: ``profile=gentle``, ``ceiling_ms=2000``; words without ``=`` are not for
+    here. ``otherwise`` with ``settings`` is what holds where the label names no profile.
 
     Raises LivemigError where a word of this form names no setting.
     """
-    given = dict(word.split("=", 1) for word in words if "=" in word)
-    return profile(given.pop("profile", otherwise), given, where)
+    given: dict[str, t.Any] = dict(word.split("=", 1) for word in words if "=" in word)
+    name = given.pop("profile", None)
+    if name is None:
+        name, given = otherwise, {**(settings or {}), **given}
+    return profile(name, given, where)
 
 
 def limits(chosen: Profile, limit_ms: float, obstacles: t.Sequence[str] = ()) -> Limits:

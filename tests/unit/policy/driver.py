@@ -7,6 +7,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Forecast, Guest, Sample
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import PolicyDecision
 from ansible_collections.livemig.libvirt.plugins.module_utils._policy import api as policy
 from tests.unit.policy.simulator import Boundary, Run, Simulation, Writer
 
@@ -19,7 +20,7 @@ class Driven:
 
     run: Run
     start: policy.Start
-    decisions: list[policy.Decision] = field(default_factory=list)
+    decisions: list[PolicyDecision] = field(default_factory=list)
     forecasts: list[Forecast] = field(default_factory=list)
     attempts: list[Run] = field(default_factory=list)
 
@@ -81,7 +82,7 @@ def _attempt_once(
     world: t.Mapping[str, t.Any],
 ) -> policy.State:
     held = [state]
-    calls: dict[str, t.Callable[[Simulation, policy.Decision], None]] = {
+    calls: dict[str, t.Callable[[Simulation, PolicyDecision], None]] = {
         "continue": lambda _simulation, _decision: None,
         "wait": lambda simulation, decision: simulation.set_limit(decision["max_downtime_ms"] or 0),
         "raise_downtime": lambda simulation, decision: simulation.set_limit(decision["max_downtime_ms"] or 0),

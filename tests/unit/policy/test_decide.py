@@ -8,7 +8,7 @@ import typing as t
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Guest, Sample
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Downtime
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Downtime, PolicyDecision
 from ansible_collections.livemig.libvirt.plugins.module_utils._policy import api as policy
 from ansible_collections.livemig.libvirt.plugins.module_utils._policy import decide
 
@@ -22,10 +22,10 @@ def played(
     rate: float = 100,
     qemu: float | None = None,
     **begin: t.Any,
-) -> tuple[policy.State, list[policy.Decision]]:
+) -> tuple[policy.State, list[PolicyDecision]]:
     """After each pass so much is left (MiB): the state, and the decisions at the last boundary."""
     state, _start = policy.begin(guest, profile or policy.profile(), 0.0, **begin)
-    at_s, sent, left, decisions = 0.0, 0.0, guest.touched_mib, list[policy.Decision]()
+    at_s, sent, left, decisions = 0.0, 0.0, guest.touched_mib, list[PolicyDecision]()
     for number, end in enumerate(ends, start=2):
         at_s, sent, left = at_s + left / rate, sent + left, end
         state, decisions = policy.step(state, Sample(number, at_s, end, sent, qemu))
@@ -40,7 +40,7 @@ def actions(
 
 def only(
     ends: t.Sequence[float], profile: policy.Profile | None = None, guest: Guest = GUEST, **more: t.Any
-) -> policy.Decision:
+) -> PolicyDecision:
     (decision,) = played(ends, profile, guest, **more)[1]
     return decision
 
