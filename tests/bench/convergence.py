@@ -15,12 +15,13 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench import arms, figures, inside, schedules, shaped
+from tests.bench import arms, figures, inside, migrate, product, schedules, shaped
 from tests.bench.arms import ARMS, CALM, GRID, Cell, Guest
 from tests.bench.blackout import Watched
 from tests.lab import api, hosts
@@ -29,6 +30,7 @@ from tests.lab.errors import LabError
 HOSTS = ("hv1", "hv2")
 ROUNDS = {ARMS: 3, GRID: 1, CALM: 20}
 LIMIT_S = 60.0
+FAILURES = 3
 SETTLE_S = 3.0
 QUIET_CORES, QUIET_WAIT_S, LOOK_S = 0.25, 20.0, 1.0
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
@@ -86,15 +88,24 @@ def write(result: Row) -> None:
 
 def _measure(result: Row, cells: Sequence[Cell], until: float, keep: bool) -> None:
     api.up(",".join(HOSTS))
-    stage = Stage()
+    stage, failed = Stage(), 0
     try:
         shaped.shape(HOSTS)
+        migrate.install()
         for cell in cells:
             if time.monotonic() > until:
                 break
             if result["link_mib_s"] is None:
                 result["link_mib_s"] = stage.calibrate()
-            run = stage.run(cell, result["link_mib_s"])
+            try:
+                run = stage.run(cell)
+            except (LabError, RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+                print(f"{cell.key}: {error}", flush=True)
+                stage.clear()
+                failed += 1
+                if failed > FAILURES:
+                    raise
+                continue
             result["runs"].append(run)
             write(result)
             print(f"{run['key']}: {run['ended']} {run['total_s']:.1f} s, {run['blackout_ms']:.0f} ms", flush=True)
@@ -111,7 +122,7 @@ class Stage:
         self._guest: Guest | None = None
         self._on, self._address = HOSTS[0], ""
 
-    def run(self, cell: Cell, link_mib_s: float) -> Row:
+    def run(self, cell: Cell) -> Row:
         """See figures.py for what is made of it."""
         self._ensure(cell.guest)
         others = _quiet()
@@ -127,18 +138,18 @@ class Stage:
             "others_before": round(others, 2),
             "loaded": others > QUIET_CORES,
         }
-        row.update(self._migrated(cell, link_mib_s))
+        row.update(self._migrated(cell))
         return row
 
     def calibrate(self) -> float:
         """MiB/s of memory that the link carries, as the copying of a guest shows it."""
         cell = Cell("calibration", 0, arms.PLAIN, arms.CALM_GUEST, arms.CEILING_MS)
         self._ensure(cell.guest)
-        found = self._migrated(cell, 1.0)
+        found = self._migrated(cell)
         first, second = found["samples"][:2]
         return round((second[3] - first[3]) / (second[0] - first[0]), 1)
 
-    def _migrated(self, cell: Cell, link_mib_s: float) -> Row:
+    def _migrated(self, cell: Cell) -> Row:
         there = HOSTS[self._on == HOSTS[0]]
         address = hosts.host(there).address
         given = {
@@ -149,20 +160,25 @@ class Stage:
             "schedules": Path(schedules.__file__).read_text(encoding="utf-8"),
             "profile": cell.arm.profile,
             "memory_mib": cell.guest.memory_mib,
-            "link_mib_s": link_mib_s,
             "ceiling_ms": cell.ceiling_ms,
             "limit_s": LIMIT_S,
         }
         before = shaped.carried_mib(there)
-        program = Path(inside.__file__).read_text(encoding="utf-8")
         with Watched(self._address) as watched, shaped.Others() as others:
-            found = api.observe_inside(self._on, program, given, timeout_s=LIMIT_S * 2 + 30)
+            found = self._driven(given, there)
         found["wire_mib"] = shaped.carried_mib(there) - before
         found["blackout_ms"] = watched.blackout_ms
         found["others_during"] = others.cores
         found["source"] = self._on
         self._after(found, there)
         return _brief(found)
+
+    def _driven(self, given: Row, there: str) -> Row:
+        if given["schedule"] is None:
+            return product.run(given, self._on, there, LIMIT_S)
+        program = Path(inside.__file__).read_text(encoding="utf-8")
+        found: Row = api.observe_inside(self._on, program, given, timeout_s=LIMIT_S * 2 + 30)
+        return found
 
     def _after(self, found: Row, there: str) -> None:
         if found["ended"] == "moved":

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One migration, driven by an arm. Runs inside the source host (tests/lab/observe.py): main(given) -> record.
+"""One migration, driven by another tool's schedule. Runs inside the source host (tests/lab/observe.py): main(given).
 
-Other tools' schedules and ourselves sit behind the same few methods and get the same figures; nothing of this process
-lies between the pause of the guest and its going on.
+The flags are those of the product, and so are the figures; product.py does the same with the product's own module.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ import types
 import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
-from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Guest, Sample, sample
-from ansible_collections.livemig.libvirt.plugins.module_utils._policy import api as policy
+from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Sample, sample
 
 libvirt = _libvirt.libvirt
 FLAGS = ("LIVE", "PEER2PEER", "TLS", "PERSIST_DEST", "UNDEFINE_SOURCE")
@@ -28,24 +26,6 @@ _MIB = 1024 * 1024
 
 Record = dict[str, t.Any]
 Action = tuple[str, t.Optional[float]]  # noqa: UP045 (evaluated)
-
-
-class Arm(t.Protocol):
-    """``poll_s``: how often it looks, 0 for at each iteration event only."""
-
-    poll_s: float
-    start_ms: float
-    flags: tuple[str, ...]
-    parameters: dict[str, int]
-
-    def look(self, found: Sample, since_s: float) -> list[Action]:
-        """What is to be done now, each with a limit in milliseconds where it has one."""
-
-    def again(self) -> bool:
-        """After its abort: whether it begins a second time."""
-
-    def told(self) -> Record:
-        """What it wants to have kept."""
 
 
 class Replayed:
@@ -59,63 +39,10 @@ class Replayed:
         self.flags = ("VIR_MIGRATE_AUTO_CONVERGE",) if schedule.auto_converge else ()
         if any(step.action == schedules.POSTCOPY for step in schedule.steps):
             self.flags += ("VIR_MIGRATE_POSTCOPY",)
-        self.parameters: dict[str, int] = {}
 
     def look(self, found: Sample, since_s: float) -> list[Action]:
+        """What is to be done now, each with a limit in milliseconds where it has one."""
         return t.cast("list[Action]", self._replay.look(since_s, found.iteration, found.remaining_mib))
-
-    def again(self) -> bool:
-        return False
-
-    def told(self) -> Record:
-        return {}
-
-
-class Ours:
-    """The policy, called as the migrate room will call it."""
-
-    poll_s = 0.0
-
-    def __init__(self, given: Record, now_s: float) -> None:
-        profile = policy.profile(given["profile"], {"ceiling_ms": given["ceiling_ms"]})
-        guest = Guest(touched_mib=given["touched_mib"], link_mib_s=given["link_mib_s"])
-        self.touched_mib = guest.touched_mib
-        self.state, start = policy.begin(guest, profile, now_s)
-        self.start_ms = float(start.max_downtime_ms or policy.QEMU_LIMIT_MS)
-        self.flags, self.parameters = start.flags, start.parameters
-        self.decisions: list[Record] = []
-        self.forecasts: list[Record] = []
-        self._parameters: dict[str, int] = {}
-
-    def look(self, found: Sample, since_s: float) -> list[Action]:
-        self.state, decisions = policy.step(self.state, found)
-        self.forecasts.append({"at_s": since_s, **_short(t.cast(Record, policy.now(self.state)))})
-        wanted: list[Action] = []
-        for entry in decisions:
-            self.decisions.append({"at_s": since_s, **entry})
-            if entry["max_downtime_ms"] is not None:
-                wanted.append(("limit", float(entry["max_downtime_ms"])))
-            elif entry["action"] == "postcopy":
-                wanted.append(("postcopy", None))
-            elif entry["action"] in ("abort", "throttle"):
-                wanted.append(("abort", None))
-            self._parameters = entry["parameters"]
-        return wanted
-
-    def again(self) -> bool:
-        if self.state.over != "throttle":
-            return False
-        self.flags, self.parameters = ("VIR_MIGRATE_AUTO_CONVERGE",), self._parameters
-        self.state = policy.again(self.state, time.monotonic())
-        return True
-
-    def told(self) -> Record:
-        return {"touched_mib": self.touched_mib, "decisions": self.decisions, "forecasts": self.forecasts}
-
-
-def _short(forecast: Record) -> Record:
-    keys = ("verdict", "total_ms", "blackout_ms", "sent_mib", "after_pass", "dirty_mib_s", "working_set_mib")
-    return {key: forecast[key] for key in keys}
 
 
 class Driver:
@@ -168,12 +95,7 @@ class Driver:
 
     def run(self) -> Record:
         self.began = time.monotonic()
-        arm = self._arm()
-        while True:
-            self._attempt(arm)
-            if self.record["ended"] != "aborted" or not arm.again():
-                break
-        self.record.update(arm.told())
+        self._attempt(Replayed(_module("schedules", self.given["schedules"]), self.given))
         self.record["total_s"] = self.ended - self.began
         self.record["libvirt_ms"] = self.completed.get("downtime")
         if {SUSPENDED, RESUMED} <= set(self.at):
@@ -182,19 +104,12 @@ class Driver:
         self.record["completed"] = self.completed
         return self.record
 
-    def _arm(self) -> Arm:
-        if self.given["schedule"] is None:
-            resident = self.asked.memoryStats().get("rss", 0) / 1024
-            touched = min(self.given["memory_mib"], resident or self.given["memory_mib"])
-            return Ours({**self.given, "touched_mib": touched}, self.began)
-        return Replayed(_module("schedules", self.given["schedules"]), self.given)
-
-    def _attempt(self, arm: Arm) -> None:
+    def _attempt(self, arm: Replayed) -> None:
         self.domain.migrateSetMaxDowntime(max(1, int(arm.start_ms)))
         worker = threading.Thread(target=self._migrate, args=(arm,), daemon=True)
         worker.start()
         self.record["ended"] = None
-        began, due = time.monotonic(), time.monotonic() + (arm.poll_s or 1e9)
+        due = time.monotonic() + (arm.poll_s or 1e9)
         while self.record["ended"] is None:
             overdue = self.began + self.given["limit_s"]
             try:
@@ -210,11 +125,9 @@ class Driver:
             self._take(arm, at_s, name, data)
         worker.join()
         self._rest()
-        self.record.setdefault("attempts", []).append(
-            {"s": self.ended - began, "ended": self.record["ended"], "flags": arm.flags, **arm.parameters}
-        )
+        self.record["attempts"] = [{"flags": arm.flags}]
 
-    def _take(self, arm: Arm, at_s: float, name: str, data: t.Any) -> None:
+    def _take(self, arm: Replayed, at_s: float, name: str, data: t.Any) -> None:
         if name == RETURNED:
             self._over(data)
         elif name == COMPLETED:
@@ -236,7 +149,7 @@ class Driver:
                 else:
                     self.at.setdefault(name, at_s)
 
-    def _look(self, arm: Arm, at_s: float, decides: bool = True) -> None:
+    def _look(self, arm: Replayed, at_s: float, decides: bool = True) -> None:
         """``decides``: whether the arm is told; the boundaries are kept in any case."""
         if SUSPENDED in self.at or self.record["late"]:
             return
@@ -273,9 +186,9 @@ class Driver:
         with contextlib.suppress(libvirt.libvirtError):
             self.asked.abortJob()
 
-    def _migrate(self, arm: Arm) -> None:
+    def _migrate(self, arm: Replayed) -> None:
         flags = [*(f"VIR_MIGRATE_{name}" for name in FLAGS), *arm.flags]
-        wanted = {"migrate_uri": self.given["migrate_uri"], **arm.parameters}
+        wanted = {"migrate_uri": self.given["migrate_uri"]}
         error = None
         try:
             self.domain.migrateToURI3(
@@ -303,7 +216,7 @@ def _module(name: str, text: str) -> types.ModuleType:
 
 
 def main(given: Record) -> Record:
-    """``given``: name, destination_uri, migrate_uri, schedule (a name, None: ourselves), schedules (their text),
-    memory_mib, ceiling_ms, limit_s; for ourselves profile and link_mib_s."""
+    """``given``: name, destination_uri, migrate_uri, schedule (its name), schedules (their text), memory_mib,
+    ceiling_ms, limit_s."""
     _libvirt.start_event_loop()
     return Driver(given).run()

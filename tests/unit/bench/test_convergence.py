@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Sample
-from tests.bench import arms, figures, inside, schedules
+from tests.bench import arms, figures, inside, product, schedules
 from tests.bench.arms import ARMS, CALM, GRID
 
 LINK = 44.0
@@ -93,10 +93,10 @@ def test_percentiles_are_by_the_nearest_rank(values: list[float], part: float, f
     [
         ({}, None),
         ({"compute_ms": 1000.0, "blackout_ms": 1004.0}, None),
-        ({"compute_ms": 1001.0, "blackout_ms": 1004.0}, "detected"),
+        ({"compute_ms": 1001.0, "blackout_ms": 1004.0, "breach": "its vCPUs stood still for 1001 ms"}, "detected"),
         ({"compute_ms": 900.0, "blackout_ms": 1010.0}, "silent"),
         ({"compute_ms": None, "blackout_ms": 1200.0}, "silent"),
-        ({"compute_ms": None, "libvirt_ms": 1150, "blackout_ms": 1200.0}, "detected"),
+        ({"compute_ms": 1150.0, "blackout_ms": 1200.0}, "silent"),
         ({"ended": "aborted", "blackout_ms": 1200.0}, None),
     ],
 )
@@ -112,6 +112,7 @@ def test_a_breach_that_the_product_does_not_see_is_silent(changes: dict[str, Any
         # allowed, but it got there before
         ({"attempts": [{"flags": ["VIR_MIGRATE_POSTCOPY"]}]}, "moved"),
         ({"attempts": [{"flags": []}, {"flags": ["VIR_MIGRATE_AUTO_CONVERGE"]}]}, "throttled"),
+        ({"throttled": 80}, "throttled"),
         ({"ended": "aborted"}, "refused"),
         ({"ended": "timeout"}, "timeout"),
     ],
@@ -180,7 +181,7 @@ def test_the_bars_of_the_grid() -> None:
     said = [forecast(2, 120, 5000)]
     right = [run(guest=[256, 64, 200 + number], forecasts=said, **POSTCOPY) for number in range(24)]
     assert all(bar.met for bar in figures.grid_bars(right, LINK))
-    wrong = [*right, run(compute_ms=1100.0, blackout_ms=1100.0), run(blackout_ms=1100.0)]
+    wrong = [*right, run(compute_ms=1100.0, blackout_ms=1100.0, breach="said"), run(blackout_ms=1100.0)]
     seen = {bar.what: bar.seen for bar in figures.grid_bars(wrong, LINK)}
     assert (seen["silent breaches"], seen["detected breaches"]) == ("1", "1")
     assert seen["cells that ended in a wrong way"] == "2"
@@ -249,10 +250,81 @@ def test_vdsm_takes_a_step_where_more_is_left_than_at_its_last_look() -> None:
     ]
 
 
-def test_ourselves_begin_as_the_policy_says() -> None:
-    arm = inside.Ours({"profile": "deadline", "ceiling_ms": 1000, "touched_mib": 130.0, "link_mib_s": LINK}, 0.0)
-    assert (arm.start_ms, arm.flags) == (300.0, ("VIR_MIGRATE_POSTCOPY",))
-    boundaries = [Sample(1, 0.0, 250, 0, 44), Sample(2, 2.7, 70, 122, 44), Sample(3, 4.2, 66, 186, 44)]
-    acted = [arm.look(found, found.at_s) for found in boundaries]
-    assert acted == [[], [], [("postcopy", None)]]
-    assert arm.told()["forecasts"][-1]["verdict"] == "needs_postcopy" and not arm.again()
+OUTCOME: dict[str, Any] = {
+    "state": "moved",
+    "error": None,
+    "total_ms": 6900,
+    "bytes": 260 * 2**20,
+    "breach": None,
+    "downtime": {"compute_ms": 88, "libvirt_ms": 10, "network_ms": None},
+    "forecast": {"verdict": "unknown", "total_ms": None, "blackout_ms": None, "touched_mib": 130.0, "link_mib_s": 0.0},
+    "phases": [{"name": "iteration 1", "at_ms": 1000}, {"name": "iteration 2", "at_ms": 3700}],
+    "samples": [
+        {
+            "attempt": 1,
+            "iteration": iteration,
+            "at_ms": at_ms,
+            "remaining_mib": left,
+            "sent_mib": sent,
+            "rate_mib_s": 44.0,
+            "throttle": 0,
+        }
+        for iteration, at_ms, left, sent in ((2, 3700, 70.0, 122.0), (3, 5200, 66.0, 186.0))
+    ],
+    "decisions": [
+        {"action": "continue", "reason": "one pass says too little", "after_pass": 1, "max_downtime_ms": None},
+        {
+            "action": "postcopy",
+            "reason": "needs 1.56 s pause, ceiling 1.0 s; post-copy pauses it for 60 ms and fetches the rest in 1.5 s",
+            "after_pass": 2,
+            "max_downtime_ms": None,
+        },
+    ],
+}
+
+
+def test_an_outcome_is_a_row_as_any_other() -> None:
+    found = product.row(OUTCOME, "deadline", 1000)
+    assert (found["ended"], found["total_s"], found["compute_ms"]) == ("moved", 6.9, 88)
+    assert [entry[:4] for entry in found["samples"]] == [
+        [1.0, 1, 0.0, 0.0],
+        [3.7, 2, 70.0, 122.0],
+        [5.2, 3, 66.0, 186.0],
+    ]
+    assert found["actions"] == [[2, "postcopy", None]]
+    assert figures.way(run(**found)) == "postcopy"
+    # From the first pass on: 4.2 s are over, and 66 MiB are left.
+    assert found["forecasts"][0] == {"after_pass": 1, "blackout_ms": None, "total_ms": None}
+    assert found["forecasts"][1]["blackout_ms"] == 60
+    assert found["forecasts"][1]["total_ms"] == pytest.approx(4200 + 66 / 43 * 1000 + 60, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("changes", "ended"),
+    [
+        ({"state": "refused"}, "aborted"),
+        ({"state": "failed", "error": "aborted after 60 s (timeout_s)"}, "timeout"),
+        ({"state": "failed", "error": "unable to connect"}, "error"),
+        (
+            {
+                "state": "failed",
+                "decisions": [{"action": "abort", "reason": "", "after_pass": 2, "max_downtime_ms": None}],
+            },
+            "aborted",
+        ),
+    ],
+)
+def test_how_the_module_ended(changes: dict[str, Any], ended: str) -> None:
+    assert product.row({**OUTCOME, **changes}, "deadline", 1000)["ended"] == ended
+
+
+@pytest.mark.parametrize(
+    ("action", "reason", "found"),
+    [
+        ("raise_downtime", "needs 821 ms pause, ceiling 1.0 s; another pass is not worth waiting for", 821),
+        ("continue", "converges: 0.31 s pause after pass 4", 310),
+        ("continue", "one pass says too little of the guest", None),
+    ],
+)
+def test_the_pause_that_was_said(action: str, reason: str, found: float | None) -> None:
+    assert product.pause_ms({"action": action, "reason": reason}) == found
