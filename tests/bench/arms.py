@@ -32,8 +32,8 @@ class Guest(NamedTuple):
 
 
 class Arm(NamedTuple):
-    """``schedule``: the name of one in schedules.py, None for ourselves. ``slow``: it takes its minute, so it runs in
-    the first rounds only."""
+    """``schedule``: the name of one in schedules.py, None for ourselves. ``slow``: it takes its minute, so it runs last
+    and less often."""
 
     name: str
     schedule: str | None
@@ -111,11 +111,11 @@ def plan(part: str, rounds: int, seed: int = SEED) -> list[Cell]:
 
 
 def _arms(rounds: int, chance: random.Random) -> Iterator[Cell]:
-    """A guest at a time, all its arms in each round."""
-    for number in range(rounds):
-        for guest, arms in _shuffled(list(COMPARED.items()), chance):
-            for arm in _shuffled(arms, chance):
-                if not arm.slow or number < SLOW_ROUNDS:
+    """A guest at a time, all its arms in each round; then those that take their minute."""
+    for slow, times in ((False, rounds), (True, min(rounds, SLOW_ROUNDS))):
+        for number in range(times):
+            for guest, arms in _shuffled(list(COMPARED.items()), chance):
+                for arm in _shuffled([arm for arm in arms if arm.slow == slow], chance):
                     yield Cell(ARMS, number, arm, guest, CEILING_MS)
 
 

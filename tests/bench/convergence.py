@@ -31,7 +31,7 @@ HOSTS = ("hv1", "hv2")
 ROUNDS = {ARMS: 3, GRID: 1, CALM: 20}
 LIMIT_S = 60.0
 FAILURES = 3
-SETTLE_S = 3.0
+SETTLE_S = 2.0
 QUIET_CORES, QUIET_WAIT_S, LOOK_S = 0.25, 20.0, 1.0
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 
@@ -188,7 +188,6 @@ class Stage:
 
     def _ensure(self, guest: Guest) -> None:
         if self._guest == guest:
-            time.sleep(1.0)
             return
         self.clear()
         started = api.guest_start(HOSTS[0], guest.name, memory_mib=guest.memory_mib, dirty=guest.dirty)
