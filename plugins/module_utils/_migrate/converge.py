@@ -34,15 +34,16 @@ _THROTTLES, _POSTCOPIES = "VIR_MIGRATE_AUTO_CONVERGE", "VIR_MIGRATE_POSTCOPY"
 
 
 def guest_of(domain: t.Any, move: Move, earlier: t.Sequence[t.Mapping[str, t.Any]]) -> Guest:
-    """What is known of the guest before its start: now, from earlier runs on this host, and from the plan."""
-    planned = move.get("forecast")
-    guest = Guest(touched_mib(domain, move["memory_mib"]), 0.0)
-    guest = with_history(guest, earlier, move["destination"], move["source"], move["uuid"])
-    if planned is None:
-        return guest
-    if guest.dirty_mib_s is None:
-        guest = guest._replace(dirty_mib_s=planned["dirty_mib_s"], working_set_mib=planned["working_set_mib"])
-    return guest if guest.link_mib_s else guest._replace(link_mib_s=planned["link_mib_s"])
+    """What is known of the guest before its start: its memory as it is now, what the plan knew, which may be a fresh
+    sample and the runs of all hosts, and where that is nothing what this host's own runs have shown."""
+    guest, planned = Guest(touched_mib(domain, move["memory_mib"]), 0.0), move.get("forecast")
+    if planned is not None:
+        guest = guest._replace(
+            link_mib_s=planned["link_mib_s"],
+            dirty_mib_s=planned["dirty_mib_s"],
+            working_set_mib=planned["working_set_mib"],
+        )
+    return with_history(guest, earlier, move["destination"], move["source"], move["uuid"])
 
 
 def touched_mib(domain: t.Any, memory_mib: int) -> float:
@@ -90,16 +91,12 @@ class Pilot:
         self._samples: list[PassSample] = []
         self._decisions: list[PolicyDecision] = []
         self._asking: threading.Thread | None = None
+        self.gave_up: str | None = None
+        """Why it was aborted; None where it was not."""
 
     @property
     def refused(self) -> str | None:
         return self.start.refused if self._decides else None
-
-    @property
-    def gave_up(self) -> str | None:
-        """Why it was aborted; None where it was not."""
-        ended = self._state.over in ("abort", "throttle")
-        return self._decisions[-1]["reason"] if ended and self._decisions else None
 
     def way(self, way: Way) -> Way:
         """The way of this attempt."""
@@ -113,8 +110,9 @@ class Pilot:
 
     def again(self) -> bool:
         """Whether it is to be begun again; then everything is ready for that."""
-        if self._state.over != "throttle":
+        if self._state.over != "throttle" or self.gave_up is None:
             return False
+        self.gave_up = None
         self._parameters = dict(self._decisions[-1]["parameters"])
         self._state = policy.again(self._state, time.monotonic())
         self._attempt += 1
@@ -167,7 +165,11 @@ class Pilot:
             passes = self._timeline.all("iteration")
             if not passes or passes[-1] == last or over.is_set() or self._timeline.stopped():
                 continue
-            last = self._boundary(passes[0])
+            try:
+                last = self._boundary(passes[0])
+            except Exception as error:  # a fault of ours must not end the migration, nor stay hidden
+                last = passes[-1]
+                self._decisions.append(_failed(error, len(passes) - 1))
 
     def _boundary(self, first: Event) -> Event:
         """What is done at the beginning of a pass; returns that of the pass that was looked at."""
@@ -226,43 +228,56 @@ class Pilot:
             return
         if self._state.yielded is None:
             self._state = self._state._replace(siblings=self._shares.others(self._uuid))
-        self._state, decisions = policy.step(self._state, seen)
+        before = self._state
+        self._state, decisions = policy.step(before, seen)
         for decision in decisions:
             if self._timeline.stopped():
                 return
             self._decisions.append(decision)
-            self._act(decision)
+            self._act(decision, before)
 
-    def _act(self, decision: PolicyDecision) -> None:
+    def _act(self, decision: PolicyDecision, before: policy.State) -> None:
+        """What libvirt refuses was not done, and is decided upon anew at the end of the next pass."""
         try:
             _ACTS[decision["action"]](self, decision)
         except LIBVIRT_ERRORS as error:
             decision["reason"] += f"; libvirt refused that: {error_text(error)}"
+            self._state = before._replace(samples=self._state.samples)
             if decision["action"] == "postcopy" and not self._timeline.stopped():
-                # Nothing else would get it there, and nothing else is decided any more.
+                # Nothing else would get it there.
                 self._state = self._state._replace(over="abort")
-                self._abort(decision)
+                with contextlib.suppress(*LIBVIRT_ERRORS):
+                    self._abort(decision)
 
     def _set_limit(self, decision: PolicyDecision) -> None:
         self._domain.migrateSetMaxDowntime(decision["max_downtime_ms"] or policy.QEMU_LIMIT_MS, 0)
 
     def _yield(self, _decision: PolicyDecision) -> None:
-        self._shares.take(self._uuid)
+        if not self._shares.take(self._uuid):
+            self._state = self._state._replace(yielded=None)
 
     def _postcopy(self, _decision: PolicyDecision) -> None:
         self._domain.migrateStartPostCopy(0)
 
-    def _abort(self, _decision: PolicyDecision) -> None:
-        """libvirt refuses it while a migration is still being prepared."""
-        for _try in range(_ABORT_TRIES):
+    def _abort(self, decision: PolicyDecision) -> None:
+        """libvirt refuses it for a moment while it is at something else of the same migration."""
+        for left in reversed(range(_ABORT_TRIES)):
             if self._timeline.stopped():
                 return
             try:
                 self._domain.abortJob()
             except libvirt.libvirtError:
+                if not left:
+                    raise
                 time.sleep(_AGAIN_S)
             else:
+                self.gave_up = decision["reason"]
                 return
+
+
+def _failed(error: Exception, done: int) -> PolicyDecision:
+    text = f"no decision: {type(error).__name__}: {error}"
+    return {"action": "continue", "reason": text, "after_pass": done, "max_downtime_ms": None, "parameters": {}}
 
 
 def _breach(result: Outcome, timeline: Timeline, ceiling_ms: int) -> policy.Breach | None:

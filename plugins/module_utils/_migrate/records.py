@@ -32,6 +32,8 @@ KEPT_RUNS = 100
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _AGAIN_S = 0.2
 _OVER, _HEARD = "over", "heard"
+_LEARNT_FROM = 1000
+"""Outcomes: more would make a plan of many domains slow."""
 _LEARNT = ("uuid", "source", "destination", "downtime", "convergence")
 
 Entry = dict[str, t.Any]
@@ -142,7 +144,7 @@ class Records:
             for outcome in self.outcomes(run) or ():
                 if outcome.get("convergence"):
                     found.append({key: outcome[key] for key in _LEARNT})
-        return found
+        return found[-_LEARNT_FROM:]
 
     def hear(self, run: str) -> None:
         """Somebody was told how the run ended."""

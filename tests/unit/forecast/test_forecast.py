@@ -182,3 +182,13 @@ def test_history_corrects_the_base_for_that_destination_only() -> None:
 def test_history_that_says_nothing_changes_nothing(outcomes: list[dict[str, t.Any]]) -> None:
     unknown = guest(dirty_mib_s=None, working_set_mib=None)
     assert api.with_history(unknown, outcomes, "hv2") == unknown
+
+
+def test_a_link_is_known_from_anybody_and_a_guest_from_itself() -> None:
+    unknown = guest(dirty_mib_s=None, working_set_mib=None)._replace(link_mib_s=0.0)
+    mine = {**kept(5.0, 50.0), "uuid": "mine", "source": "hv1", "destination": "hv9"}
+    other = {**kept(90.0, 900.0), "uuid": "other", "source": "hv1", "destination": "hv2"}
+    back = {**kept(70.0, 700.0), "uuid": "other", "source": "hv2", "destination": "hv1"}
+    other["convergence"]["link_mib_s"], back["convergence"]["link_mib_s"] = 80.0, 30.0
+    known = api.with_history(unknown, [mine, other, back], "hv2", "hv1", "mine")
+    assert (known.dirty_mib_s, known.working_set_mib, known.link_mib_s) == (5, 50, 80)

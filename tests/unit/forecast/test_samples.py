@@ -101,3 +101,9 @@ def test_from_two_passes_the_next_is_known(order: str, wide: int, rate: int) -> 
     assert rate < 300 or (len(samples) > 3 and coming)
     if len(samples) > 3 and coming:
         assert coming[0].remaining_mib == pytest.approx(samples[3].remaining_mib, abs=max(6, 0.25 * here.remaining_mib))
+
+
+def test_what_was_sent_since_the_event_is_undone() -> None:
+    stats = {"memory_iteration": 5, "memory_remaining": 90 << 20, "memory_processed": 210 << 20, "memory_bps": 50 << 20}
+    late = api.sample(stats, 7.0, earlier=3, late_s=0.2)
+    assert (late.iteration, late.at_s, late.remaining_mib, late.sent_mib) == (2, 7.0, 100, 200)

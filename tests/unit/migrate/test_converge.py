@@ -15,7 +15,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import co
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Records
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Outcome, plain_way
 from tests.unit.migrate.standin import Domain, Host
-from tests.unit.migrate.test_migrate import UUID, Pair, go, move, quick
+from tests.unit.migrate.test_migrate import UUID, Pair, go, move, note_calls, quick
 
 libvirt = _libvirt.libvirt
 MIB = 1024 * 1024
@@ -205,3 +205,93 @@ def test_a_profile_that_is_not_there_is_refused(pair: Pair) -> None:
     result, memory, _calls = run(pair, [16], profile={"name": "reckless"})
     assert result["state"] == "refused" and "gentle, balanced, deadline" in (result["error"] or "")
     assert memory.asked == []
+
+
+def test_nothing_is_asked_at_the_pass_that_is_the_last(pair: Pair) -> None:
+    """QEMU begins it right before it stops the guest."""
+    domain = pair.source.domains[UUID]
+    asked: list[str] = []
+
+    def straight(migrating: Domain, *_what: object) -> None:
+        pair.source.iterate(UUID, 1)
+        _pause()
+        asked.append("last")
+        pair.source.iterate(UUID, 2)
+        pair.source.send(UUID, "SUSPENDED", "SUSPENDED_MIGRATED")
+        _pause()
+        asked.append("resumed")
+        pair.destination.add(UUID)
+        pair.destination.send(UUID, "RESUMED", "RESUMED_MIGRATED")
+        del pair.source.domains[UUID]
+
+    domain.migration = straight
+    note_calls(domain, asked)
+    (result,) = go(pair, [move(profile={"name": "gentle"})], quick())
+    assert (result["state"], result["samples"]) == ("moved", [])
+    assert "limit 100" in domain.calls
+    assert asked[asked.index("last") :][:2] == ["last", "resumed"]
+
+
+def test_a_pause_that_was_in_vain_is_held_against_the_ceiling_too(pair: Pair) -> None:
+    """libvirt has stopped the guest for the switchover, and it went on where it was."""
+    domain = pair.source.domains[UUID]
+
+    def rolled_back(_domain: Domain, *_what: object) -> None:
+        pair.source.send(UUID, "SUSPENDED", "SUSPENDED_MIGRATED")
+        NOW.now += 1.5
+        pair.source.send(UUID, "RESUMED", "RESUMED_MIGRATED")
+        raise libvirt.libvirtError("operation failed: migration failed")
+
+    domain.migration = rolled_back
+    (result,) = go(pair, [move()], quick())
+    assert result["state"] == "failed"
+    assert result["breach"] == "its vCPUs stood still for 1500 ms, 500 ms longer than its ceiling of 1.0 s"
+
+
+def test_post_copy_that_libvirt_refuses_ends_the_migration(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_what: object) -> None:
+        raise libvirt.libvirtError("post-copy is not supported")
+
+    monkeypatch.setattr(Domain, "migrateStartPostCopy", refuses)
+    profile = {"name": "deadline", "ceiling_ms": 1000, "throttle": False, "obstacles": []}
+    result, _memory, _calls = run(pair, [120] * 6, profile=profile)
+    assert result["state"] == "failed"
+    assert "libvirt refused that: post-copy is not supported" in (result["error"] or "")
+
+
+def test_a_fault_of_ours_is_named_and_ends_nothing(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converge, "sample", None)
+    result, _memory, _calls = run(pair, [45, 40, 40])
+    assert result["state"] == "moved"
+    assert "no decision: TypeError" in result["decisions"][0]["reason"]
+
+
+def test_an_abort_that_libvirt_refuses_is_tried_again(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converge, "_AGAIN_S", 0.0)
+    refused: list[int] = []
+    abort = Domain.abortJob
+
+    def reluctant(domain: Domain) -> None:
+        refused.append(1)
+        if len(refused) < 3:
+            raise libvirt.libvirtError("cannot abort: still being prepared")
+        abort(domain)
+
+    monkeypatch.setattr(Domain, "abortJob", reluctant)
+    result, _memory, _calls = run(pair, [120] * 6, profile={"throttle": False})
+    assert result["state"] == "failed" and len(refused) == 3
+    assert "aborted by its policy: needs " in (result["error"] or "")
+
+
+def test_a_paused_guest_has_no_ceiling(pair: Pair) -> None:
+    domain = pair.source.domains[UUID].become("PAUSED", "PAUSED_USER")
+
+    def moves(_domain: Domain, *_what: object) -> None:
+        pair.destination.add(UUID).become("PAUSED", "PAUSED_USER")
+        pair.source.send(UUID, "STOPPED", "STOPPED_MIGRATED")
+        del pair.source.domains[UUID]
+
+    domain.migration = moves
+    way: t.Any = {**plain_way(), "state": "paused"}
+    (result,) = go(pair, [move(way=way)], quick())
+    assert (result["state"], result["ceiling_ms"], result["breach"]) == ("moved", None, None)
