@@ -9,24 +9,31 @@ import subprocess
 from tests.lab import enter
 
 EVERY_S = 0.002
-# argv: address, seconds between packets. Sends until its input is closed, then prints what was lost.
+# argv: address, seconds between packets. Sends until its input is closed and the guest has answered after that, 10 s at
+# most, then prints what was lost.
 PROBER = """\
 import json, socket, sys, threading, time
 address, every = sys.argv[1], float(sys.argv[2])
 probe = socket.socket(type=socket.SOCK_DGRAM)
 probe.connect((address, 7))
 probe.settimeout(1.0)
-sent, answered, over = [], set(), threading.Event()
+sent, answered, over, newest, mark = [], set(), threading.Event(), -1, 0
 
 def receive():
+    global newest
     while not over.is_set():
         try:
-            answered.add(int.from_bytes(probe.recv(64), "big"))
+            newest = int.from_bytes(probe.recv(64), "big")
+            answered.add(newest)
         except (TimeoutError, ConnectionError):
             pass
 
 def stop():
+    global mark
     sys.stdin.read()
+    mark, end = len(sent), time.monotonic() + 10
+    while newest < mark and time.monotonic() < end:
+        time.sleep(0.01)
     over.set()
 
 threads = [threading.Thread(target=receive), threading.Thread(target=stop)]
@@ -49,6 +56,8 @@ last, longest = sent[min(answered)], 0.0
 for number in sorted(answered):
     longest = max(longest, sent[number] - last)
     last = sent[number]
+if newest < mark:
+    longest = max(longest, sent[-1] - last)
 print(json.dumps({"blackout_ms": longest * 1000, "sent": len(sent), "answered": len(answered)}))
 """
 
