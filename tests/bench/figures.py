@@ -345,8 +345,10 @@ medians; the raw ones are in [convergence.json](convergence.json). Times count f
 returns.
 """
 ARMS_TEXT = """\
-All arms are driven by the same program with the same flags; no arm may set a downtime limit above the ceiling of 1 s.
-They took turns in an order that a seed gives. A run is ended after 60 s."""
+Ourselves are the product's module, with its own settling before and after; the other arms are driven by one program
+with the same flags. No arm may set a downtime limit above the ceiling of 1 s. They took turns in an order that a seed
+gives, and those that take their whole minute ran last. A run is ended after 60 s. What a guest has shown in one run the
+module knows in the next. Touched memory is what the first pass has sent."""
 OVER_TEXT = "It writes faster than the link carries, and its working set takes longer than the ceiling: no limit helps."
 WITHIN_TEXT = (
     "It writes faster than the link carries; its working set takes less than the ceiling, and more than 300 ms."
