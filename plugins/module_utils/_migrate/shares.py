@@ -18,8 +18,8 @@ from .progress import Board
 
 FLOOR_MIB_S = 1
 """The least that libvirt can be told. A migration that is slowed down to it goes on from where it was."""
-# libvirt's own "no limit" is 2^63 - 1 bytes a second (QEMU_DOMAIN_MIG_BANDWIDTH_MAX), in MiB/s.
-_NO_LIMIT = 2**40
+NO_LIMIT = 2**40
+"""MiB/s. libvirt's own "no limit" is 2^63 - 1 bytes a second (QEMU_DOMAIN_MIG_BANDWIDTH_MAX)."""
 
 
 class Shares:
@@ -55,7 +55,7 @@ class Shares:
                 except LIBVIRT_ERRORS:
                     continue  # it has just ended
                 cap = self._caps.get(other, 0)
-                self._slowed.append((domain, cap if cap and before >= _NO_LIMIT else before))
+                self._slowed.append((domain, cap if cap and before >= NO_LIMIT else before))
         return True
 
     def give_back(self, uuid: str) -> None:
