@@ -3,6 +3,7 @@
 
     --rounds N    so many of each part (arms 3, grid 1, calm 20)
     --minutes M   no run is begun after so long; the next call goes on where this one ended
+    --only A,B    these arms only, by name
     --keep        the lab stays up
     --anew        what was measured before is dropped
 
@@ -30,6 +31,7 @@ from tests.lab.errors import LabError
 HOSTS = ("hv1", "hv2")
 ROUNDS = {ARMS: 3, GRID: 1, CALM: 20}
 LIMIT_S = 60.0
+PROBE_S = figures.WITNESS_MS / 2000
 FAILURES = 3
 SETTLE_S = 2.0
 QUIET_CORES, QUIET_WAIT_S, LOOK_S = 0.25, 60.0, 1.0
@@ -51,7 +53,9 @@ def main(words: Sequence[str]) -> int:
         "runs": kept.get("runs", []),
     }
     done = {run["key"] for run in result["runs"] if not run["loaded"]}
-    cells = [cell for part in parts for cell in arms.plan(part, asked.rounds or ROUNDS[part]) if cell.key not in done]
+    planned = [cell for part in parts for cell in arms.plan(part, asked.rounds or ROUNDS[part])]
+    wanted = [cell for cell in planned if not asked.only or cell.arm.name in asked.only]
+    cells = [cell for cell in wanted if cell.key not in done]
     if cells:
         _measure(result, cells, until, asked.keep)
     write(result)
@@ -67,6 +71,7 @@ def _asked(words: Sequence[str]) -> argparse.Namespace:
         parser.add_argument(f"--{part}", action="store_true")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--minutes", type=float, default=600.0)
+    parser.add_argument("--only", type=lambda text: set(text.split(",")))
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--anew", action="store_true")
     return parser.parse_args(list(words))
@@ -164,7 +169,7 @@ class Stage:
             "limit_s": LIMIT_S,
         }
         before = shaped.carried_mib(there)
-        with Watched(self._address) as watched, shaped.Others() as others:
+        with Watched(self._address, PROBE_S) as watched, shaped.Others() as others:
             found = self._driven(given, there)
         found["wire_mib"] = shaped.carried_mib(there) - before
         found["blackout_ms"] = watched.blackout_ms
