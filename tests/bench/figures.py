@@ -217,26 +217,26 @@ def _bar(bar: Bar) -> str:
 
 def grid_bars(runs: Sequence[Run], link_mib_s: float) -> list[Bar]:
     breaches = [breached(run) for run in runs]
-    wrong = [run for run in runs if way(run) not in expected(run["guest"], run["ceiling_ms"], link_mib_s)]
+    mistaken = [run for run in runs if way(run) not in expected(run["guest"], run["ceiling_ms"], link_mib_s)]
     turned = [run for run in runs if way(run) in ("refused", "postcopy")]
-    right = [run for run in turned if run not in wrong]
+    right = [run for run in turned if run not in mistaken]
     guests = {tuple(run["guest"]) for run in runs}
     bars = [
         Bar("guests", str(len(guests)), "24 or more", len(guests) >= 24),
         Bar("silent breaches", str(breaches.count("silent")), "0", "silent" not in breaches),
         Bar("detected breaches", str(breaches.count("detected")), "at most 1", breaches.count("detected") <= 1),
         Bar("refused or sent to post-copy, correctly", f"{len(right)} of {len(turned)}", "8 or more", len(right) >= 8),
-        Bar("cells that ended in a wrong way", str(len(wrong)), "0", not wrong),
+        Bar("cells that ended in a wrong way", str(len(mistaken)), "0", not mistaken),
     ]
     for what, key in (("events", "compute_ms"), ("the witness", "blackout_ms")):
         found = [error for run in runs if (error := blackout_error(run, key)) is not None]
-        ms, part = percentile([error[0] for error in found]), percentile([error[1] for error in found])
-        if ms is not None and part is not None:
-            text = f"{ms:.0f} ms; {part:.0%}; within: {sum(map(near, found))} of {len(found)}"
+        ms, share = percentile([error[0] for error in found]), percentile([error[1] for error in found])
+        if ms is not None and share is not None:
+            text = f"{ms:.0f} ms; {share:.0%}; within: {sum(map(near, found))} of {len(found)}"
             met = sum(map(near, found)) >= 0.9 * len(found)
             bars.append(Bar(f"forecast of the blackout, P90 error, by {what}", text, "25 % or 60 ms", met))
     for what, last in (("first forecast", False), ("last forecast", True)):
-        totals = [error for run in runs if (error := total_error(run, last)) is not None]
+        totals = [part for run in runs if (part := total_error(run, last)) is not None]
         worst = percentile(totals)
         if worst is not None:
             text = f"{worst:.0%} ({len(totals)} runs)"

@@ -36,7 +36,7 @@ class Replayed:
         self._replay = schedules.Replay(schedule, given["memory_mib"], given["ceiling_ms"])
         self.poll_s = schedule.poll_s
         self.start_ms = min(given["ceiling_ms"], schedule.start_ms or given["ceiling_ms"])
-        self.flags = ("VIR_MIGRATE_AUTO_CONVERGE",) if schedule.auto_converge else ()
+        self.flags: tuple[str, ...] = ("VIR_MIGRATE_AUTO_CONVERGE",) if schedule.auto_converge else ()
         if any(step.action == schedules.POSTCOPY for step in schedule.steps):
             self.flags += ("VIR_MIGRATE_POSTCOPY",)
 

@@ -189,7 +189,7 @@ def test_the_bars_of_the_grid() -> None:
 
 
 def test_a_run_on_a_loaded_machine_is_listed_and_does_not_count() -> None:
-    result = {
+    result: dict[str, Any] = {
         "link_mbit": 400,
         "link_mib_s": LINK,
         "machine": {"cores": 2},
