@@ -217,6 +217,7 @@ def _bar(bar: Bar) -> str:
 
 def grid_bars(runs: Sequence[Run], link_mib_s: float) -> list[Bar]:
     breaches = [breached(run) for run in runs]
+    paused = sum(breached(run) == "silent" and (run["compute_ms"] or 0) > run["ceiling_ms"] for run in runs)
     mistaken = [run for run in runs if way(run) not in expected(run["guest"], run["ceiling_ms"], link_mib_s)]
     turned = [run for run in runs if way(run) in ("refused", "postcopy")]
     right = [run for run in turned if run not in mistaken]
@@ -224,6 +225,7 @@ def grid_bars(runs: Sequence[Run], link_mib_s: float) -> list[Bar]:
     bars = [
         Bar("guests", str(len(guests)), "24 or more", len(guests) >= 24),
         Bar("silent breaches", str(breaches.count("silent")), "0", "silent" not in breaches),
+        Bar("of which its vCPUs stood still for too long", str(paused), "0", not paused),
         Bar("detected breaches", str(breaches.count("detected")), "at most 1", breaches.count("detected") <= 1),
         Bar("refused or sent to post-copy, correctly", f"{len(right)} of {len(turned)}", "8 or more", len(right) >= 8),
         Bar("cells that ended in a wrong way", str(len(mistaken)), "0", not mistaken),
