@@ -3,7 +3,7 @@
 
     --rounds N    so many of each part (arms 3, grid 1, calm 20)
     --minutes M   no run is begun after so long; the next call goes on where this one ended
-    --only A,B    these arms only, by name
+    --only NAME   this arm only; may be repeated
     --keep        the lab stays up
     --anew        what was measured before is dropped
 
@@ -71,7 +71,7 @@ def _asked(words: Sequence[str]) -> argparse.Namespace:
         parser.add_argument(f"--{part}", action="store_true")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--minutes", type=float, default=600.0)
-    parser.add_argument("--only", type=lambda text: set(text.split(",")))
+    parser.add_argument("--only", action="append")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--anew", action="store_true")
     return parser.parse_args(list(words))

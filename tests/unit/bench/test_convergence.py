@@ -178,6 +178,13 @@ def test_the_bars_of_the_arms() -> None:
     assert not all(bars(wire_mib=400.0).values())
 
 
+@pytest.mark.parametrize(("ended", "met"), [("timeout", True), ("aborted", True), ("moved", False)])
+def test_a_schedule_that_gives_up_does_not_get_there_either(ended: str, met: bool) -> None:
+    nova = run(part=ARMS, arm=arms.UNFINISHED[0].name, ended=ended)
+    found = {arms.DEADLINE.name: [run(part=ARMS)], arms.UNFINISHED[0].name: [nova]}
+    assert figures.arm_bars(found)[-1].met is met
+
+
 def test_the_bars_of_the_grid() -> None:
     said = [forecast(2, 120, 5000)]
     right = [run(guest=[256, 64, 200 + number], forecasts=said, **POSTCOPY) for number in range(24)]
