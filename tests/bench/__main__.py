@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure side by side, and keep what came out: python -m tests.bench [preflight] [observe] [migrate] [batches]
+or: python -m tests.bench convergence [--arms] [--grid] [--calm] [--rounds N], see convergence.py
 
 Raw results go to docs/benchmarks/NAME.json, the tables to docs/benchmarks/README.md.
 """
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench import batches, migrate, observe, preflight
+from tests.bench import batches, convergence, migrate, observe, preflight
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 SUITES: dict[str, Any] = {"preflight": preflight, "observe": observe, "migrate": migrate, "batches": batches}
@@ -25,11 +26,13 @@ HEAD = """\
 # Benchmarks
 
 Times of these machines are noisy: look at ratios and exponents, which come from runs that were taken in turns. `make
-bench` measures anew; the raw results are beside this page.
+bench` measures anew; the raw results are beside this page. Convergence has [a page of its own](convergence.md).
 """
 
 
 def main(words: Sequence[str]) -> int:
+    if words[:1] == ["convergence"]:
+        return convergence.main(words[1:])
     chosen = list(words) or list(SUITES)
     unknown = [name for name in chosen if name not in SUITES]
     if unknown:
@@ -41,7 +44,7 @@ def main(words: Sequence[str]) -> int:
         result = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "machine": machine, **SUITES[name].run()}
         (FOLDER / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     (FOLDER / "README.md").write_text(page(), encoding="utf-8")
-    return 0
+    return 0 if words else convergence.main(["--anew"])
 
 
 def page() -> str:

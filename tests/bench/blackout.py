@@ -67,12 +67,13 @@ class Watched:
     """``with Watched(address) as watched: ...``, and then ``watched.blackout_ms``.
 
     The longest time between the sending of two packets that came back: too long by at most two intervals (4 ms).
+    ``every_s``: a guest that is slowed down cannot answer as many, and loses what does not fit into its buffers.
     """
 
     blackout_ms: float
 
-    def __init__(self, address: str) -> None:
-        words = [*enter.prefix("witness"), "python3", "-c", PROBER, address, str(EVERY_S)]
+    def __init__(self, address: str, every_s: float = EVERY_S) -> None:
+        words = [*enter.prefix("witness"), "python3", "-c", PROBER, address, str(every_s)]
         self._prober = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> Watched:

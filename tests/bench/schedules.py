@@ -7,11 +7,13 @@ Each says what it was read from: file and lines, or the function, at the commit 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # What a step waits for. Seconds count from the start of the migration; a stall is the time since the memory left has
-# last come down by the margin; polls that did not shrink are counted and never set back.
+# last come down by the margin; polls that did not shrink, or found more than the poll before, are counted and never set
+# back.
 ELAPSED_S, ITERATION, STALLED_S, UNSHRUNK_POLLS = "elapsed_s", "iteration", "stalled_s", "unshrunk_polls"
+GROWN_POLLS = "grown_polls"
 LIMIT, DOUBLE, PAUSE, POSTCOPY, ABORT = "limit", "double", "pause", "postcopy", "abort"
 _GIB_MIB = 1024
 
@@ -29,10 +31,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Schedule:
-    """``poll_s``: how often the tool looks. ``least_gib``: a smaller guest counts as one of this size.
+    """``poll_s``: how often the tool looks, 0: at each iteration event. ``least_gib``: a smaller guest counts as one of
+    this size.
 
-    ``start_ms``: the downtime limit at the beginning, 300 where the tool leaves QEMU's own. ``margin``: what less
-    counts as progress.
+    ``start_ms``: the downtime limit at the beginning, 300 where the tool leaves QEMU's own, 0 where it is told the
+    ceiling. ``margin``: what less counts as progress. ``one_by_one``: no more than one step at a look.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Schedule:
     auto_converge: bool = False
     least_gib: float = 0.0
     margin: float = 0.0
+    one_by_one: bool = False
 
 
 def _nova_ladder(limit_ms: int = 500, steps: int = 10, delay_s: int = 75) -> tuple[Step, ...]:
@@ -61,6 +65,11 @@ def _by_iteration(pairs: Sequence[tuple[int, int]]) -> tuple[Step, ...]:
     What comes after the last pair has the limit -1 and is done at the next iteration.
     """
     return tuple(Step(ITERATION, limit + 1, LIMIT, value) for limit, value in pairs)
+
+
+def _by_growth(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """vdsm counts an iteration where a poll finds more left than the poll before, not where QEMU begins one."""
+    return tuple(replace(step, measure=GROWN_POLLS) for step in steps)
 
 
 _NOVA = "openstack/nova 00a030403f"
@@ -110,6 +119,30 @@ OVIRT_POSTCOPY = Schedule(
     start_ms=100,
     steps=(*_by_iteration(((1, 150), (2, 200))), Step(ITERATION, 4, POSTCOPY)),
 )
+# The schedules above step as the engine's text reads, by iterations; these do as vdsm carries it out.
+_MONITOR = "oVirt/vdsm 00b36bae44 lib/vdsm/virt/migration.py MonitorThread.monitor_migration, _next_action"
+OVIRT_SUSPEND_POLLED = replace(
+    OVIRT_SUSPEND,
+    name="oVirt, suspend workload if needed, as vdsm polls",
+    read_from=(*OVIRT_SUSPEND.read_from, _MONITOR),
+    steps=_by_growth(OVIRT_SUSPEND.steps),
+    one_by_one=True,
+)
+OVIRT_POSTCOPY_POLLED = replace(
+    OVIRT_POSTCOPY,
+    name="oVirt, post-copy, as vdsm polls",
+    read_from=(*OVIRT_POSTCOPY.read_from, _MONITOR),
+    steps=_by_growth(OVIRT_POSTCOPY.steps),
+    one_by_one=True,
+)
+# Kinder than either: no iteration is missed, and its abort, which comes with the iteration after the last step and so
+# in the midst of the switchover, is left out.
+OVIRT_SUSPEND_AT_ONCE = replace(
+    OVIRT_SUSPEND,
+    name="oVirt, suspend workload if needed, at every iteration, never aborted",
+    poll_s=0.0,
+    steps=OVIRT_SUSPEND.steps[:-1],
+)
 KUBEVIRT = Schedule(
     name="KubeVirt",
     read_from=(
@@ -137,15 +170,55 @@ PROXMOX = Schedule(
     auto_converge=True,
     steps=(Step(UNSHRUNK_POLLS, 6, DOUBLE),),
 )
+_VIRSH = "libvirt/libvirt v11.3.0 tools/virsh-domain.c"
+VIRSH = Schedule(
+    name="virsh",
+    read_from=(f"{_VIRSH} doMigrate, cmdMigrateSetMaxDowntime (the ceiling, set before)",),
+    poll_s=0.0,
+    start_ms=0,
+    steps=(),
+)
+AUTO_CONVERGE = replace(
+    VIRSH,
+    name="virsh --auto-converge",
+    read_from=(f"{_VIRSH} doMigrate; the downtime limit is QEMU's own",),
+    start_ms=300,
+    auto_converge=True,
+)
+AUTO_CONVERGE_CEILING = replace(
+    AUTO_CONVERGE,
+    name="virsh --auto-converge, limit at the ceiling",
+    read_from=(f"{_VIRSH} doMigrate, cmdMigrateSetMaxDowntime (the ceiling, set before)",),
+    start_ms=0,
+)
+POSTCOPY_AFTER_PRECOPY = Schedule(
+    name="virsh --postcopy-after-precopy",
+    read_from=(f"{_VIRSH} virshMigrateIteration (at iteration 2); the downtime limit is QEMU's own",),
+    poll_s=0.0,
+    steps=(Step(ITERATION, 2, POSTCOPY),),
+)
+PLAIN = replace(VIRSH, name="virsh, nothing set", read_from=(f"{_VIRSH} doMigrate",), start_ms=300)
 SCHEDULES: tuple[Schedule, ...] = (
     NOVA,
     OVIRT_MINIMAL,
     OVIRT_SUSPEND,
     OVIRT_POSTCOPY,
+    OVIRT_SUSPEND_POLLED,
+    OVIRT_POSTCOPY_POLLED,
+    OVIRT_SUSPEND_AT_ONCE,
+    VIRSH,
+    AUTO_CONVERGE,
+    AUTO_CONVERGE_CEILING,
+    POSTCOPY_AFTER_PRECOPY,
+    PLAIN,
     KUBEVIRT,
     KUBEVIRT_STALL,
     PROXMOX,
 )
+
+
+def by_name(name: str) -> Schedule:
+    return next(schedule for schedule in SCHEDULES if schedule.name == name)
 
 
 class Replay:
@@ -159,21 +232,24 @@ class Replay:
         self._lowest: float | None = None
         self._lowest_at_s = 0.0
         self._before: float | None = None
-        self._unshrunk = 0
+        self._unshrunk = self._grown = 0
 
     def look(self, at_s: float, iteration: int, remaining_mib: float) -> list[tuple[str, float | None]]:
         """One poll: the actions that are due, each with the new limit where it has one."""
         if self._lowest is None or remaining_mib < self._lowest * (1 - self._schedule.margin):
             self._lowest, self._lowest_at_s = remaining_mib, at_s
         self._unshrunk += self._before is not None and remaining_mib >= self._before
+        self._grown += self._before is not None and remaining_mib > self._before
         self._before = remaining_mib
         reached = {
             ELAPSED_S: at_s,
             ITERATION: float(iteration),
             STALLED_S: at_s - self._lowest_at_s,
             UNSHRUNK_POLLS: float(self._unshrunk),
+            GROWN_POLLS: float(self._grown),
         }
         due = [step for step in self._left if reached[step.measure] >= step.at * (self._gib if step.per_gib else 1)]
+        due = due[:1] if self._schedule.one_by_one else due
         self._left = [step for step in self._left if step not in due or step.action == DOUBLE]
         return [(step.action, self._value(step)) for step in due]
 

@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pure parts of the convergence bench: which runs, what follows from them, and how a schedule is replayed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Sample
+from tests.bench import arms, figures, inside, product, schedules
+from tests.bench.arms import ARMS, CALM, GRID
+
+LINK = 44.0
+
+
+def run(**changes: Any) -> dict[str, Any]:
+    whole: dict[str, Any] = {
+        "key": "k",
+        "part": GRID,
+        "round": 0,
+        "arm": arms.DEADLINE.name,
+        "profile": "deadline",
+        "guest": [256, 64, 200],
+        "ceiling_ms": 1000,
+        "loaded": False,
+        "others_before": 0.0,
+        "ended": "moved",
+        "total_s": 6.0,
+        "wire_mib": 260.0,
+        "sent_mib": 250.0,
+        "blackout_ms": 110.0,
+        "compute_ms": 100.0,
+        "libvirt_ms": 20,
+        "attempts": [{"flags": []}],
+        "actions": [],
+        "samples": [[1.0, 1, 250.0, 0.0, None, 0], [4.0, 2, 70.0, 120.0, 44.0, 0]],
+        "passes": 3,
+        "throttled": 0,
+    }
+    return {**whole, **changes}
+
+
+POSTCOPY = {"attempts": [{"flags": ["VIR_MIGRATE_POSTCOPY"]}], "actions": [[5.0, "postcopy", None]]}
+
+
+def test_the_plan_is_the_same_for_the_same_seed_and_takes_turns() -> None:
+    assert arms.plan(ARMS, 3) == arms.plan(ARMS, 3) != arms.plan(ARMS, 3, seed=7)
+    cells = [cell for cell in arms.plan(ARMS, 3) if cell.guest == arms.OVER]
+    assert {cell.arm for cell in cells} == set(arms.COMPARED[arms.OVER])
+    first, second = ([cell.arm for cell in cells if cell.number == number and not cell.arm.slow] for number in (0, 1))
+    assert set(first) == set(second) and first != second
+    keys = [cell.key for part in arms.PARTS for cell in arms.plan(part, 3)]
+    assert len(keys) == len(set(keys))
+
+
+def test_slow_arms_run_last_and_less_often() -> None:
+    cells = arms.plan(ARMS, 5)
+    slow = [cell for cell in cells if cell.arm.slow]
+    assert slow and max(cell.number for cell in slow) == arms.SLOW_ROUNDS - 1
+    assert cells[-len(slow) :] == slow
+
+
+def test_the_grid_is_as_large_as_it_should_be() -> None:
+    cells = arms.plan(GRID, 1)
+    assert len({cell.guest for cell in cells}) >= 24
+    assert len(cells) == 3 * len({cell.guest for cell in cells})
+    # The lab refuses a guest without 96 MiB beside its working set.
+    assert all(cell.guest.working_set_mib + 96 <= cell.guest.memory_mib for cell in cells)
+
+
+def test_both_of_a_pair_follow_each_other() -> None:
+    cells = arms.plan(CALM, 4)
+    assert [cell.number for cell in cells] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert {cell.arm for cell in cells[:2]} == set(arms.CALM_ARMS)
+
+
+def test_every_schedule_of_an_arm_is_there() -> None:
+    for cell in arms.plan(ARMS, 1):
+        assert (cell.arm.schedule is None) == (cell.arm.profile is not None)
+        if cell.arm.schedule is not None:
+            assert schedules.by_name(cell.arm.schedule).name == cell.arm.name
+
+
+@pytest.mark.parametrize(
+    ("values", "part", "found"), [([], 0.9, None), ([5.0], 0.9, 5.0), (list(range(1, 11)), 0.9, 9), ([3, 1, 2], 0.5, 2)]
+)
+def test_percentiles_are_by_the_nearest_rank(values: list[float], part: float, found: float | None) -> None:
+    assert figures.percentile(values, part) == found
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, None),
+        ({"compute_ms": 1000.0, "blackout_ms": 1010.0}, None),
+        ({"compute_ms": 1001.0, "blackout_ms": 1004.0, "breach": "its vCPUs stood still for 1001 ms"}, "detected"),
+        ({"compute_ms": 900.0, "blackout_ms": 1015.0}, "silent"),
+        ({"compute_ms": None, "blackout_ms": 1200.0}, "silent"),
+        ({"compute_ms": 1150.0, "blackout_ms": 1200.0}, "silent"),
+        ({"ended": "aborted", "blackout_ms": 1200.0}, None),
+    ],
+)
+def test_a_breach_that_the_product_does_not_see_is_silent(changes: dict[str, Any], found: str | None) -> None:
+    assert figures.breached(run(**changes)) == found
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, "moved"),
+        (POSTCOPY, "postcopy"),
+        # allowed, but it got there before
+        ({"attempts": [{"flags": ["VIR_MIGRATE_POSTCOPY"]}]}, "moved"),
+        ({"attempts": [{"flags": []}, {"flags": ["VIR_MIGRATE_AUTO_CONVERGE"]}]}, "throttled"),
+        ({"throttled": 80}, "throttled"),
+        ({"ended": "aborted"}, "refused"),
+        ({"ended": "timeout"}, "timeout"),
+    ],
+)
+def test_how_a_run_ended(changes: dict[str, Any], found: str) -> None:
+    assert figures.way(run(**changes)) == found
+
+
+@pytest.mark.parametrize(
+    ("guest", "ceiling_ms", "moved", "hard"),
+    [
+        ((256, 64, 20), 500, True, False),  # slower than the link
+        ((256, 64, 200), 500, False, True),
+        ((256, 64, 200), 1000, False, True),
+        ((256, 64, 200), 1600, True, True),  # near the border
+        ((256, 64, 200), 2100, True, False),
+        ((256, 64, 44), 1000, True, True),  # as fast as the link
+    ],
+)
+def test_what_is_right_for_a_guest(guest: tuple[int, int, int], ceiling_ms: int, moved: bool, hard: bool) -> None:
+    found = figures.expected(guest, ceiling_ms, LINK)
+    assert ("moved" in found, "refused" in found) == (moved, hard)
+
+
+def forecast(at_s: float, blackout_ms: float | None, total_ms: float | None) -> dict[str, Any]:
+    return {"at_s": at_s, "verdict": "converges", "blackout_ms": blackout_ms, "total_ms": total_ms}
+
+
+def test_the_error_of_the_blackout_is_that_of_the_last_forecast() -> None:
+    said = [forecast(1, None, None), forecast(2, 900, 5000), forecast(3, 130, 4000)]
+    assert figures.blackout_error(run(forecasts=said), "compute_ms") == (30.0, 0.3)
+    assert figures.near((30.0, 0.3)) and figures.near((100.0, 0.25)) and not figures.near((61.0, 0.26))
+    assert figures.blackout_error(run(forecasts=said, ended="aborted"), "compute_ms") is None
+
+
+def test_the_error_of_the_time_counts_from_the_first_pass() -> None:
+    said = [forecast(1, None, None), forecast(2, 900, 4000), forecast(3, 130, 5500)]
+    assert figures.total_error(run(forecasts=said)) == pytest.approx(0.2)
+    assert figures.total_error(run(forecasts=said), last=True) == pytest.approx(0.1)
+    assert figures.total_error(run(forecasts=said, attempts=[{}, {}])) is None
+
+
+def bars(**ours: Any) -> dict[str, bool | None]:
+    def some(arm: arms.Arm, **changes: Any) -> list[dict[str, Any]]:
+        return [run(part=ARMS, arm=arm.name, **changes)] * 3
+
+    found = {
+        arms.DEADLINE.name: some(arms.DEADLINE, **ours),
+        arms.POSTCOPY.name: some(arms.POSTCOPY, blackout_ms=105.0),
+        arms.AUTO_CONVERGE.name: some(arms.AUTO_CONVERGE, total_s=20.0, blackout_ms=300.0),
+        arms.LADDER.name: some(arms.LADDER, total_s=12.0, ended="aborted", blackout_ms=5.0),
+        arms.UNFINISHED[0].name: some(arms.UNFINISHED[0], total_s=60.0, ended="timeout", blackout_ms=5.0),
+    }
+    return {bar.what.split(",")[0] if "blackout" in bar.what else bar.what: bar.met for bar in figures.arm_bars(found)}
+
+
+def test_the_bars_of_the_arms() -> None:
+    assert set(bars().values()) == {True}
+    # an arm that has not arrived has no blackout to compare with
+    assert bars(blackout_ms=120.0)["blackout"] is False
+    assert not all(bars(total_s=9.0).values())
+    assert not all(bars(wire_mib=400.0).values())
+
+
+@pytest.mark.parametrize(("ended", "met"), [("timeout", True), ("aborted", True), ("moved", False)])
+def test_a_schedule_that_gives_up_does_not_get_there_either(ended: str, met: bool) -> None:
+    nova = run(part=ARMS, arm=arms.UNFINISHED[0].name, ended=ended)
+    found = {arms.DEADLINE.name: [run(part=ARMS)], arms.UNFINISHED[0].name: [nova]}
+    assert figures.arm_bars(found)[-1].met is met
+
+
+def test_the_bars_of_the_grid() -> None:
+    said = [forecast(2, 120, 5000)]
+    right = [run(guest=[256, 64, 200 + number], forecasts=said, **POSTCOPY) for number in range(24)]
+    assert all(bar.met for bar in figures.grid_bars(right, LINK))
+    wrong = [*right, run(compute_ms=1100.0, blackout_ms=1100.0, breach="said"), run(blackout_ms=1100.0)]
+    seen = {bar.what: bar.seen for bar in figures.grid_bars(wrong, LINK)}
+    assert (seen["silent breaches"], seen["detected breaches"]) == ("1", "1")
+    assert seen["cells that ended in a wrong way"] == "2"
+
+
+def test_a_run_on_a_loaded_machine_is_listed_and_does_not_count() -> None:
+    result: dict[str, Any] = {
+        "link_mbit": 400,
+        "link_mib_s": LINK,
+        "machine": {"cores": 2},
+        "runs": [run(), run(key="disturbed", loaded=True, others_before=1.5)],
+    }
+    page = figures.markdown(result)
+    assert "- disturbed: 1.50 cores" in page and page.count("64 MiB at 200 MiB/s of 256 MiB") == 1
+    assert figures.of(result["runs"], GRID) == [run()]
+
+
+def test_the_page_has_every_part() -> None:
+    pairs = [run(part=CALM, arm=arm.name, round=number, forecasts=[]) for arm in arms.CALM_ARMS for number in range(3)]
+    result = {
+        "link_mbit": 400,
+        "link_mib_s": LINK,
+        "machine": {"cores": 2},
+        "runs": [run(part=ARMS, forecasts=[]), run(), *pairs],
+    }
+    page = figures.markdown(result)
+    assert "## Arms" in page and "## Grid" in page and "## A guest that converges" in page
+    assert "| time | 6 s | 6 s | 1.00 | 1.00 to 1.00 |" in page
+
+
+def given(name: str) -> dict[str, Any]:
+    return {"schedule": name, "memory_mib": 256, "ceiling_ms": 1000}
+
+
+def sample(iteration: int, remaining_mib: float) -> Sample:
+    return Sample(iteration, 0.0, remaining_mib, 0.0)
+
+
+def test_a_schedule_begins_with_its_own_limit_and_flags() -> None:
+    arm = inside.Replayed(schedules, given(schedules.NOVA.name))
+    assert (arm.start_ms, arm.flags, arm.poll_s) == (50, (), 0.5)
+    arm = inside.Replayed(schedules, given(schedules.VIRSH.name))
+    assert (arm.start_ms, arm.flags) == (1000, ())
+    arm = inside.Replayed(schedules, given(schedules.AUTO_CONVERGE.name))
+    assert (arm.start_ms, arm.flags) == (300, ("VIR_MIGRATE_AUTO_CONVERGE",))
+
+
+def test_post_copy_comes_with_the_second_iteration() -> None:
+    arm = inside.Replayed(schedules, given(schedules.POSTCOPY_AFTER_PRECOPY.name))
+    assert arm.flags == ("VIR_MIGRATE_POSTCOPY",)
+    assert arm.look(sample(1, 200), 1.0) == []
+    assert arm.look(sample(2, 60), 3.0) == [("postcopy", None)]
+
+
+def test_vdsm_takes_a_step_where_more_is_left_than_at_its_last_look() -> None:
+    arm = inside.Replayed(schedules, given(schedules.OVIRT_SUSPEND_POLLED.name))
+    left = [100, 50, 60, 55, 70, 80, 90]
+    assert [arm.look(sample(9, mib), 10.0 * number) for number, mib in enumerate(left, 1)] == [
+        [],
+        [],
+        [],
+        [],
+        [("limit", 150.0)],
+        [("limit", 200.0)],
+        [("limit", 300.0)],
+    ]
+
+
+OUTCOME: dict[str, Any] = {
+    "state": "moved",
+    "error": None,
+    "total_ms": 6900,
+    "bytes": 260 * 2**20,
+    "breach": None,
+    "downtime": {"compute_ms": 88, "libvirt_ms": 10, "network_ms": None},
+    "forecast": {"verdict": "unknown", "total_ms": None, "blackout_ms": None, "touched_mib": 130.0, "link_mib_s": 0.0},
+    "phases": [{"name": "iteration 1", "at_ms": 1000}, {"name": "iteration 2", "at_ms": 3700}],
+    "samples": [
+        {
+            "attempt": 1,
+            "iteration": iteration,
+            "at_ms": at_ms,
+            "remaining_mib": left,
+            "sent_mib": sent,
+            "rate_mib_s": 44.0,
+            "throttle": 0,
+        }
+        for iteration, at_ms, left, sent in ((2, 3700, 70.0, 122.0), (3, 5200, 66.0, 186.0))
+    ],
+    "decisions": [
+        {"action": "continue", "reason": "one pass says too little", "after_pass": 1, "max_downtime_ms": None},
+        {
+            "action": "postcopy",
+            "reason": "needs 1.56 s pause, ceiling 1.0 s; post-copy pauses it for 60 ms and fetches the rest in 1.5 s",
+            "after_pass": 2,
+            "max_downtime_ms": None,
+        },
+    ],
+}
+
+
+def test_an_outcome_is_a_row_as_any_other() -> None:
+    found = product.row(OUTCOME, "deadline", 1000)
+    assert (found["ended"], found["total_s"], found["compute_ms"]) == ("moved", 6.9, 88)
+    assert [entry[:4] for entry in found["samples"]] == [
+        [1.0, 1, 0.0, 0.0],
+        [3.7, 2, 70.0, 122.0],
+        [5.2, 3, 66.0, 186.0],
+    ]
+    assert found["actions"] == [[2, "postcopy", None]]
+    assert figures.way(run(**found)) == "postcopy"
+    # From the first pass on: 4.2 s are over, and 66 MiB are left.
+    assert found["forecasts"][0] == {"after_pass": 1, "blackout_ms": None, "total_ms": None}
+    assert found["forecasts"][1]["blackout_ms"] == 60
+    assert found["forecasts"][1]["total_ms"] == pytest.approx(4200 + 66 / 43 * 1000 + 60, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("changes", "ended"),
+    [
+        ({"state": "refused"}, "aborted"),
+        ({"state": "failed", "error": "aborted after 60 s (timeout_s)"}, "timeout"),
+        ({"state": "failed", "error": "unable to connect"}, "error"),
+        (
+            {
+                "state": "failed",
+                "decisions": [{"action": "abort", "reason": "", "after_pass": 2, "max_downtime_ms": None}],
+            },
+            "aborted",
+        ),
+    ],
+)
+def test_how_the_module_ended(changes: dict[str, Any], ended: str) -> None:
+    assert product.row({**OUTCOME, **changes}, "deadline", 1000)["ended"] == ended
+
+
+@pytest.mark.parametrize(
+    ("action", "reason", "found"),
+    [
+        ("raise_downtime", "needs 821 ms pause, ceiling 1.0 s; another pass is not worth waiting for", 821),
+        ("continue", "converges: 0.31 s pause after pass 4", 310),
+        ("continue", "one pass says too little of the guest", None),
+    ],
+)
+def test_the_pause_that_was_said(action: str, reason: str, found: float | None) -> None:
+    assert product.pause_ms({"action": action, "reason": reason}) == found
