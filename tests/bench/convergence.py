@@ -152,7 +152,8 @@ class Stage:
         self._ensure(cell.guest)
         found = self._migrated(cell)
         first, second = found["samples"][:2]
-        return round((second[3] - first[3]) / (second[0] - first[0]), 1)
+        mib_s: float = (second[3] - first[3]) / (second[0] - first[0])
+        return round(mib_s, 1)
 
     def _migrated(self, cell: Cell) -> Row:
         there = HOSTS[self._on == HOSTS[0]]

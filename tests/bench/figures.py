@@ -102,7 +102,7 @@ def total_error(run: Run, last: bool = False) -> float | None:
     if run["ended"] != "moved" or len(run["attempts"]) > 1 or not said or not run["samples"]:
         return None
     seen = run["total_s"] - run["samples"][0][0]
-    return abs(said[-1 if last else 0]["total_ms"] / 1000 - seen) / seen
+    return float(abs(said[-1 if last else 0]["total_ms"] / 1000 - seen) / seen)
 
 
 def near(error: tuple[float, float]) -> bool:
