@@ -186,4 +186,15 @@ options:
             description: The name in the destination's certificate. Empty is that of O(moves[].migrate_uri).
             type: str
             default: ""
+          vf:
+            description:
+              - What becomes of the guest's virtual functions. V(replug) takes them off before the migration and puts
+                others on after it. V(failover) leaves that to QEMU. V(native) lets the device itself migrate.
+            type: str
+            choices: [none, replug, failover, native]
+            default: none
+          vf_gap:
+            description: Whether a guest without a standby may be without network meanwhile.
+            type: bool
+            default: false
 """

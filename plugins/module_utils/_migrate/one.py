@@ -19,9 +19,8 @@ from .._libvirt import LIBVIRT_ERRORS, Connection, error_text, find_domain, libv
 from .._model.api import Finding, HostSnapshot, LivemigError, Move, Outcome, way_of
 from .._observe.api import domain_snapshot, remote_snapshot
 from .._preflight.api import judged_as, volatile_findings
-from . import intent, verdict
+from . import intent, nics, verdict
 from .case import Case, Rules
-from .edits import definitions
 from .guard import guarded, heard
 from .outcome import measured, outcome
 from .progress import Board
@@ -92,7 +91,10 @@ def _locked(link: Link, case: Case, options: Options, watch: Watch, board: Board
         return outcome(move, "refused", running_on=move["source"], error=reasons)
     timeline = watch.fresh(case.uuid)
     try:
+        case = nics.planned(case)
         board.started(case.uuid, link.asks.lookupByUUIDString(case.uuid), timeline)
+    except LivemigError as error:
+        return outcome(move, "refused", running_on=move["source"], error=str(error))
     except LIBVIRT_ERRORS as error:
         return outcome(move, "refused", running_on=None, error=error_text(error))
     note = functools.partial(case.records.note, case.intent.run, uuid=case.uuid, domain=move["domain"])
@@ -115,7 +117,7 @@ def _earlier(link: Link, case: Case, options: Options) -> Outcome | None:
     mark = None if domain is None else intent.read(domain)
     if mark is None:
         known = case.records.open_moves().get(case.uuid)
-        mark = None if known is None else intent.Intent(*known)
+        mark = None if known is None else intent.of_kept(*known)
     if mark is None:
         return None
     if mark.move["source"] != case.source.name:
@@ -181,9 +183,12 @@ def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline, gu
     try:
         wanted_flags = flags(move, options.tls)
         begin(domain, case)
+        nics.detach(case)
         # Read after the intent was written, since what is sent instead of libvirt's own must hold it too.
-        wanted = parameters(move, definitions(domain, move["edits"]), options.tls)
+        wanted = parameters(move, nics.definitions(domain, case), options.tls)
     except NO_CONNECTION as error:
+        if case.intent.nics:
+            return conclude(case, settle(case, _rules(options, sure=True)), error_text(error))
         forget(domain, case)
         return outcome(move, "refused", running_on=move["source"], error=error_text(error))
     started = time.monotonic()
@@ -213,13 +218,16 @@ def begin(domain: t.Any, case: Case) -> None:
     move = case.intent.move
     secure = libvirt.VIR_DOMAIN_XML_SECURE
     inactive = secure | libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
-    kept = {
+    definition = {
         "run": case.intent.run,
         "live": domain.XMLDesc(secure),
         "inactive": domain.XMLDesc(inactive) if domain.isPersistent() else None,
     }
-    case.records.keep_definition(case.uuid, kept)
-    case.records.note(case.intent.run, "begun", uuid=case.uuid, domain=move["domain"], move=move, tls=case.intent.tls)
+    case.records.keep_definition(case.uuid, definition)
+    kept = intent.kept_nics(case.intent.nics)
+    case.records.note(
+        case.intent.run, "begun", uuid=case.uuid, domain=move["domain"], move=move, tls=case.intent.tls, nics=kept
+    )
     intent.write(domain, case.intent)
     autostart(domain, False)
 

@@ -61,8 +61,8 @@ def _is_wanted(each: Intent, asked: Asked) -> bool:
 def _found(asked: Asked, connect: Connect, records: Records) -> list[Intent]:
     """A domain's own intent counts more than the journal: a later run may have replaced what that one knew."""
     intents: dict[str, Intent] = {}
-    for uuid, (run, move, tls) in records.open_moves().items():
-        intents[uuid] = Intent(run, move, tls)
+    for uuid, known in records.open_moves().items():
+        intents[uuid] = intent.of_kept(*known)
     connection = connect(asked.uri)
     try:
         for domain in connection.listAllDomains():

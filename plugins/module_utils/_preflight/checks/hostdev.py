@@ -4,8 +4,8 @@
 
 """Checks of passed-through devices.
 
-This version takes no PCI device off and puts none back: hd_pci_plain keeps every domain with one where it is. What the
-others say of the destination is for whoever detaches the device, moves the domain and attaches another one there.
+What becomes of a virtual function is decided by _sriov/strategy.py; hd_pci_plain says where nothing can be done. What
+the others say of a destination is about the function that the domain is to get there.
 
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
@@ -16,9 +16,10 @@ import collections
 import typing as t
 
 from ..._model.api import Question
+from ..._sriov.api import REFUSE
 from ..check import Check, Problem, Requirement, View
+from ..vf import address_of, strategy
 
-_ADDRESS = ("domain", "bus", "slot", "function")
 _VFIO = frozenset(("pci", "mdev"))
 _UP = frozenset(("up", "unknown", None))
 _DROPPED_IF_MISSING = frozenset(("optional", "requisite"))
@@ -37,6 +38,12 @@ def _no_hostdev(kind: str, name: str) -> t.Callable[[View], t.Iterator[Problem]]
                 yield Problem(f"Domain {view.domain_name}", f"it holds the {name} {hostdev['description']}")
 
     return evaluate
+
+
+def _strategy(view: View) -> t.Iterator[Problem]:
+    choice = strategy(view)
+    if choice.name == REFUSE:
+        yield Problem(f"Domain {view.domain_name}", choice.reason)
 
 
 def _scsi(view: View) -> t.Iterator[Problem]:
@@ -76,15 +83,6 @@ def _teaming(view: View) -> t.Iterator[Problem]:
             yield Problem(what, f"its partner {alias} has no <teaming type='persistent'/>")
         elif entry["mode"] == "interface" and entry["description"] != f"interface {partner['mac']}":
             yield Problem(what, f"its partner {alias} has another MAC address, {partner['mac']}")
-
-
-def address_of(hostdev: t.Mapping[str, t.Any]) -> str | None:
-    """The PCI address of the host as sysfs writes it; None where the definition has none."""
-    parts = [hostdev["more"].get(name) for name in _ADDRESS]
-    if hostdev["type"] != "pci" or any(part is None for part in parts[1:]):
-        return None
-    domain, bus, slot, function = (int(part or "0", 0) for part in parts)
-    return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
 
 
 def _held_functions(view: View) -> dict[str, str]:
@@ -253,12 +251,10 @@ CHECKS: tuple[Check, ...] = (
         category="hostdev",
         severity="error",
         scope="domain",
-        title="No PCI device is passed through",
-        # QEMU lets a VF with <teaming type='transient'> pass. But the destination realizes it while the guest is paused
-        # (hw/net/virtio-net.c: failover_add_primary), and nothing in this version puts it back when that fails.
-        expected="none: this version takes no PCI device off and puts none back, also not a VF with <teaming>",
-        remedy="detach it before the migration and attach one at the destination afterwards",
-        evaluate=_no_hostdev("pci", "PCI device"),
+        title="Every PCI device that is passed through can be taken off, or moves",
+        expected="none, or virtual functions with a standby that carries the traffic meanwhile",
+        remedy="give it a standby (<teaming>), or detach the device before the migration",
+        evaluate=_strategy,
         volatile=True,
     ),
     Check(

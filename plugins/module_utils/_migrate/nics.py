@@ -1,0 +1,103 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The virtual functions of one move: planned before it begins, taken off before libvirt is asked, put back at its end.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._libvirt import Connection, libvirt
+from .._model.api import LivemigError, way_of
+from .._sriov.api import GONE, OFF, ON, Nic, Rules, Side, placed, plan, take_off
+from .._sriov.api import put_back as restore
+from . import edits
+from .case import Case, End
+
+RULES = Rules()
+_PORT = "parent"
+
+
+class _Journal:
+    """The source's own, by which a guest that lets go late is known."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+
+    def note(self, event: str, nic: Nic, instance: int, **values: t.Any) -> None:
+        run, move = self._case.intent.run, self._case.intent.move
+        about = {"uuid": move["uuid"], "domain": move["domain"], "alias": nic.alias, "instance": instance}
+        self._case.records.note(run, event, **about, **values)
+
+    def pending(self, nic: Nic, instance: int) -> bool:
+        about = self._case.uuid, nic.alias
+        said = [
+            entry
+            for entry in self._case.records.entries(self._case.intent.run)
+            if entry["event"] in (OFF, GONE, ON) and (entry["uuid"], entry["alias"]) == about
+        ]
+        return bool(said) and said[-1]["event"] == OFF and bool(said[-1]["instance"] == instance)
+
+
+def planned(case: Case) -> Case:
+    """With what each function is to get at the destination. Changes nothing. Raises LivemigError, and what libvirt
+    raises."""
+    move = case.intent.move
+    if way_of(move)["vf"] == "none":
+        return case
+    ports = {edit["old"]: edit["new"] or "" for edit in move["edits"] if edit["kind"] == _PORT}
+    with case.open(case.source) as here, case.open(case.destination) as there:
+        sides = _side(case, case.source, here), _side(case, case.destination, there)
+        found = plan(*sides, ports, _rules(case))
+    return case._replace(intent=case.intent._replace(nics=tuple(found)))
+
+
+def detach(case: Case) -> None:
+    """Where the way is replug. Raises LivemigError, and what libvirt raises: then some may be off, and settling is
+    due."""
+    if case.intent.nics and way_of(case.intent.move)["vf"] == "replug":
+        with case.open(case.source) as connection:
+            take_off(_side(case, case.source, connection), case.intent.nics, _Journal(case), _rules(case))
+
+
+def definitions(domain: t.Any, case: Case) -> dict[str, str]:
+    """As edits.definitions, with the functions that were planned at the destination."""
+    found = edits.definitions(domain, case.intent.move["edits"])
+    flags = {"destination_xml": libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE}
+    if domain.isPersistent():
+        flags["persistent_xml"] = flags["destination_xml"] | libvirt.VIR_DOMAIN_XML_INACTIVE
+    for name in flags if case.intent.nics else ():
+        for nic in case.intent.nics:
+            changed = placed(found.get(name) or domain.XMLDesc(flags[name]), nic, nic.planned)
+            if changed is not None:
+                found[name] = changed
+    return found
+
+
+def put_back(case: Case, end: End, connection: Connection) -> None:
+    """Raises LivemigError where the guest is not what its intent says: which NIC, where, and what to do."""
+    if not case.intent.nics:
+        return
+    side = _side(case, end, connection)
+    if side.live() is None:
+        return
+    restored = restore(side, case.intent.nics, end == case.source, _Journal(case), _rules(case))
+    if restored.left:
+        raise LivemigError(
+            f"NICs of domain {case.intent.move['domain']} on {end.name}",
+            value="; ".join(restored.left),
+            expected="what it had before the migration",
+            remedy="do what is said there, then run recover",
+        )
+
+
+def _side(case: Case, end: End, connection: Connection) -> Side:
+    return Side(connection, case.uuid, end.name)
+
+
+def _rules(case: Case) -> Rules:
+    return RULES._replace(gap=way_of(case.intent.move)["vf_gap"])

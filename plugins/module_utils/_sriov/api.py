@@ -1,0 +1,49 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""SR-IOV: a guest's virtual functions through a migration. The public face.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+from .journal import GONE, OFF, ON, Journal, Rules
+from .nic import Nic, nics_of, placed
+from .restore import Restored, put_back
+from .side import Side
+from .stall import SEED_MIB_S, Memory, fill_mib_s, forecast_ms
+from .strategy import AUTO, FAILOVER, NATIVE, NONE, REFUSE, REPLUG, STRATEGIES, Asked, Choice, Device, choose
+from .transaction import plan, take_off
+
+__all__ = [
+    "AUTO",
+    "FAILOVER",
+    "GONE",
+    "NATIVE",
+    "NONE",
+    "OFF",
+    "ON",
+    "REFUSE",
+    "REPLUG",
+    "SEED_MIB_S",
+    "STRATEGIES",
+    "Asked",
+    "Choice",
+    "Device",
+    "Journal",
+    "Memory",
+    "Nic",
+    "Restored",
+    "Rules",
+    "Side",
+    "choose",
+    "fill_mib_s",
+    "forecast_ms",
+    "nics_of",
+    "placed",
+    "plan",
+    "put_back",
+    "take_off",
+]

@@ -1,0 +1,140 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The guest's functions, put back wherever it runs, until it has all NICs of its intent; and what could not be done.
+
+It takes nothing for granted but the intent and what libvirt says now, so that it ends what was interrupted anywhere:
+after a success, a failure, or a crash, in the first process or in recover's.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing as t
+import xml.etree.ElementTree as ET
+
+from .._libvirt import LIBVIRT_ERRORS, error_text
+from .._model.api import LivemigError
+from .functions import usable, wanted_of, why_none
+from .journal import GONE, ON, Journal, Rules
+from .nic import Nic, attach_xml, find, host_address, placed
+from .side import REFUSED, REMOVED, InUse, Side
+
+_POLL_S = 0.5
+_REFUSALS: tuple[type[Exception], ...] = (InUse, *LIBVIRT_ERRORS)
+_FINISH = "free one and run recover: it puts it back. The guest runs on without it meanwhile"
+_LATE = (
+    "it was asked to let go of it and has not answered, and may still do so. Remedy: run recover then, which puts one "
+    "back, or restart the guest"
+)
+
+
+class Restored(t.NamedTuple):
+    """``done``: what was attached, with its place and seconds; ``left``: what is missing or open, and what to do;
+    ``notes``: what is right but should be known."""
+
+    done: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def put_back(side: Side, nics: t.Sequence[Nic], at_source: bool, journal: Journal, rules: Rules) -> Restored:
+    """The guest, which is on this side, gets what its intent holds. Raises what libvirt raises."""
+    each = [_restored(side, nic, at_source, journal, rules) for nic in nics]
+    return Restored(*(tuple(text for found in each for text in found[part]) for part in range(len(Restored._fields))))
+
+
+def _restored(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Rules) -> Restored:
+    if _has(side, nic):
+        if not (at_source and journal.pending(nic, side.instance())):
+            _redefine(side, nic)
+            return Restored()
+        said = _asked_again(side, nic, rules)
+        if said == REFUSED:
+            _note(journal, ON, nic, side)
+            return Restored()
+        if said is None:
+            return Restored(left=(f"{nic.called} of the guest on {side.name}: {_LATE}",))
+    _note(journal, GONE, nic, side)
+    return _attached(side, nic, at_source, journal, rules)
+
+
+def _note(journal: Journal, event: str, nic: Nic, side: Side, **values: t.Any) -> None:
+    """A full disk must not cost the guest its NIC."""
+    with contextlib.suppress(LivemigError):
+        journal.note(event, nic, side.instance(), **values)
+
+
+def _has(side: Side, nic: Nic) -> bool:
+    live = side.live()
+    return live is not None and find(live, nic) is not None
+
+
+def _asked_again(side: Side, nic: Nic, rules: Rules) -> str | None:
+    """A guest that was asked to let go may do so at any time, or was not reached by what died while it asked: the
+    answer to one more request shows which."""
+    with side.removals() as heard:
+        device = find(side.live() or "<domain/>", nic)
+        if device is None:
+            return REMOVED
+        said = side.ask(ET.tostring(device, encoding="unicode"), heard, rules.late_s)
+        return said or (None if _has(side, nic) else REMOVED)
+
+
+def _attached(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Rules) -> Restored:
+    port, first = (nic.port, nic.address) if at_source else (nic.planned_port, nic.planned)
+    refused: list[str] = []
+    for place in _places(side, nic, port, first):
+        started = time.monotonic()
+        try:
+            side.attach(attach_xml(nic, place))
+        except _REFUSALS as error:
+            refused.append(f"{place or nic.network}: {error_text(error)}")
+        # An error of libvirt's does not always mean that nothing was done.
+        if _has(side, nic):
+            break
+    else:
+        why = "; ".join(refused) or why_none(side.functions(), wanted_of(nic, port))
+        return Restored(left=(f"{nic.called} is missing on {side.name}: no function can be had ({why}). {_FINISH}",))
+    seconds = time.monotonic() - started
+    where = place or f"network {nic.network}"
+    _note(journal, ON, nic, side, host=side.name, place=where, seconds=round(seconds, 1))
+    _redefine(side, nic)
+    return Restored((f"{nic.called} at {where} of {side.name} in {seconds:.1f} s",), (), _unseen(side, nic, rules))
+
+
+def _places(side: Side, nic: Nic, port: str | None, first: str | None) -> list[str | None]:
+    """Addresses, the planned one first; None is what the network gives out."""
+    if nic.network is not None:
+        return [None]
+    return list(usable(side.functions(), wanted_of(nic, port), first))
+
+
+def _redefine(side: Side, nic: Nic) -> None:
+    """The next start takes the function that the guest has now."""
+    live, definition = side.live(), side.persistent(secrets=True)
+    device = None if live is None else find(live, nic)
+    if device is None or definition is None:
+        return
+    changed = placed(definition, nic, host_address(device))
+    if changed is not None:
+        side.define(changed)
+
+
+def _unseen(side: Side, nic: Nic, rules: Rules) -> tuple[str, ...]:
+    """What the guest itself says, where it has an agent that tells."""
+    # Master, standby and function of net_failover have one MAC address.
+    wanted = 2 if nic.standby is not None else 1
+    end = time.monotonic() + rules.verify_s
+    while nic.mac is not None:
+        seen = side.macs()
+        if seen is None or seen.count(nic.mac) >= wanted:
+            break
+        if time.monotonic() >= end:
+            return (f"{nic.called} is attached on {side.name}, but the guest does not show it yet",)
+        time.sleep(min(_POLL_S, rules.verify_s))
+    return ()
