@@ -12,14 +12,15 @@ from __future__ import annotations
 import typing as t
 
 from .._libvirt import Connection, libvirt
-from .._model.api import LivemigError, way_of
+from .._model.api import Edit, LivemigError, way_of
+from .._observe.api import parse_xml
 from .._sriov.api import GONE, OFF, ON, Nic, Rules, Side, placed, plan, take_off
 from .._sriov.api import put_back as restore
 from . import edits
 from .case import Case, End
 
 RULES = Rules()
-_PORT = "parent"
+_PORT, _BELOW = "parent", "devices/interface[@type='direct']/source"
 
 
 class _Journal:
@@ -66,7 +67,7 @@ def detach(case: Case) -> None:
 
 def definitions(domain: t.Any, case: Case) -> dict[str, str]:
     """As edits.definitions, with the functions that were planned at the destination."""
-    found = edits.definitions(domain, case.intent.move["edits"])
+    found = edits.definitions(domain, _of_definition(domain, case))
     flags = {"destination_xml": libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE}
     if domain.isPersistent():
         flags["persistent_xml"] = flags["destination_xml"] | libvirt.VIR_DOMAIN_XML_INACTIVE
@@ -76,6 +77,15 @@ def definitions(domain: t.Any, case: Case) -> dict[str, str]:
             if changed is not None:
                 found[name] = changed
     return found
+
+
+def _of_definition(domain: t.Any, case: Case) -> list[Edit]:
+    """Without what is about the port of a function alone: no macvtap has that one below it."""
+    wanted, ports = case.intent.move["edits"], {nic.port for nic in case.intent.nics}
+    if not ports:
+        return wanted
+    below = {source.get("dev") for source in parse_xml(domain.XMLDesc(0)).findall(_BELOW)}
+    return [edit for edit in wanted if edit["kind"] != _PORT or edit["old"] not in ports - below]
 
 
 def put_back(case: Case, end: End, connection: Connection) -> None:

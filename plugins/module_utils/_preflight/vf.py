@@ -12,13 +12,15 @@ from __future__ import annotations
 import typing as t
 
 from .._model.api import UnknownFact
-from .._sriov.api import FAILOVER, NATIVE, SEED_MIB_S, Asked, Choice, Device, Memory, choose, forecast_ms
+from .._sriov.api import NATIVE, SEED_MIB_S, Asked, Choice, Device, Memory, choose, forecast_ms
 from .check import View
 from .controls import label_words
 from .memory import page_kib_at, shares
 
 GAP_WORD = "vf-gap"
 """In a domain's label: it may be without network while its virtual function is off."""
+RATE_KEY = "fill:memory"
+"""The question by which a destination measures its rate."""
 _ADDRESS = ("domain", "bus", "slot", "function")
 _BONDS = ("bond", "team")
 
@@ -35,16 +37,16 @@ def address_of(hostdev: t.Mapping[str, t.Any]) -> str | None:
 def strategy(view: View, stall_ms: int | None = None) -> Choice:
     """Of a view with a domain. Right before the start nothing is known of node devices: what was decided then holds.
     Raises UnknownFact."""
-    return choose(
-        Asked(
-            view.option("vf"),
-            tuple(devices(view)),
-            view.domain.get("state"),
-            GAP_WORD in label_words(view.domain.get("label")),
-            stall_ms,
-            ceiling_ms(view),
-        )
-    )
+    found = tuple(devices(view))
+    if not found:
+        return choose(Asked(view.option("vf"), ()))
+    state, gap = view.domain.get("state"), has_gap(view)
+    return choose(Asked(view.option("vf"), found, state, gap, stall_ms, ceiling_ms(view)))
+
+
+def has_gap(view: View) -> bool:
+    """Whether its label allows it to be without network. Raises UnknownFact."""
+    return GAP_WORD in label_words(view.domain.get("label"))
 
 
 def ceiling_ms(view: View) -> int:
@@ -123,18 +125,3 @@ def _rate(view: View) -> float:
         return float(wanted)
     answer = view.answers.get(view.there, {}).get(RATE_KEY, {})
     return float(answer.get("mib_s") or SEED_MIB_S)
-
-
-RATE_KEY = "fill:memory"
-"""The question by which a destination measures its rate."""
-__all__ = [
-    "FAILOVER",
-    "GAP_WORD",
-    "RATE_KEY",
-    "address_of",
-    "ceiling_ms",
-    "devices",
-    "memory_of",
-    "stall_at",
-    "strategy",
-]

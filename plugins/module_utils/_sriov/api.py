@@ -10,12 +10,12 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 from .journal import GONE, OFF, ON, Journal, Rules
-from .nic import Nic, nics_of, placed
+from .nic import Nic, defined_nics, find, host_address, nics_of, placed
 from .restore import Restored, put_back
 from .side import Side
-from .stall import SEED_MIB_S, Memory, fill_mib_s, forecast_ms
+from .stall import SEED_MIB_S, Memory, forecast_ms
 from .strategy import AUTO, FAILOVER, NATIVE, NONE, REFUSE, REPLUG, STRATEGIES, Asked, Choice, Device, choose
-from .transaction import plan, take_off
+from .transaction import plan, require_standby, take_off
 
 __all__ = [
     "AUTO",
@@ -39,11 +39,14 @@ __all__ = [
     "Rules",
     "Side",
     "choose",
-    "fill_mib_s",
+    "defined_nics",
+    "find",
     "forecast_ms",
+    "host_address",
     "nics_of",
     "placed",
     "plan",
     "put_back",
+    "require_standby",
     "take_off",
 ]

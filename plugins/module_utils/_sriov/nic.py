@@ -114,6 +114,17 @@ def nics_of(live: str, inactive: str | None) -> list[Nic]:
     return [_nic(device, standbys, kept) for device in passed_through(root)]
 
 
+def defined_nics(inactive: str, gives_out: t.Callable[[str], bool]) -> list[Nic]:
+    """The same of a persistent definition. ``gives_out``: whether a network of this name gives out functions."""
+    root = parse_xml(inactive)
+    named = [
+        nic
+        for nic in root.findall("devices/interface")
+        if nic.get("type") == "network" and gives_out(nic.find("source").get("network", ""))  # type: ignore[union-attr]
+    ]
+    return [_nic(device, {}, None) for device in [*passed_through(root), *named]]
+
+
 def _nic(device: ET.Element, others: t.Mapping[str, ET.Element], kept: ET.Element | None) -> Nic:
     teaming = device.find("teaming")
     partner = None if teaming is None else others.get(teaming.get("persistent", ""))

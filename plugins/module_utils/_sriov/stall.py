@@ -4,23 +4,17 @@
 
 """How long QEMU stands still when it gets a device of the host: all memory of the guest is allocated and pinned then.
 
-With failover the guest is paused meanwhile, with replug it runs, and what needs QEMU's main loop waits. Pure, but for
-``fill_mib_s``, which measures.
+With failover the guest is paused meanwhile, with replug it runs, and what needs QEMU's main loop waits. Pure.
 
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
 
 from __future__ import annotations
 
-import mmap
-import time
 import typing as t
 
 SEED_MIB_S = 2450
 """128 GiB in 53.4 s: from the log of a libvirt-users report of 2025 (libvirt 9.0, QEMU 7.2, 4 KiB pages)."""
-_MADV_POPULATE_WRITE = 23  # linux/mman.h, since 5.14
-_SAMPLE_MIB = 256
-_ROUNDS = 3
 
 
 class Memory(t.NamedTuple):
@@ -50,19 +44,3 @@ def forecast_ms(shares: t.Iterable[Memory], mib_s: float) -> int:
 
 def _left(memory: Memory) -> float:
     return next(part for fits, part in _LEFT if fits(memory))
-
-
-def fill_mib_s(mib: int = _SAMPLE_MIB, clock: t.Callable[[], float] = time.perf_counter) -> float:
-    """This host's rate of allocating 4 KiB pages, without the pinning: an upper limit. Uses ``mib`` of memory for about
-    0.2 s, the median of three rounds. Raises OSError where the kernel is older than 5.14."""
-    seconds = sorted(_fill_s(mib, clock) for _round in range(_ROUNDS))
-    return mib / max(seconds[_ROUNDS // 2], 1e-6)
-
-
-def _fill_s(mib: int, clock: t.Callable[[], float]) -> float:
-    with mmap.mmap(-1, mib * 1024**2, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
-        # As QEMU's memory without huge pages: what transparent ones save is not counted on.
-        memory.madvise(getattr(mmap, "MADV_NOHUGEPAGE", 15))
-        started = clock()
-        memory.madvise(_MADV_POPULATE_WRITE)
-        return clock() - started

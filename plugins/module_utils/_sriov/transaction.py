@@ -40,7 +40,7 @@ def plan(source: Side, destination: Side, ports: t.Mapping[str, str], rules: Rul
     there = destination.functions() if found else []
     planned: list[Nic] = []
     for nic in found:
-        _require_standby(source, nic, live, rules)
+        require_standby(source, nic, live, rules)
         if nic.network is not None:
             _require_spare(destination, nic, sum(each.network == nic.network for each in found))
             planned.append(nic)
@@ -49,7 +49,8 @@ def plan(source: Side, destination: Side, ports: t.Mapping[str, str], rules: Rul
     return planned
 
 
-def _require_standby(source: Side, nic: Nic, live: str, rules: Rules) -> None:
+def require_standby(source: Side, nic: Nic, live: str, rules: Rules) -> None:
+    """Raises LivemigError where nothing would carry the guest's traffic, and no gap is allowed."""
     if nic.standby is None:
         if rules.gap:
             return

@@ -51,7 +51,10 @@ def sysfs(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def test_virtual_functions(sysfs: pathlib.Path) -> None:
-    same: dict[str, t.Any] = {"kind": "8086:10ca", "pf": PF, "pf_link": "down"}
+    same: dict[str, t.Any] = {
+        **{"kind": "8086:10ca", "pf": PF, "pf_link": "down", "port": "eth1", "net": None, "migratable": False},
+        **{"vlan": None, "trust": None, "spoof_check": None},
+    }
     assert host_nodedevs.virtual_functions(str(sysfs)) == [
         {**same, "address": FIRST, "driver": "vfio-pci", "others": []},
         {**same, "address": SECOND, "driver": None, "others": ["0000:01:00.0 (igb)"]},

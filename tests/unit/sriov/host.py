@@ -195,6 +195,10 @@ class SriovHost(standin.Host):
         self.process.alive()
         return super().lookupByUUIDString(uuid)
 
+    def lookupByName(self, _name: str) -> standin.Domain:
+        (found,) = self.domains.values()
+        return found
+
     def listAllDevices(self, _flags: int) -> list[t.Any]:
         return [_Text(text) for text in self._node_devices()]
 

@@ -42,13 +42,14 @@ class World:
         self.guest.migration = self.arrive
         self.guest.auto = 1
         self.asked: dict[str, t.Any] = {}
+        self.qemu_does_it = self.qemu_loses_it = False
 
     def arrive(self, domain: Domain, _uri: str, parameters: dict[str, t.Any], _flags: int) -> None:
         self.process.changes("migrate", lambda: self._arrive(t.cast(Guest, domain), parameters))
 
     def _arrive(self, domain: Guest, parameters: dict[str, t.Any]) -> None:
         """As libvirt does it, where QEMU lets it: with a function in the guest it does not."""
-        if any("hostdev" in each for each in domain.devices):
+        if any("hostdev" in each for each in domain.devices) and not self.qemu_does_it:
             raise libvirt.libvirtError("cannot migrate domain: VFIO migration is not supported in kernel")
         self.asked = parameters
         source, target = self.hosts["hv1"], self.hosts["hv2"]
@@ -56,7 +57,8 @@ class World:
         source.complete(UUID, {"downtime": 57})
         target.send(UUID, "RESUMED", "RESUMED_MIGRATED")
         there = target.put(number=7)
-        there.devices = list(domain.devices)
+        sent = devices_of(parameters["destination_xml"]) if "destination_xml" in parameters else domain.devices
+        there.devices = [each for each in sent if not (self.qemu_loses_it and "hostdev" in each)]
         there.config = _config(parameters, domain)
         there.notes, there.auto = dict(domain.notes), 0
         there.lets_go, there.silent = domain.lets_go, domain.silent
@@ -66,9 +68,9 @@ class World:
         self.process.alive()
         return {LOCAL: self.hosts["hv1"], REMOTE: self.hosts["hv2"]}[uri]
 
-    def move(self, **way: t.Any) -> list[t.Any]:
+    def move(self, edits: t.Sequence[t.Any] = (), **way: t.Any) -> list[t.Any]:
         """The outcome; empty where the process was killed."""
-        moves = [move(way={**plain_way(), "vf": "replug", **way})]
+        moves = [move(way={**plain_way(), "vf": "replug", **way}, edits=list(edits))]
         try:
             return list(migrate(LOCAL, moves, OPTIONS, 1, self.connect, self.records, "run-1"))
         except Killed:
@@ -241,6 +243,38 @@ def test_the_next_function_is_taken_and_written_down(world: World) -> None:
     guest = world.running[1]
     for devices in (guest.devices, guest.config):
         assert [place(each) for each in devices if "hostdev" in each] == ["0000:01:10.2"]
+
+
+@pytest.mark.parametrize("standby", ["eth1", "eth9"])
+def test_a_port_with_another_name_there(world: World, standby: str) -> None:
+    """The same change is for a macvtap on that port too, where there is one."""
+    world.hosts["hv2"].functions = {3: ("eth2", "up", [0])}
+    world.guest.devices[0] = world.guest.config[0] = STANDBY.replace("eth1", standby)
+    (refused,) = world.move()
+    assert refused["state"] == "refused" and "it is of port eth2, not eth1" in refused["error"]
+    (outcome,) = world.move([{"kind": "parent", "item": None, "old": "eth1", "new": "eth2"}])
+    assert (outcome["state"], outcome["error"]) == ("moved", None)
+    assert [place(each) for each in world.running[1].devices if "hostdev" in each] == ["0000:03:10.0"]
+    assert ("destination_xml" in world.asked) is (standby == "eth1")
+
+
+def test_with_failover_qemu_does_it_and_the_planned_function_is_sent(world: World) -> None:
+    world.hosts["hv2"].functions = {1: ("eth1", "up", [4])}
+    world.qemu_does_it = True
+    (outcome,) = world.move(vf="failover")
+    assert (outcome["state"], outcome["error"]) == ("moved", None)
+    assert world.process.calls == ["mark", "migrate", "unmark"]
+    for name in ("destination_xml", "persistent_xml"):
+        assert [place(each) for each in devices_of(world.asked[name]) if "hostdev" in each] == ["0000:01:10.4"]
+
+
+def test_a_nic_that_qemu_has_lost_is_put_back(world: World) -> None:
+    """VFIO_MAP_DMA can fail there without failing the migration: the guest comes up without it."""
+    world.hosts["hv2"].functions = {1: ("eth1", "up", [4])}
+    world.qemu_does_it, world.qemu_loses_it = True, True
+    (outcome,) = world.move(vf="failover")
+    assert (outcome["state"], outcome["error"]) == ("moved", None)
+    assert world.complete()
 
 
 @pytest.mark.parametrize("fault", ["no function there", "no link there"])

@@ -4,8 +4,8 @@
 
 """Checks of passed-through devices.
 
-What becomes of a virtual function is decided by _sriov/strategy.py; hd_pci_plain says where nothing can be done. What
-the others say of a destination is about the function that the domain is to get there.
+What becomes of a virtual function is in vf.py. What is said here of a destination is about the function that the domain
+is to get there.
 
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
@@ -16,9 +16,10 @@ import collections
 import typing as t
 
 from ..._model.api import Question
-from ..._sriov.api import REFUSE
 from ..check import Check, Problem, Requirement, View
-from ..vf import address_of, strategy
+from ..edits import mapped
+from ..nics import with_edit
+from ..vf import address_of
 
 _VFIO = frozenset(("pci", "mdev"))
 _UP = frozenset(("up", "unknown", None))
@@ -40,12 +41,6 @@ def _no_hostdev(kind: str, name: str) -> t.Callable[[View], t.Iterator[Problem]]
     return evaluate
 
 
-def _strategy(view: View) -> t.Iterator[Problem]:
-    choice = strategy(view)
-    if choice.name == REFUSE:
-        yield Problem(f"Domain {view.domain_name}", choice.reason)
-
-
 def _scsi(view: View) -> t.Iterator[Problem]:
     """A LUN that QEMU reaches by itself over iSCSI is the same one wherever it runs; an address on a bus is not."""
     for hostdev in view.domain.get("hostdevs"):
@@ -61,12 +56,6 @@ def _scsi(view: View) -> t.Iterator[Problem]:
             expected="no SCSI device of its own, or one without reservations to which the destination may log in too",
             severity="warning",
         )
-
-
-def _postcopy(view: View) -> t.Iterator[Problem]:
-    for hostdev in view.domain.get("hostdevs"):
-        if hostdev["type"] in _VFIO and view.option("postcopy"):
-            yield Problem(f"Domain {view.domain_name}", f"it holds {hostdev['description']}")
 
 
 def _teaming(view: View) -> t.Iterator[Problem]:
@@ -85,46 +74,65 @@ def _teaming(view: View) -> t.Iterator[Problem]:
             yield Problem(what, f"its partner {alias} has another MAC address, {partner['mac']}")
 
 
-def _held_functions(view: View) -> dict[str, str]:
-    """Address -> kind of the virtual functions that the domain holds."""
+def _held_functions(view: View) -> list[t.Mapping[str, t.Any]]:
+    """The virtual functions of the source that the domain holds."""
     held = {address_of(hostdev) for hostdev in view.domain.get("hostdevs")} - {None}
-    if not held:
-        return {}
-    return {entry["address"]: entry["kind"] for entry in view.source.get("nodedevs.vfs") if entry["address"] in held}
+    return [entry for entry in view.source.get("nodedevs.vfs") if entry["address"] in held] if held else []
 
 
 class Functions(t.NamedTuple):
+    """``port``: the PF's network device on the source, as the destination's is expected to be called."""
+
     kind: str
+    port: str | None
     number: int
 
 
 def _functions(view: View) -> t.Iterator[Functions]:
-    for kind, count in sorted(collections.Counter(_held_functions(view).values()).items()):
-        yield Functions(kind, count)
+    counted = collections.Counter((entry["kind"], entry.get("port")) for entry in _held_functions(view))
+    for (kind, port), count in sorted(counted.items(), key=str):
+        yield Functions(kind, port, count)
 
 
-def _free(view: View, kind: str) -> list[t.Mapping[str, t.Any]]:
-    held = set(view.destination.get("nodedevs.held"))
+def _free(view: View, need: Functions, port: str | None) -> list[t.Mapping[str, t.Any]]:
+    held, defined = set(view.destination.get("nodedevs.held")), view.destination.get("nodedevs.defined")
     return [
         entry
         for entry in view.destination.get("nodedevs.vfs")
-        if entry["kind"] == kind and entry["address"] not in held
+        if entry["kind"] == need.kind
+        and (None in (port, entry.get("port")) or port == entry["port"])
+        and entry["address"] not in held
+        and not [name for name in defined.get(entry["address"], ()) if name != view.domain_name]
     ]
 
 
+def _port_there(view: View, need: Functions) -> str | None:
+    """The port of the same physical network: of the same name, or what the user has mapped for it."""
+    edit = None if need.port is None else mapped(view, "parent", need.port)
+    return need.port if edit is None else edit["new"]
+
+
 def _free_functions(view: View, need: Functions) -> t.Iterator[Problem]:
-    free = len(_free(view, need.kind))
-    if free < need.number:
-        others = collections.Counter(entry["kind"] for entry in view.destination.get("nodedevs.vfs"))
-        there = ", ".join(f"{count} of {kind}" for kind, count in sorted(others.items())) or "none at all"
-        yield Problem(
-            "Virtual functions of domain {domain}",
-            f"it holds {need.number} of {need.kind}, and {view.there} has {free} free of that kind (in all: {there})",
-        )
+    free = len(_free(view, need, need.port))
+    if free >= need.number:
+        return
+    there = view.destination.get("nodedevs.vfs")
+    others = collections.Counter(f"{entry['kind']} at {entry.get('port') or 'no port'}" for entry in there)
+    port = "" if need.port is None else f" at {need.port}"
+    problem = Problem(
+        "Virtual functions of domain {domain}",
+        f"it holds {need.number} of {need.kind}{port}, and {view.there} has {free} free of that kind there (in all: "
+        + (", ".join(f"{count} of {kind}" for kind, count in sorted(others.items())) or "none at all")
+        + ")",
+    )
+    if need.port is None:
+        yield problem
+    else:
+        yield with_edit(view, "parent", need.port, problem, lambda new: len(_free(view, need, new)) >= need.number)
 
 
 def _same_kind(view: View, need: Functions) -> t.Iterator[Problem]:
-    free = _free(view, need.kind)
+    free = _free(view, need, _port_there(view, need))
     linked = [entry for entry in free if entry["pf_link"] in _UP]
     if len(free) >= need.number > len(linked):
         down = sorted({entry["pf"] or "?" for entry in free if entry not in linked})
@@ -132,7 +140,7 @@ def _same_kind(view: View, need: Functions) -> t.Iterator[Problem]:
 
 
 def _viable(view: View, need: Functions) -> t.Iterator[Problem]:
-    free = _free(view, need.kind)
+    free = _free(view, need, _port_there(view, need))
     alone = [entry for entry in free if not entry["others"]]
     if len(free) >= need.number > len(alone):
         others = sorted({other for entry in free for other in entry["others"]})
@@ -154,8 +162,8 @@ class Place(t.NamedTuple):
 
 
 def _places(view: View) -> t.Iterator[Place]:
-    for address, kind in sorted(_held_functions(view).items()):
-        yield Place(address, kind)
+    for entry in _held_functions(view):
+        yield Place(entry["address"], entry["kind"])
 
 
 def _ask_place(_view: View, need: Place) -> t.Iterator[Question]:
@@ -247,17 +255,6 @@ def _redirected(view: View) -> t.Iterator[Problem]:
 
 CHECKS: tuple[Check, ...] = (
     Check(
-        id="hd_pci_plain",
-        category="hostdev",
-        severity="error",
-        scope="domain",
-        title="Every PCI device that is passed through can be taken off, or moves",
-        expected="none, or virtual functions with a standby that carries the traffic meanwhile",
-        remedy="give it a standby (<teaming>), or detach the device before the migration",
-        evaluate=_strategy,
-        volatile=True,
-    ),
-    Check(
         id="hd_mdev",
         category="hostdev",
         severity="error",
@@ -266,17 +263,6 @@ CHECKS: tuple[Check, ...] = (
         expected="none",
         remedy="detach it before the migration and attach one at the destination afterwards",
         evaluate=_no_hostdev("mdev", "mediated device"),
-        volatile=True,
-    ),
-    Check(
-        id="hd_vfio_postcopy",
-        category="hostdev",
-        severity="error",
-        scope="domain",
-        title="Post-copy is not used with passed-through devices",
-        expected="no post-copy: the device may write to any page at any time, so that all must be there",
-        remedy="leave post-copy out for this domain, or detach the device first",
-        evaluate=_postcopy,
         volatile=True,
     ),
     Check(
