@@ -197,4 +197,8 @@ options:
             description: Whether a guest without a standby may be without network meanwhile.
             type: bool
             default: false
+          vf_immediate:
+            description: Whether the memory of a guest with virtual functions is allocated at once at the destination.
+            type: bool
+            default: false
 """

@@ -201,6 +201,13 @@ options:
             whose forecast is longer is ruled out. V(0) is no limit.
         type: int
         default: 0
+      vf_immediate:
+        description:
+          - Allocate all memory of a guest with virtual functions when its QEMU starts at the destination
+            (C(<allocation mode='immediate'/>)), for this start only. The migration begins later, and neither its
+            switchover nor the attachment waits for that memory.
+        type: bool
+        default: false
       vf_pin_mib_s:
         description:
           - The destinations' rate of allocating and pinning memory in plain pages, in MiB/s. V(0) is what the

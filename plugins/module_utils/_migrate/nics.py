@@ -9,12 +9,13 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from .._libvirt import Connection, libvirt
-from .._model.api import Edit, LivemigError, way_of
+from .._model.api import Edit, LivemigError, Outcome, Phase, way_of
 from .._observe.api import parse_xml
-from .._sriov.api import GONE, OFF, ON, Nic, Rules, Side, placed, plan, take_off
+from .._sriov.api import GONE, OFF, ON, Nic, Rules, Side, allocated_at_once, placed, plan, take_off
 from .._sriov.api import put_back as restore
 from . import edits
 from .case import Case, End
@@ -76,6 +77,9 @@ def definitions(domain: t.Any, case: Case) -> dict[str, str]:
             changed = placed(found.get(name) or domain.XMLDesc(flags[name]), nic, nic.planned)
             if changed is not None:
                 found[name] = changed
+    if case.intent.nics and way_of(case.intent.move)["vf_immediate"]:
+        name = "destination_xml"
+        found[name] = allocated_at_once(found.get(name) or domain.XMLDesc(flags[name]))
     return found
 
 
@@ -103,6 +107,19 @@ def put_back(case: Case, end: End, connection: Connection) -> None:
             expected="what it had before the migration",
             remedy="do what is said there, then run recover",
         )
+
+
+def with_phases(case: Case, result: Outcome, started: float) -> Outcome:
+    """With what the journal tells of the functions; what was before the start has a negative time.
+
+    ``started``: on ``time.monotonic()``."""
+    began = time.time() - (time.monotonic() - started)
+    mine: list[Phase] = [
+        {"name": entry["event"], "at_ms": round((entry["at"] - began) * 1000)}
+        for entry in (case.records.entries(case.intent.run) if case.intent.nics else ())
+        if entry["event"] in (OFF, GONE, ON) and entry["uuid"] == case.uuid
+    ]
+    return {**result, "phases": sorted([*result["phases"], *mine], key=lambda phase: phase["at_ms"])}
 
 
 def _side(case: Case, end: End, connection: Connection) -> Side:

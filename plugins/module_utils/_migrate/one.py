@@ -207,7 +207,7 @@ def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline, gu
     result = conclude(case, settle(case, _rules(options, sure=error_said is None)), error_said)
     if result["state"] == "moved" and way_of(move)["state"] == "running":
         timeline.wait(("suspended", "resumed", "completed"), _EVENTS_S)
-    return measured(result, timeline, started, ended)
+    return nics.with_phases(case, measured(result, timeline, started, ended), started)
 
 
 def begin(domain: t.Any, case: Case) -> None:

@@ -21,7 +21,8 @@ class Way(t.TypedDict):
     end; ``bandwidth_mib_s``, ``disks_port``: 0, like an empty text, is libvirt's own choice.
 
     ``vf``: what becomes of the guest's virtual functions: none (it has none), replug, failover or native; ``vf_gap``:
-    a guest without a standby may be without network meanwhile.
+    a guest without a standby may be without network meanwhile; ``vf_immediate``: its memory is allocated at once at the
+    destination.
     """
 
     state: str
@@ -42,6 +43,7 @@ class Way(t.TypedDict):
     tls_destination: str
     vf: str
     vf_gap: bool
+    vf_immediate: bool
 
 
 def way_of(move: t.Mapping[str, t.Any]) -> Way:
@@ -70,4 +72,5 @@ def plain_way() -> Way:
         "tls_destination": "",
         "vf": "none",
         "vf_gap": False,
+        "vf_immediate": False,
     }

@@ -51,6 +51,7 @@ MIGRATION: t.Mapping[str, t.Any] = {
     "unsafe": False,
     "vf": AUTO,
     "vf_ceiling_ms": 0,
+    "vf_immediate": False,
     "vf_pin_mib_s": 0,
     "zerocopy": False,
 }
@@ -61,7 +62,8 @@ connections, 0 for one that is not called parallel, auto by the link; ``transpor
 not resumed at the destination; ``tls_destination``: the name in the destination's certificate; 0 is no limit.
 
 ``vf``: what becomes of virtual functions, chosen by facts where it is auto; ``vf_ceiling_ms``: the longest pause on
-their account; ``vf_pin_mib_s``: the destination's rate of allocating and pinning memory, 0: as measured there."""
+their account; ``vf_immediate``: the memory of a guest that has one is allocated at once at the destination;
+``vf_pin_mib_s``: the destination's rate of allocating and pinning memory, 0: as measured there."""
 
 Need = t.Hashable
 """What a domain needs of a destination, in a form that is equal for domains with the same need."""

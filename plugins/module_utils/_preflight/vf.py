@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from .._model.api import UnknownFact
-from .._sriov.api import NATIVE, SEED_MIB_S, Asked, Choice, Device, Memory, choose, forecast_ms
+from .._sriov.api import NATIVE, SEED_MIB_S, Asked, Choice, Device, Memory, bonded, choose, forecast_ms
 from .check import View
 from .controls import label_words
 from .memory import page_kib_at, shares
@@ -22,7 +22,6 @@ GAP_WORD = "vf-gap"
 RATE_KEY = "fill:memory"
 """The question by which a destination measures its rate."""
 _ADDRESS = ("domain", "bus", "slot", "function")
-_BONDS = ("bond", "team")
 
 
 def address_of(hostdev: t.Mapping[str, t.Any]) -> str | None:
@@ -90,21 +89,18 @@ def _entry(view: View, hostdev: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any] 
 
 
 def _bonded(view: View, hostdev: t.Mapping[str, t.Any]) -> bool:
-    """A bond, its function and the other NIC in it have one MAC address in the guest."""
     try:
         links = view.domain.get("agent").get("links") or {}
     except UnknownFact:
         return False
-    mac = hostdev["description"].rpartition(" ")[2].lower()
-    same = [name for name, found in links.items() if found == mac]
-    return len(same) > 2 and any(name.startswith(_BONDS) for name in same)
+    return bonded(links, hostdev["description"].rpartition(" ")[2].lower())
 
 
 def memory_of(view: View) -> tuple[Memory, ...]:
     """The guest's memory by the pages that it gets at the destination. ``page_kib`` 0: its default size of huge pages,
     which ``at`` fills in. Raises UnknownFact."""
     backing = view.domain.get("settings.memory_backing")
-    allocated = backing["allocation"] == "immediate" or bool(backing["locked"])
+    allocated = backing["allocation"] == "immediate" or bool(backing["locked"]) or view.option("vf_immediate")
     return tuple(
         Memory(share.mib, {0: 4, None: 0}.get(share.page_kib, share.page_kib or 0), allocated)
         for share in shares(view.domain)

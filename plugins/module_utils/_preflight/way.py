@@ -14,7 +14,7 @@ import typing as t
 
 from .._model import cpuset
 from .._model.api import DomainSnapshot, Facts, HostSnapshot, Move, UnknownFact, Way, plain_way, way_of
-from .._sriov.api import NONE, REFUSE, REPLUG
+from .._sriov.api import FAILOVER, NONE, REFUSE, REPLUG
 from . import vf
 from .check import AUTO, MIGRATION, Policy, View
 from .disks import is_copied
@@ -61,6 +61,7 @@ def choose(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapsh
     with contextlib.suppress(UnknownFact):
         chosen = vf.strategy(view).name
         way["vf"] = NONE if chosen == REFUSE else chosen
+        way["vf_immediate"] = chosen in (REPLUG, FAILOVER) and view.option("vf_immediate")
         way["vf_gap"] = chosen == REPLUG and vf.has_gap(view)
     copied = [disk.get("target") for disk in _disks(view) if is_copied(view, disk)]
     if copied:

@@ -10,7 +10,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 from .journal import GONE, OFF, ON, Journal, Rules
-from .nic import Nic, defined_nics, find, host_address, nics_of, placed
+from .nic import Nic, allocated_at_once, bonded, defined_nics, find, host_address, nics_of, placed, with_bond
 from .restore import Restored, put_back
 from .side import Side
 from .stall import SEED_MIB_S, Memory, forecast_ms
@@ -38,6 +38,8 @@ __all__ = [
     "Restored",
     "Rules",
     "Side",
+    "allocated_at_once",
+    "bonded",
     "choose",
     "defined_nics",
     "find",
@@ -49,4 +51,5 @@ __all__ = [
     "put_back",
     "require_standby",
     "take_off",
+    "with_bond",
 ]

@@ -16,6 +16,7 @@ import xml.etree.ElementTree as ET
 from .._observe.api import parse_xml
 
 _PARTS = ("domain", "bus", "slot", "function")
+_BONDS = ("bond", "team")
 _USER_ALIAS = "ua-"
 # What libvirt writes of the place where a device is, and what is another one's at the next place.
 _OF_PLACE = ("target", "portid", "bridge")
@@ -25,7 +26,8 @@ class Nic(t.NamedTuple):
     """``alias``: libvirt's name of the device on the source, by which its removal is told; ``mac``: None where
     libvirt does not set it (a plain <hostdev>); ``xml``: the element, as it is attached again; ``kind``
     (vendor:device) and ``port`` (the PF's network device) of the function on the source; ``standby``: the host's
-    network device of the NIC that carries the traffic meanwhile, None where nothing does.
+    network device of the NIC that carries the traffic meanwhile, empty where it is one of several, None where nothing
+    does.
 
     ``planned``: the function's PCI address at the destination, ``planned_port``: the PF's network device there; None
     where a libvirt network gives one out, and before the destination was looked at.
@@ -97,7 +99,8 @@ def _is_function(nic: ET.Element) -> bool:
 
 
 def is_linked(live: str, device: str) -> bool:
-    """Whether the definition has set up the link of the NIC whose network device on the host this is."""
+    """Whether the definition has set up the link of the NIC whose network device on the host this is. libvirt gives a
+    function none, also where it is a NIC of type hostdev."""
     for nic in parse_xml(live).findall("devices/interface"):
         target, link = nic.find("target"), nic.find("link")
         if target is not None and target.get("dev") == device:
@@ -112,6 +115,21 @@ def nics_of(live: str, inactive: str | None) -> list[Nic]:
     standbys = {_alias(nic): nic for nic in root.findall("devices/interface")}
     kept = None if inactive is None else parse_xml(inactive)
     return [_nic(device, standbys, kept) for device in passed_through(root)]
+
+
+def bonded(links: t.Mapping[str, str], mac: str | None) -> bool:
+    """Whether the guest has this function in a bond: the bond, the function and the other NIC have one MAC address.
+    ``links``: its network devices, name -> MAC address."""
+    same = [name for name, found in links.items() if found == mac]
+    return len(same) > 2 and any(name.startswith(_BONDS) for name in same)
+
+
+def with_bond(nic: Nic, live: str, links: t.Mapping[str, str]) -> Nic:
+    """With the NIC of its bond as the standby, where it has no <teaming> and the guest shows a bond."""
+    if nic.standby is not None or not bonded(links, nic.mac):
+        return nic
+    targets = [target.get("dev", "") for target in parse_xml(live).findall("devices/interface/target")]
+    return nic._replace(standby=targets[0] if len(targets) == 1 else "")
 
 
 def defined_nics(inactive: str, gives_out: t.Callable[[str], bool]) -> list[Nic]:
@@ -200,6 +218,19 @@ def _found(root: ET.Element, nic: Nic) -> ET.Element | None:
         if nic.mac is None and place is not None and address_text(device.find("address")) == place:
             return device
     return None
+
+
+def allocated_at_once(definition: str) -> str:
+    """The definition with all memory allocated when QEMU starts. It is no part of what the guest sees."""
+    root = parse_xml(definition)
+    backing = root.find("memoryBacking")
+    if backing is None:
+        backing = ET.SubElement(root, "memoryBacking")
+    allocation = backing.find("allocation")
+    if allocation is None:
+        allocation = ET.SubElement(backing, "allocation")
+    allocation.set("mode", "immediate")
+    return ET.tostring(root, encoding="unicode")
 
 
 def placed(definition: str, nic: Nic, address: str | None) -> str | None:

@@ -59,7 +59,8 @@ def _restored(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Ru
             return Restored()
         if said is None:
             return Restored(left=(f"{nic.called} of the guest on {side.name}: {_LATE}",))
-    _note(journal, GONE, nic, side)
+    if at_source and journal.pending(nic, side.instance()):
+        _note(journal, GONE, nic, side)
     return _attached(side, nic, at_source, journal, rules)
 
 
@@ -131,8 +132,8 @@ def _unseen(side: Side, nic: Nic, rules: Rules) -> tuple[str, ...]:
     wanted = 2 if nic.standby is not None else 1
     end = time.monotonic() + rules.verify_s
     while nic.mac is not None:
-        seen = side.macs()
-        if seen is None or seen.count(nic.mac) >= wanted:
+        seen = side.links()
+        if seen is None or list(seen.values()).count(nic.mac) >= wanted:
             break
         if time.monotonic() >= end:
             return (f"{nic.called} is attached on {side.name}, but the guest does not show it yet",)

@@ -122,13 +122,13 @@ class Side:
         figures = self._domain.interfaceStats(device)
         return int(figures[1]) + int(figures[5])
 
-    def macs(self) -> list[str] | None:
-        """MAC addresses that the guest sees, one for each of its devices; None where it has no agent that tells."""
+    def links(self) -> dict[str, str] | None:
+        """The guest's network devices, name -> MAC address; None where it has no agent that tells."""
         try:
             found = self._domain.interfaceAddresses(libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
         except LIBVIRT_ERRORS:
             return None
-        return [str(entry.get("hwaddr") or "").lower() for entry in found.values()]
+        return {name: str(entry["hwaddr"]).lower() for name, entry in found.items() if entry.get("hwaddr")}
 
     @contextlib.contextmanager
     def removals(self) -> t.Iterator[Removals]:

@@ -20,7 +20,7 @@ import xml.etree.ElementTree as ET
 from .._model.api import LivemigError
 from .functions import Function, usable, wanted_of, why_none
 from .journal import GONE, OFF, ON, Journal, Rules
-from .nic import Nic, find, is_linked, nics_of
+from .nic import Nic, find, is_linked, nics_of, with_bond
 from .side import REFUSED, REMOVED, Removals, Side
 
 _POLL_S = 0.1
@@ -35,7 +35,8 @@ def plan(source: Side, destination: Side, ports: t.Mapping[str, str], rules: Rul
     live = source.live()
     if live is None or not source.runs():
         raise _cannot(source, "it does not run", "a guest that runs", "resume it, or detach its VF before it is moved")
-    found = nics_of(live, source.persistent())
+    links = source.links() or {}
+    found = [with_bond(nic, live, links) for nic in nics_of(live, source.persistent())]
     here = {each.address: each for each in source.functions()} if found else {}
     there = destination.functions() if found else []
     planned: list[Nic] = []
@@ -56,7 +57,7 @@ def require_standby(source: Side, nic: Nic, live: str, rules: Rules) -> None:
             return
         wanted = "a standby (<teaming>, or a bond in the guest), or the domain's label vf-gap"
         raise _cannot(source, f"{nic.called} has no standby", wanted, "give it one, or allow the gap by the label")
-    if not is_linked(live, nic.standby):
+    if nic.standby and not is_linked(live, nic.standby):
         remedy = "set its link up (virsh domif-setlink)"
         raise _cannot(
             source, f"the standby {nic.standby} of {nic.called} has its link down", "a standby that is up", remedy
@@ -145,7 +146,7 @@ _NO_HOTPLUG = "see that its operating system is up and handles PCI hotplug (acpi
 
 
 def _require_traffic(source: Side, nic: Nic, rules: Rules) -> None:
-    if nic.standby is None or not rules.carries_s:
+    if not nic.standby or not rules.carries_s:
         return
     before, end = source.passed(nic.standby), time.monotonic() + rules.carries_s
     while source.passed(nic.standby) <= before:

@@ -90,6 +90,13 @@ CASES: dict[str, Case] = {
         _pci(), "interface 52:54:00:00:00:03 has no standby", _pci(teaming="transient"), documented=NESTED
     ),
     "hd_mdev": Case(_hostdev("mdev"), "the mediated device mdev", _hostdev("usb"), documented=LIBVIRT),
+    "hd_vf_strategy": Case(
+        _pci(teaming="transient"),
+        "replug: its standby carries the traffic while interface 52:54:00:00:00:03 is off",
+        _pci(),
+        blocks=False,
+        documented=NESTED,
+    ),
     "hd_vfio_postcopy": Case(
         both(_pci(), migration(postcopy=True)),
         "it holds interface 52:54:00:00:00:03",

@@ -236,6 +236,20 @@ def test_without_a_fault_it_gets_what_was_planned(world: World) -> None:
     assert STANDBY in guest.devices
 
 
+def test_the_phases_show_when_it_was_off(world: World) -> None:
+    (outcome,) = world.move()
+    phases = {phase["name"]: phase["at_ms"] for phase in outcome["phases"]}
+    assert phases["vf_off"] <= phases["vf_gone"] <= phases["suspended"] <= phases["vf_on"]
+    assert list(phases)[:2] == ["vf_off", "vf_gone"] and phases["vf_off"] <= 0
+
+
+def test_memory_at_once_is_asked_for_by_the_definition_that_is_sent(world: World) -> None:
+    (outcome,) = world.move(vf_immediate=True)
+    assert outcome["error"] is None and world.complete()
+    assert '<allocation mode="immediate"' in world.asked["destination_xml"]
+    assert "immediate" not in str(world.asked.get("persistent_xml")), "the next start is the user's own"
+
+
 def test_the_next_function_is_taken_and_written_down(world: World) -> None:
     FAULTS["the first function is taken"](world)
     (outcome,) = world.move()

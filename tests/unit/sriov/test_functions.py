@@ -19,7 +19,14 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.functions i
     users,
     why_none,
 )
-from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.nic import attach_xml, find, nics_of, placed
+from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.nic import (
+    allocated_at_once,
+    attach_xml,
+    find,
+    nics_of,
+    placed,
+    with_bond,
+)
 from tests.unit.migrate.standin import XML
 from tests.unit.sriov.host import MAC, STANDBY, Process, SriovHost, place, vf
 
@@ -107,6 +114,26 @@ def test_the_same_nic_at_another_place() -> None:
     device = find(changed, found)
     assert device is not None and nics.host_address(device) == "0000:02:10.3"
     assert placed(definition, found, "0000:01:10.0") is None, "nothing is to be changed"
+
+
+def test_the_other_nic_of_a_bond_is_the_standby() -> None:
+    plain = STANDBY.replace("<teaming type='persistent'/>", "")
+    alone = vf("0000:01:10.0").replace("<teaming type='transient' persistent='ua-standby'/>", "")
+    live = _domain(plain, alone)
+    (found,) = nics_of(live, None)
+    assert found.standby is None
+    links = {"bond0": MAC, "eth0": MAC, "eth1": MAC}
+    assert with_bond(found, live, links).standby == "macvtap0"
+    assert with_bond(found, live, {"eth1": MAC}).standby is None
+    two = _domain(plain, plain.replace("macvtap0", "macvtap1"), alone)
+    assert with_bond(found, two, links).standby == "", "there is one, and which of them is not known"
+
+
+def test_memory_that_is_allocated_at_once() -> None:
+    once = allocated_at_once(_domain(STANDBY))
+    assert '<allocation mode="immediate" />' in once and allocated_at_once(once) == once
+    kept = allocated_at_once(XML.replace("<vcpu>", "<memoryBacking><hugepages/></memoryBacking><vcpu>"))
+    assert "<hugepages />" in kept and kept.count("memoryBacking>") == 2
 
 
 def test_a_plain_hostdev_is_known_by_its_place_in_the_guest() -> None:

@@ -15,7 +15,7 @@ import collections
 import typing as t
 
 from ..._model.api import Question
-from ..._sriov.api import FAILOVER, NATIVE, REFUSE, REPLUG, Memory
+from ..._sriov.api import FAILOVER, NATIVE, NONE, REFUSE, REPLUG, Memory
 from ..check import Check, Problem, Requirement, View, unknown
 from ..vf import RATE_KEY, address_of, ceiling_ms, memory_of, stall_at, strategy
 
@@ -30,6 +30,12 @@ def _strategy(view: View) -> t.Iterator[Problem]:
     choice = strategy(view)
     if choice.name == REFUSE:
         yield Problem(f"Domain {view.domain_name}", choice.reason)
+
+
+def _told(view: View) -> t.Iterator[Problem]:
+    choice = strategy(view)
+    if choice.name not in (NONE, REFUSE):
+        yield Problem(f"Virtual functions of domain {view.domain_name}", f"{choice.name}: {choice.reason}")
 
 
 def _postcopy(view: View) -> t.Iterator[Problem]:
@@ -149,6 +155,16 @@ CHECKS: tuple[Check, ...] = (
         remedy="give it a standby (<teaming>), or detach the device before the migration",
         evaluate=_strategy,
         volatile=True,
+    ),
+    Check(
+        id="hd_vf_strategy",
+        category="hostdev",
+        severity="info",
+        scope="domain",
+        title="What becomes of virtual functions in a migration",
+        expected="nothing to be done",
+        remedy="choose another one by migration.vf, if this is not what you want",
+        evaluate=_told,
     ),
     Check(
         id="hd_vfio_postcopy",
