@@ -54,7 +54,7 @@ def planned(case: Case) -> Case:
     ports = {edit["old"]: edit["new"] or "" for edit in move["edits"] if edit["kind"] == _PORT}
     with case.open(case.source) as here, case.open(case.destination) as there:
         sides = _side(case, case.source, here), _side(case, case.destination, there)
-        found = plan(*sides, ports, _rules(case))
+        found = plan(*sides, ports, _rules(case), stays=way_of(move)["vf"] == "native")
     return case._replace(intent=case.intent._replace(nics=tuple(found)))
 
 

@@ -24,16 +24,17 @@ from .nic import Nic, find, is_linked, nics_of, with_bond
 from .side import REFUSED, REMOVED, Removals, Side
 
 _POLL_S = 0.1
+_NO_HOTPLUG = "see that its operating system is up and handles PCI hotplug (acpiphp, pciehp), or choose to stop it"
 
 
-def plan(source: Side, destination: Side, ports: t.Mapping[str, str], rules: Rules) -> list[Nic]:
+def plan(source: Side, destination: Side, ports: t.Mapping[str, str], rules: Rules, stays: bool = False) -> list[Nic]:
     """The guest's functions with what each is to get. Changes nothing. Raises LivemigError where one cannot have it.
 
     ``ports``: the PF's network device on the source -> the one of the same physical network at the destination, where
-    it has another name there.
+    it has another name there. ``stays``: the function goes along, so that nothing lets go and nothing stands in.
     """
     live = source.live()
-    if live is None or not source.runs():
+    if live is None or not (stays or source.runs()):
         raise _cannot(source, "it does not run", "a guest that runs", "resume it, or detach its VF before it is moved")
     links = source.links() or {}
     found = [with_bond(nic, live, links) for nic in nics_of(live, source.persistent())]
@@ -41,7 +42,8 @@ def plan(source: Side, destination: Side, ports: t.Mapping[str, str], rules: Rul
     there = destination.functions() if found else []
     planned: list[Nic] = []
     for nic in found:
-        require_standby(source, nic, live, rules)
+        if not stays:
+            require_standby(source, nic, live, rules)
         if nic.network is not None:
             _require_spare(destination, nic, sum(each.network == nic.network for each in found))
             planned.append(nic)
@@ -140,9 +142,6 @@ def _detach(source: Side, heard: Removals, nic: Nic, journal: Journal, instance:
             value = f"it has not let go of {nic.called} in {waited}"
             raise _cannot(source, value, "a guest that hot-unplugs", _NO_HOTPLUG)
     journal.note(GONE, nic, instance)
-
-
-_NO_HOTPLUG = "see that its operating system is up and handles PCI hotplug (acpiphp, pciehp), or choose to stop it"
 
 
 def _require_traffic(source: Side, nic: Nic, rules: Rules) -> None:

@@ -151,6 +151,20 @@ def test_a_function_of_another_port_is_not_free_for_it() -> None:
     assert edit is not None and edit["new"] == "eth2"
 
 
+@pytest.mark.parametrize("name", ["trust", "spoof_check"])
+def test_how_the_port_treats_its_functions_is_compared(name: str) -> None:
+    found = scene()
+    found.domain["hostdevs"][0]["more"].update(domain="0", bus="1", slot="16", function="0")
+    _vf("destination")(found)
+    assert found.of("hd_vf_same_kind") == []
+    here, there = (host["nodedevs"]["vfs"][0] for host in (found.source, found.destination))
+    there[name] = not here[name]
+    (finding,) = found.of("hd_vf_same_kind")
+    assert name in finding["message"] and "ip link set eth1 vf N" in finding["remedy"] and not finding["blocks"]
+    there[name] = None
+    assert found.of("hd_vf_same_kind") == [], "a PF that does not tell is not taken for another one"
+
+
 def test_one_that_another_domain_is_defined_with_is_not_free() -> None:
     found = scene()
     found.domain["hostdevs"][0]["more"].update(domain="0", bus="1", slot="16", function="0")

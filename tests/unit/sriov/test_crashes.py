@@ -282,6 +282,16 @@ def test_with_failover_qemu_does_it_and_the_planned_function_is_sent(world: Worl
         assert [place(each) for each in devices_of(world.asked[name]) if "hostdev" in each] == ["0000:01:10.4"]
 
 
+def test_a_function_that_migrates_needs_no_standby(world: World) -> None:
+    for devices in (world.guest.devices, world.guest.config):
+        devices.remove(STANDBY)
+    (refused,) = world.move()
+    assert refused["state"] == "refused" and "has no standby" in refused["error"]
+    world.qemu_does_it = True
+    (outcome,) = world.move(vf="native")
+    assert outcome["state"] == "moved" and world.process.calls == ["mark", "migrate", "unmark"]
+
+
 def test_a_nic_that_qemu_has_lost_is_put_back(world: World) -> None:
     """VFIO_MAP_DMA can fail there without failing the migration: the guest comes up without it."""
     world.hosts["hv2"].functions = {1: ("eth1", "up", [4])}

@@ -22,6 +22,9 @@ from ..nics import with_edit
 from ..vf import address_of
 
 _VFIO = frozenset(("pci", "mdev"))
+# What a PF does with each of its functions, and what iproute2 calls it.
+_TREATMENT = ("trust", "spoof_check")
+_IP = {"trust": "trust", "spoof_check": "spoofchk"}
 _UP = frozenset(("up", "unknown", None))
 _DROPPED_IF_MISSING = frozenset(("optional", "requisite"))
 # libvirt refuses every <hostdev> but USB up to then, and leaves it to QEMU since (qemuMigrationSrcIsAllowedHostdev). A
@@ -81,17 +84,21 @@ def _held_functions(view: View) -> list[t.Mapping[str, t.Any]]:
 
 
 class Functions(t.NamedTuple):
-    """``port``: the PF's network device on the source, as the destination's is expected to be called."""
+    """``port``: the PF's network device on the source, as the destination's is expected to be called; ``trust``,
+    ``spoof_check``: how the PF there treats them, None where it does not tell."""
 
     kind: str
     port: str | None
     number: int
+    trust: bool | None
+    spoof_check: bool | None
 
 
 def _functions(view: View) -> t.Iterator[Functions]:
-    counted = collections.Counter((entry["kind"], entry.get("port")) for entry in _held_functions(view))
-    for (kind, port), count in sorted(counted.items(), key=str):
-        yield Functions(kind, port, count)
+    columns = ("kind", "port", *_TREATMENT)
+    counted = collections.Counter(tuple(entry[name] for name in columns) for entry in _held_functions(view))
+    for (kind, port, *treated), count in sorted(counted.items(), key=str):
+        yield Functions(kind, port, count, *treated)
 
 
 def _free(view: View, need: Functions, port: str | None) -> list[t.Mapping[str, t.Any]]:
@@ -137,6 +144,19 @@ def _same_kind(view: View, need: Functions) -> t.Iterator[Problem]:
     if len(free) >= need.number > len(linked):
         down = sorted({entry["pf"] or "?" for entry in free if entry not in linked})
         yield Problem(f"Free virtual functions of {view.there}", f"PF {', '.join(down)} has no link")
+    for name in _TREATMENT:
+        differs = [entry for entry in free if entry[name] is not None and entry[name] != getattr(need, name)]
+        if getattr(need, name) is not None and len(free) >= need.number > len(free) - len(differs):
+            yield Problem(
+                f"Free virtual functions of {view.there}",
+                f"their PF has {name} {_word(not getattr(need, name))} for them",
+                expected=f"{_word(getattr(need, name))}, as on the source; libvirt does not carry it over",
+                remedy=f"set it there (ip link set {need.port or 'PF'} vf N {_IP[name]} {_word(getattr(need, name))})",
+            )
+
+
+def _word(is_on: bool) -> str:
+    return "on" if is_on else "off"
 
 
 def _viable(view: View, need: Functions) -> t.Iterator[Problem]:
@@ -302,7 +322,7 @@ CHECKS: tuple[Check, ...] = (
         category="hostdev",
         severity="warning",
         scope="pair",
-        title="The destination's free virtual functions have a link",
+        title="The destination's free virtual functions have a link, and are treated as the source's",
         expected="enough free ones on ports with a link",
         remedy="connect the port or switch it on (ip link set PF up)",
         requires=Requirement(_functions, _same_kind),
