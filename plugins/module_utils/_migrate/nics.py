@@ -30,19 +30,20 @@ class _Journal:
     def __init__(self, case: Case) -> None:
         self._case = case
 
+    def last(self) -> dict[str, t.Any]:
+        """Alias -> the last entry about it."""
+        entries = self._case.records.entries(self._case.intent.run)
+        mine = (entry for entry in entries if entry.get("uuid") == self._case.uuid)
+        return {entry["alias"]: entry for entry in mine if entry["event"] in (OFF, GONE, ON)}
+
     def note(self, event: str, nic: Nic, instance: int, **values: t.Any) -> None:
         run, move = self._case.intent.run, self._case.intent.move
         about = {"uuid": move["uuid"], "domain": move["domain"], "alias": nic.alias, "instance": instance}
         self._case.records.note(run, event, **about, **values)
 
     def pending(self, nic: Nic, instance: int) -> bool:
-        about = self._case.uuid, nic.alias
-        said = [
-            entry
-            for entry in self._case.records.entries(self._case.intent.run)
-            if entry["event"] in (OFF, GONE, ON) and (entry["uuid"], entry["alias"]) == about
-        ]
-        return bool(said) and said[-1]["event"] == OFF and bool(said[-1]["instance"] == instance)
+        said = self.last().get(nic.alias)
+        return said is not None and said["event"] == OFF and bool(said["instance"] == instance)
 
 
 def planned(case: Case) -> Case:
@@ -107,6 +108,15 @@ def put_back(case: Case, end: End, connection: Connection) -> None:
             expected="what it had before the migration",
             remedy="do what is said there, then run recover",
         )
+
+
+def with_open(case: Case, error: str | None) -> str | None:
+    """The error with the functions that are not known to be back, as far as it does not name them."""
+    last = _Journal(case).last() if case.intent.nics else {}
+    off = [nic.called for nic in case.intent.nics if nic.alias in last and last[nic.alias]["event"] != ON]
+    unsaid = [called for called in off if called not in (error or "")]
+    text = f"{', '.join(unsaid)} was taken off and may be missing: run recover, which puts it back" if unsaid else None
+    return "; ".join(filter(None, (error, text))) or None
 
 
 def with_phases(case: Case, result: Outcome, started: float) -> Outcome:

@@ -261,6 +261,7 @@ def conclude(case: Case, settled: Settled, error: str | None) -> Outcome:
     if error is None and found.name == "unknown":
         # libvirt vouches for the move; a host has fallen silent since.
         left = f"it has moved, but {found.meaning}: recover does what is left to do"
+        left = "; ".join(filter(None, (left, settled.error)))
         return outcome(move, "moved", running_on=move["destination"], error=left)
     if error is not None:
         places = verdict.explain(move["source"], settled.source, move["destination"], settled.destination)

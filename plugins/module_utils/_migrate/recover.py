@@ -124,7 +124,8 @@ def _said(case: Case, settled: Settled) -> Recovery:
     entry["running_on"] = None if found.on is None else move[found.on]
     entry["places"] = verdict.explain(move["source"], settled.source, move["destination"], settled.destination)
     uris = [end.uri or f"(no URI of {end.name})" for end in (case.source, case.destination)]
-    entry["commands"] = verdict.commands(found, move["domain"], *uris)
+    # Whoever takes the mark away by hand takes away what says which NICs are missing.
+    entry["commands"] = [] if case.intent.nics and settled.error else verdict.commands(found, move["domain"], *uris)
     entry["did"] = list(settled.did)
     entry["sentence"] = _sentence(entry)
     return entry

@@ -78,7 +78,8 @@ class Process:
 
 
 class Guest(standin.Domain):
-    """A domain with devices. ``lets_go``: at once, late (when ``SriovHost.late`` says so), never, refused, error."""
+    """A domain with devices. ``lets_go``: at once, never (before ``let_go`` is called), refused, error (of the
+    daemon), the daemon dies, the daemon dies and it goes (while nobody listens)."""
 
     host: SriovHost
 
@@ -122,6 +123,12 @@ class Guest(standin.Domain):
             self.host.tell("DEVICE_REMOVAL_FAILED", self, _alias(xml))
             raise libvirt.libvirtError("operation failed: unplug of device was rejected by the guest")
         self.leaving.append(xml)
+        if self.lets_go.startswith("the daemon dies"):
+            self.host.answers = False
+            self.host.callbacks.clear()
+            if self.lets_go.endswith("and it goes"):
+                self.let_go()
+            raise libvirt.libvirtError("End of file while reading data: Input/output error", 38)
         if self.lets_go == "at once":
             self.let_go()
 
@@ -188,6 +195,7 @@ class SriovHost(standin.Host):
 
     def domainEventDeregisterAny(self, number: int) -> None:
         """Numbers are places in a list: what is gone is heard by nobody."""
+        self._alive()
         kind, _callback = self.callbacks[number - 1]
         self.callbacks[number - 1] = (-kind - 1, lambda *_arguments: None)
 
