@@ -21,11 +21,10 @@ from .._sriov.api import (
     defined_nics,
     find,
     host_address,
-    nics_of,
+    nics_with_standby,
     put_back,
     require_standby,
     take_off,
-    with_bond,
 )
 from . import intent
 from .records import Records
@@ -115,8 +114,7 @@ def _require_free(domain: t.Any, wanted: Wanted) -> None:
 def _all(side: Side) -> list[Nic]:
     """What the guest has, and what its definition says besides; with the port of each, as far as that is known."""
     live, definition = side.live() or "<domain/>", side.persistent() or "<domain/>"
-    links = side.links() or {}
-    found = [with_bond(nic, live, links) for nic in nics_of(live, definition)]
+    found = nics_with_standby(side, live)
     found += [nic for nic in defined_nics(definition, _gives_out(side)) if find(live, nic) is None]
     functions = {each.address: each for each in side.functions()} if found else {}
     return [

@@ -105,8 +105,9 @@ def put_back(case: Case, end: End, connection: Connection) -> None:
         raise LivemigError(
             f"NICs of domain {case.intent.move['domain']} on {end.name}",
             value="; ".join(restored.left),
-            expected="what it had before the migration",
-            remedy="do what is said there, then run recover",
+            expected="what it had before the migration; it runs on without that meanwhile",
+            remedy="free a function of that port and run recover, which puts it back; where a guest has not answered, run "
+            "it once it has, or start the guest anew",
         )
 
 

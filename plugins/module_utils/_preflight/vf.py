@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from .._model.api import UnknownFact
-from .._sriov.api import NATIVE, SEED_MIB_S, Asked, Choice, Device, Memory, bonded, choose, forecast_ms
+from .._sriov.api import NATIVE, REPLUG, SEED_MIB_S, Asked, Choice, Device, Memory, bonded, choose, forecast_ms
 from .check import View
 from .controls import label_words
 from .memory import page_kib_at, shares
@@ -75,7 +75,12 @@ def _is_function(view: View, hostdev: t.Mapping[str, t.Any]) -> bool | None:
 
 def _native(view: View, hostdev: t.Mapping[str, t.Any]) -> bool:
     entry = _entry(view, hostdev)
-    return view.option("vf") == NATIVE if entry is None else bool(entry.get("migratable"))
+    return _decided(view, NATIVE) if entry is None else bool(entry.get("migratable"))
+
+
+def _decided(view: View, name: str) -> bool:
+    """In the last look, which alone knows the move's state: _sriov/transaction.py looks for the rest itself."""
+    return "state" in view.policy and view.option("vf") == name
 
 
 def _entry(view: View, hostdev: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any] | None:
@@ -89,6 +94,8 @@ def _entry(view: View, hostdev: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any] 
 
 
 def _bonded(view: View, hostdev: t.Mapping[str, t.Any]) -> bool:
+    if _decided(view, REPLUG):
+        return True
     try:
         links = view.domain.get("agent").get("links") or {}
     except UnknownFact:

@@ -10,12 +10,12 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 from .journal import GONE, OFF, ON, Journal, Rules
-from .nic import Nic, allocated_at_once, bonded, defined_nics, find, host_address, nics_of, placed, with_bond
+from .nic import Nic, allocated_at_once, bonded, defined_nics, find, host_address, placed
 from .restore import Restored, put_back
 from .side import Side
 from .stall import SEED_MIB_S, Memory, forecast_ms
 from .strategy import AUTO, FAILOVER, NATIVE, NONE, REFUSE, REPLUG, STRATEGIES, Asked, Choice, Device, choose
-from .transaction import plan, require_standby, take_off
+from .transaction import nics_with_standby, plan, require_standby, take_off
 
 __all__ = [
     "AUTO",
@@ -45,11 +45,10 @@ __all__ = [
     "find",
     "forecast_ms",
     "host_address",
-    "nics_of",
+    "nics_with_standby",
     "placed",
     "plan",
     "put_back",
     "require_standby",
     "take_off",
-    "with_bond",
 ]

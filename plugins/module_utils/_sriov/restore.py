@@ -26,11 +26,7 @@ from .side import REFUSED, REMOVED, InUse, Side
 
 _POLL_S = 0.5
 _REFUSALS: tuple[type[Exception], ...] = (InUse, *LIBVIRT_ERRORS)
-_FINISH = "free one and run recover: it puts it back. The guest runs on without it meanwhile"
-_LATE = (
-    "it was asked to let go of it and has not answered, and may still do so. Remedy: run recover then, which puts one "
-    "back, or restart the guest"
-)
+_LATE = "it was asked to let go of it and has not answered, and may still do so"
 
 
 class Restored(t.NamedTuple):
@@ -87,9 +83,9 @@ def _asked_again(side: Side, nic: Nic, rules: Rules) -> str | None:
 
 
 def _attached(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Rules) -> Restored:
-    port, first = (nic.port, nic.address) if at_source else (nic.planned_port, nic.planned)
+    port = nic.port if at_source else nic.planned_port
     refused: list[str] = []
-    for place in _places(side, nic, port, first):
+    for place in _places(side, nic, at_source, port):
         started = time.monotonic()
         try:
             side.attach(attach_xml(nic, place))
@@ -100,7 +96,7 @@ def _attached(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Ru
             break
     else:
         why = "; ".join(refused) or why_none(side.functions(), wanted_of(nic, port))
-        return Restored(left=(f"{nic.called} is missing on {side.name}: no function can be had ({why}). {_FINISH}",))
+        return Restored(left=(f"{nic.called} is missing on {side.name}: no function can be had ({why})",))
     seconds = time.monotonic() - started
     where = place or f"network {nic.network}"
     _note(journal, ON, nic, side, host=side.name, place=where, seconds=round(seconds, 1))
@@ -108,11 +104,17 @@ def _attached(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Ru
     return Restored((f"{nic.called} at {where} of {side.name} in {seconds:.1f} s",), (), _unseen(side, nic, rules))
 
 
-def _places(side: Side, nic: Nic, port: str | None, first: str | None) -> list[str | None]:
-    """Addresses, the planned one first; None is what the network gives out."""
+def _places(side: Side, nic: Nic, at_source: bool, port: str | None) -> list[str | None]:
+    """Addresses, the planned one first; None is what the network gives out.
+
+    At the source the guest's own is tried whatever is said of it: the host may have set it up as soon as it was back.
+    """
     if nic.network is not None:
         return [None]
-    return list(usable(side.functions(), wanted_of(nic, port), first))
+    found = usable(side.functions(), wanted_of(nic, port), nic.planned)
+    if not at_source or nic.address is None:
+        return list(found)
+    return [nic.address, *(address for address in found if address != nic.address)]
 
 
 def _redefine(side: Side, nic: Nic) -> None:

@@ -18,6 +18,7 @@ from .._libvirt import LIBVIRT_ERRORS, Connection, error_text, libvirt
 from .._observe.api import parse_xml
 from .functions import Function, functions, users
 
+_AGENT_S = 5.0
 REMOVED, REFUSED = "removed", "refused"
 # libvirt's words for a function that somebody else has, or of which there are no more: virHostdevIsPCINodeDeviceUsed,
 # networkAllocatePort, virPCIDeviceReattach; QEMU's for a device that is being unplugged already.
@@ -123,12 +124,23 @@ class Side:
         return int(figures[1]) + int(figures[5])
 
     def links(self) -> dict[str, str] | None:
-        """The guest's network devices, name -> MAC address; None where it has no agent that tells."""
-        try:
-            found = self._domain.interfaceAddresses(libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
-        except LIBVIRT_ERRORS:
+        """The guest's network devices, name -> MAC address; None where it has no agent that tells.
+
+        An agent that hangs keeps its caller waiting, so it is asked by a thread that is left behind then.
+        """
+        domain = self._domain
+        said: list[dict[str, t.Any]] = []
+
+        def ask() -> None:
+            with contextlib.suppress(*LIBVIRT_ERRORS):
+                said.append(domain.interfaceAddresses(libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT))
+
+        worker = threading.Thread(target=ask, name="agent", daemon=True)
+        worker.start()
+        worker.join(_AGENT_S)
+        if not said:
             return None
-        return {name: str(entry["hwaddr"]).lower() for name, entry in found.items() if entry.get("hwaddr")}
+        return {name: str(entry["hwaddr"]).lower() for name, entry in said[0].items() if entry.get("hwaddr")}
 
     @contextlib.contextmanager
     def removals(self) -> t.Iterator[Removals]:

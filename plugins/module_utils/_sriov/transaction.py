@@ -36,8 +36,7 @@ def plan(source: Side, destination: Side, ports: t.Mapping[str, str], rules: Rul
     live = source.live()
     if live is None or not (stays or source.runs()):
         raise _cannot(source, "it does not run", "a guest that runs", "resume it, or detach its VF before it is moved")
-    links = source.links() or {}
-    found = [with_bond(nic, live, links) for nic in nics_of(live, source.persistent())]
+    found = nics_with_standby(source, live)
     here = {each.address: each for each in source.functions()} if found else {}
     there = destination.functions() if found else []
     planned: list[Nic] = []
@@ -50,6 +49,13 @@ def plan(source: Side, destination: Side, ports: t.Mapping[str, str], rules: Rul
         else:
             planned.append(_with_function(nic, here, there, ports, planned, source, destination))
     return planned
+
+
+def nics_with_standby(side: Side, live: str) -> list[Nic]:
+    """The guest's functions, each with its standby as far as <teaming> or the guest's agent tell of one."""
+    found = nics_of(live, side.persistent())
+    links = (side.links() or {}) if any(nic.standby is None for nic in found) else {}
+    return [with_bond(nic, live, links) for nic in found]
 
 
 def require_standby(source: Side, nic: Nic, live: str, rules: Rules) -> None:

@@ -89,6 +89,7 @@ class Guest(standin.Domain):
         self.lets_go, self.number = "at once", number
         self.leaving: list[str] = []
         self.silent = False
+        self.agent: dict[str, str] | None = None
         self.packets = 0
 
     def ID(self) -> int:
@@ -110,7 +111,9 @@ class Guest(standin.Domain):
         return (0, self.packets, 0, 0, 0, 0, 0, 0)
 
     def interfaceAddresses(self, _source: int) -> dict[str, t.Any]:
-        raise libvirt.libvirtError("QEMU guest agent is not connected")
+        if self.agent is None:
+            raise libvirt.libvirtError("QEMU guest agent is not connected")
+        return {name: {"hwaddr": mac, "addrs": None} for name, mac in self.agent.items()}
 
     def detachDeviceFlags(self, xml: str, flags: int) -> None:
         assert flags == libvirt.VIR_DOMAIN_AFFECT_LIVE

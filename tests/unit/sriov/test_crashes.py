@@ -294,6 +294,28 @@ def test_a_function_that_migrates_needs_no_standby(world: World) -> None:
     assert outcome["state"] == "moved" and world.process.calls == ["mark", "migrate", "unmark"]
 
 
+def test_the_standby_of_a_bond_is_known_by_the_agent(world: World) -> None:
+    """The last look asks no agent; what stands in is looked for right before the function is taken off."""
+    team = ("<teaming type='persistent'/>", "<teaming type='transient' persistent='ua-standby'/>")
+    for devices in (world.guest.devices, world.guest.config):
+        devices[:] = [each.replace(team[0], "").replace(team[1], "") for each in devices]
+    (refused,) = world.move()
+    assert refused["state"] == "refused" and "has no standby" in refused["error"]
+    assert world.process.calls == []
+    world.guest.agent = {"bond0": MAC, "eth0": MAC, "eth1": MAC}
+    (outcome,) = world.move()
+    assert (outcome["state"], outcome["error"]) == ("moved", None)
+    assert world.guest.packets > 1, "its packets were looked at"
+
+
+def test_its_own_function_is_tried_although_the_host_has_set_it_up_again(world: World) -> None:
+    FAULTS["the migration fails"](world)
+    world.hosts["hv1"].nets = {"0000:01:10.0": "eth7"}
+    (outcome,) = world.move()
+    assert outcome["state"] == "failed" and "left to do" not in outcome["error"]
+    assert [place(each) for each in world.guest.devices if "hostdev" in each] == ["0000:01:10.0"]
+
+
 def test_a_nic_that_qemu_has_lost_is_put_back(world: World) -> None:
     """VFIO_MAP_DMA can fail there without failing the migration: the guest comes up without it."""
     world.hosts["hv2"].functions = {1: ("eth1", "up", [4])}
