@@ -106,8 +106,8 @@ def put_back(case: Case, end: End, connection: Connection) -> None:
             f"NICs of domain {case.intent.move['domain']} on {end.name}",
             value="; ".join(restored.left),
             expected="what it had before the migration; it runs on without that meanwhile",
-            remedy="free a function of that port and run recover, which puts it back; where a guest has not answered, run "
-            "it once it has, or start the guest anew",
+            remedy="free a function of that port and run recover, which puts it back; where a guest has not answered, "
+            "run it once it has, or start the guest anew",
         )
 
 
