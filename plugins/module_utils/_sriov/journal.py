@@ -13,8 +13,8 @@ import typing as t
 
 from .nic import Nic
 
-OFF, GONE, ON = "vf_off", "vf_gone", "vf_on"
-"""In the journal: the guest was asked to let go; it has; it has one again."""
+OFF, GONE, ON, UNSEEN = "vf_off", "vf_gone", "vf_on", "vf_unseen"
+"""In the journal: the guest was asked to let go; it has; it has one again; which its agent does not show yet."""
 
 
 class Journal(t.Protocol):

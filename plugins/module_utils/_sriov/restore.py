@@ -20,11 +20,13 @@ import xml.etree.ElementTree as ET
 from .._libvirt import LIBVIRT_ERRORS, error_text
 from .._model.api import LivemigError
 from .functions import usable, wanted_of, why_none
-from .journal import GONE, ON, Journal, Rules
+from .journal import GONE, ON, UNSEEN, Journal, Rules
 from .nic import Nic, attach_xml, find, host_address, placed
 from .side import REFUSED, REMOVED, InUse, Side
 
 _POLL_S = 0.5
+# One that is in use may be followed by one that is not; what fails otherwise mostly fails for all, after a long pin.
+_OTHER_ERRORS = 3
 _REFUSALS: tuple[type[Exception], ...] = (InUse, *LIBVIRT_ERRORS)
 _LATE = "it was asked to let go of it and has not answered, and may still do so"
 
@@ -85,23 +87,28 @@ def _asked_again(side: Side, nic: Nic, rules: Rules) -> str | None:
 def _attached(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Rules) -> Restored:
     port = nic.port if at_source else nic.planned_port
     refused: list[str] = []
+    other = 0
     for place in _places(side, nic, at_source, port):
         started = time.monotonic()
         try:
             side.attach(attach_xml(nic, place))
         except _REFUSALS as error:
             refused.append(f"{place or nic.network}: {error_text(error)}")
+            other += not isinstance(error, InUse)
         # An error of libvirt's does not always mean that nothing was done.
-        if _has(side, nic):
+        if _has(side, nic) or other >= _OTHER_ERRORS:
             break
-    else:
+    if not _has(side, nic):
         why = "; ".join(refused) or why_none(side.functions(), wanted_of(nic, port))
         return Restored(left=(f"{nic.called} is missing on {side.name}: no function can be had ({why})",))
     seconds = time.monotonic() - started
     where = place or f"network {nic.network}"
     _note(journal, ON, nic, side, host=side.name, place=where, seconds=round(seconds, 1))
     _redefine(side, nic)
-    return Restored((f"{nic.called} at {where} of {side.name} in {seconds:.1f} s",), (), _unseen(side, nic, rules))
+    notes = _unseen(side, nic, rules)
+    if notes:
+        _note(journal, UNSEEN, nic, side, host=side.name)
+    return Restored((f"{nic.called} at {where} of {side.name} in {seconds:.1f} s",), (), notes)
 
 
 def _places(side: Side, nic: Nic, at_source: bool, port: str | None) -> list[str | None]:

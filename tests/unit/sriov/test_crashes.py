@@ -61,7 +61,7 @@ class World:
         there.devices = [each for each in sent if not (self.qemu_loses_it and "hostdev" in each)]
         there.config = _config(parameters, domain)
         there.notes, there.auto = dict(domain.notes), 0
-        there.lets_go, there.silent = domain.lets_go, domain.silent
+        there.lets_go, there.silent, there.agent = domain.lets_go, domain.silent, domain.agent
         del source.domains[UUID]
 
     def connect(self, uri: str) -> t.Any:
@@ -243,6 +243,20 @@ def test_the_phases_show_when_it_was_off(world: World) -> None:
     phases = {phase["name"]: phase["at_ms"] for phase in outcome["phases"]}
     assert phases["vf_off"] <= phases["vf_gone"] <= phases["suspended"] <= phases["vf_on"]
     assert list(phases)[:2] == ["vf_off", "vf_gone"] and phases["vf_off"] <= 0
+
+
+def test_a_guest_that_does_not_show_it_is_told(world: World) -> None:
+    world.guest.agent = {"eth0": MAC}
+    (outcome,) = world.move()
+    assert (outcome["state"], outcome["error"]) == ("moved", None)
+    assert [phase["name"] for phase in outcome["phases"]][-2:] == ["vf_on", "vf_unseen"]
+
+
+def test_an_error_that_is_no_claim_is_not_tried_on_every_function(world: World) -> None:
+    world.hosts["hv2"].functions = {1: ("eth1", "up", [0, 2, 4, 6])}
+    FAULTS["no attach works"](world)
+    (outcome,) = world.move()
+    assert "is missing on hv2" in outcome["error"] and world.process.calls.count("attach") == 3
 
 
 def test_memory_at_once_is_asked_for_by_the_definition_that_is_sent(world: World) -> None:
