@@ -75,6 +75,8 @@ options:
     description:
       - Whether hosts may open connections to see whether ports and storage servers answer. Without it nothing is sent
         to anybody but the hosts' own daemons, and what only a connection could tell is not judged.
+      - Destinations of guests with virtual functions then also measure how fast they allocate memory, with 256 MiB of
+        it and for less than a second.
     type: bool
     default: false
   migration:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import importlib
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.unit.migrate.test_migrate import move
 from tests.unit.sriov import host as hosts
 from tests.unit.sriov.test_crashes import QUICK
 
+MODULE: t.Any = importlib.import_module("ansible_collections.livemig.libvirt.plugins.modules.vf")
 libvirt = _libvirt.libvirt
 ON = {"mac": hosts.MAC, "state": "attached", "address": "0000:01:10.0"}
 OFF = {"mac": hosts.MAC, "state": "detached", "address": None}
@@ -119,3 +122,45 @@ def test_a_function_that_is_not_here_gets_no_other_by_chance(here: Place) -> Non
     with pytest.raises(LivemigError, match="is no virtual function here"):
         here.vf("attached")
     assert here.functions == []
+
+
+class Module:
+    """What the module's ``run`` uses of AnsibleModule."""
+
+    def __init__(self, check_mode: bool = False, **values: t.Any) -> None:
+        defaults = {name: entry.get("default") for name, entry in MODULE.OPTIONS.items()}
+        self.params = {"uri": "qemu:///system", **defaults, "domain": "web1", **values}
+        self.check_mode = check_mode
+
+    def fail_json(self, **values: t.Any) -> None:
+        raise SystemExit(values["msg"])
+
+
+@pytest.fixture
+def module(here: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setattr(MODULE, "connect", lambda _uri: here.host)
+    monkeypatch.setattr(MODULE, "Records", lambda: here.records)
+    monkeypatch.setattr(MODULE, "vf_rules", lambda *_given: QUICK)
+    return here
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_the_module_says_what_has_changed(module: Place, check_mode: bool) -> None:
+    result = MODULE.run(Module(check_mode, state="detached"))
+    assert result["changed"] and result["nics"] == [OFF]
+    assert result["diff"] == {
+        "before": f"web1 {hosts.MAC}: attached 0000:01:10.0\n",
+        "after": f"web1 {hosts.MAC}: detached\n",
+    }
+    assert module.functions == (["0000:01:10.0"] if check_mode else [])
+
+
+def test_the_module_changes_nothing_where_nothing_is_to_be_done(module: Place) -> None:
+    result = MODULE.run(Module(state="attached"))
+    assert not result["changed"] and result["diff"]["before"] == result["diff"]["after"]
+    assert module.process.calls == []
+
+
+def test_the_module_refuses_numbers_that_are_none(module: Place) -> None:
+    with pytest.raises(SystemExit, match="attempts: 0; expected 1 or more"):
+        MODULE.run(Module(state="attached", attempts=0))
