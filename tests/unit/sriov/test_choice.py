@@ -9,6 +9,7 @@ import typing as t
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe import fill
+from ansible_collections.livemig.libvirt.plugins.module_utils._observe.api import parse_domain
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api
 from ansible_collections.livemig.libvirt.plugins.module_utils._sriov import strategy
 from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.api import (
@@ -19,8 +20,10 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.api import 
     choose,
     forecast_ms,
 )
+from tests.unit.migrate.standin import XML
 from tests.unit.preflight.cases_hostdev import _pci, _vf
 from tests.unit.preflight.scene import Scene
+from tests.unit.sriov.host import STANDBY, vf
 
 VF = Device("VF 1", function=True)
 TEAMED = VF._replace(teamed=True)
@@ -136,6 +139,25 @@ def test_a_bond_is_seen_through_the_agent() -> None:
     assert found.of("hd_pci_plain") == []
     found.domain["agent"]["links"] = {"eth0": "52:54:00:00:00:09", "eth1": mac}
     assert [finding["blocks"] for finding in found.of("hd_pci_plain")] == [True]
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_guest_with_a_team_passes_every_check(remote: bool) -> None:
+    facts = parse_domain(XML.replace("</devices>", f"{STANDBY}{vf('0000:01:10.0')}</devices>"))
+    found = Scene(remote=remote)
+    found.domain.update(interfaces=facts["interfaces"], hostdevs=facts["hostdevs"])
+    if remote:
+        found.policy.update(migration={"vf": "replug"}, state="running")
+        assert found.volatile() == []
+        return
+    link = {"kind": "physical", "mac": "52:54:00:09:00:11", "mtu": 1500, "up": True, "carrier": True}
+    for host in found.hosts:
+        host["net"]["links"]["eth1"] = {**link, "master": None, "lower": []}
+        host["nodedevs"].update(iommu=True, locked_memory={"limit": None, "may_raise": True})
+    _vf("source")(found)
+    _vf("destination")(found)
+    said = {finding["check"] for finding in found.findings()}
+    assert said == {"hd_vf_strategy", "hd_teaming_guest_ready"}, "the second: no agent was asked"
 
 
 def test_a_function_of_another_port_is_not_free_for_it() -> None:

@@ -16,10 +16,11 @@ import collections
 import typing as t
 
 from ..._model.api import Question
+from ..._sriov.api import REFUSE
 from ..check import Check, Problem, Requirement, View
 from ..edits import mapped
 from ..nics import with_edit
-from ..vf import address_of
+from ..vf import address_of, strategy
 
 _VFIO = frozenset(("pci", "mdev"))
 # What a PF does with each of its functions, and what iproute2 calls it.
@@ -182,7 +183,8 @@ class Place(t.NamedTuple):
 
 
 def _places(view: View) -> t.Iterator[Place]:
-    for entry in _held_functions(view):
+    """Of a domain that is to be moved by other means: ours give it another address (_migrate/nics.py)."""
+    for entry in _held_functions(view) if strategy(view).name == REFUSE else ():
         yield Place(entry["address"], entry["kind"])
 
 
