@@ -19,6 +19,7 @@ from .._sriov.api import GONE, OFF, ON, UNSEEN, Nic, Rules, Side, allocated_at_o
 from .._sriov.api import put_back as restore
 from . import edits
 from .case import Case, End
+from .intent import of_kept
 
 RULES = Rules()
 _PORT, _BELOW = "parent", "devices/interface[@type='direct']/source"
@@ -53,10 +54,19 @@ def planned(case: Case) -> Case:
     if way_of(move)["vf"] == "none":
         return case
     ports = {edit["old"]: edit["new"] or "" for edit in move["edits"] if edit["kind"] == _PORT}
+    claimed = _claimed(case)
     with case.open(case.source) as here, case.open(case.destination) as there:
         sides = _side(case, case.source, here), _side(case, case.destination, there)
-        found = plan(*sides, ports, _rules(case), stays=way_of(move)["vf"] == "native")
+        found = plan(*sides, ports, _rules(case), claimed, stays=way_of(move)["vf"] == "native")
     return case._replace(intent=case.intent._replace(nics=tuple(found)))
+
+
+def _claimed(case: Case) -> list[Nic]:
+    """By the other moves from here to the same destination that are not over. What is claimed from elsewhere shows when
+    it is attached."""
+    others = {uuid: of_kept(*known) for uuid, known in case.records.open_moves().items() if uuid != case.uuid}
+    there = case.destination.name
+    return [nic for other in others.values() if other.move["destination"] == there for nic in other.nics]
 
 
 def detach(case: Case) -> None:

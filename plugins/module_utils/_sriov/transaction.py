@@ -24,14 +24,23 @@ from .nic import Nic, find, is_linked, nics_of, with_bond
 from .side import REFUSED, REMOVED, Removals, Side
 
 _POLL_S = 0.1
+_ON_ITS_WAY = "on its way here"
 _NO_HOTPLUG = "see that its operating system is up and handles PCI hotplug (acpiphp, pciehp), or choose to stop it"
 
 
-def plan(source: Side, destination: Side, ports: t.Mapping[str, str], rules: Rules, stays: bool = False) -> list[Nic]:
+def plan(
+    source: Side,
+    destination: Side,
+    ports: t.Mapping[str, str],
+    rules: Rules,
+    claimed: t.Sequence[Nic] = (),
+    stays: bool = False,
+) -> list[Nic]:
     """The guest's functions with what each is to get. Changes nothing. Raises LivemigError where one cannot have it.
 
     ``ports``: the PF's network device on the source -> the one of the same physical network at the destination, where
-    it has another name there. ``stays``: the function goes along, so that nothing lets go and nothing stands in.
+    it has another name there. ``claimed``: what other guests on their way are to get there. ``stays``: the function
+    goes along, so that nothing lets go and nothing stands in.
     """
     live = source.live()
     if live is None or not (stays or source.runs()):
@@ -44,10 +53,10 @@ def plan(source: Side, destination: Side, ports: t.Mapping[str, str], rules: Rul
         if not stays:
             require_standby(source, nic, live, rules)
         if nic.network is not None:
-            _require_spare(destination, nic, sum(each.network == nic.network for each in found))
+            _require_spare(destination, nic, sum(each.network == nic.network for each in (*claimed, *found)))
             planned.append(nic)
         else:
-            planned.append(_with_function(nic, here, there, ports, planned, source, destination))
+            planned.append(_with_function(nic, here, there, ports, [*claimed, *planned], source, destination))
     return planned
 
 
@@ -90,7 +99,7 @@ def _with_function(
     here: t.Mapping[str, Function],
     there: t.Sequence[Function],
     ports: t.Mapping[str, str],
-    planned: t.Sequence[Nic],
+    others: t.Sequence[Nic],
     source: Side,
     destination: Side,
 ) -> Nic:
@@ -101,8 +110,9 @@ def _with_function(
         raise _cannot(source, f"{nic.called} at {nic.address} is {what}", expected, "detach it before the migration")
     nic = nic._replace(kind=own.kind, port=own.port, planned_port=ports.get(own.port, own.port))
     wanted = wanted_of(nic, nic.planned_port)
-    taken = {each.planned for each in planned}
-    free = [address for address in usable(there, wanted, first=nic.address) if address not in taken]
+    taken = {each.planned for each in others}
+    there = [each._replace(user=each.user or _ON_ITS_WAY) if each.address in taken else each for each in there]
+    free = usable(there, wanted, first=nic.address)
     if not free:
         raise LivemigError(
             f"Virtual functions of {destination.name} for {nic.called}",

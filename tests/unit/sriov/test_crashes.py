@@ -22,9 +22,10 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api impor
 )
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import plain_way
 from ansible_collections.livemig.libvirt.plugins.module_utils._sriov import api as sriov
-from tests.unit.migrate.standin import Domain
+from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.nic import nics_of
+from tests.unit.migrate.standin import XML, Domain
 from tests.unit.migrate.test_migrate import LOCAL, REMOTE, UUID, move
-from tests.unit.sriov.host import MAC, STANDBY, Guest, Killed, Process, SriovHost, devices_of, place
+from tests.unit.sriov.host import MAC, STANDBY, Guest, Killed, Process, SriovHost, devices_of, place, vf
 
 libvirt = _libvirt.libvirt
 QUICK = sriov.Rules(attempts=2, detach_s=0.02, late_s=0.02, carries_s=0.02, verify_s=0.0)
@@ -328,6 +329,22 @@ def test_its_own_function_is_tried_although_the_host_has_set_it_up_again(world: 
     (outcome,) = world.move()
     assert outcome["state"] == "failed" and "left to do" not in outcome["error"]
     assert [place(each) for each in world.guest.devices if "hostdev" in each] == ["0000:01:10.0"]
+
+
+@pytest.mark.parametrize(("left", "expected"), [([0, 2], "moved"), ([0], "refused")])
+def test_what_another_guest_on_its_way_is_to_get_is_not_promised_twice(
+    world: World, left: list[int], expected: str
+) -> None:
+    world.hosts["hv2"].functions = {1: ("eth1", "up", left)}
+    (other,) = nics_of(XML.replace("</devices>", f"{vf('0000:01:10.0')}</devices>"), None)
+    kept = other._replace(planned="0000:01:10.0")._asdict()
+    world.records.ready()
+    about = {"uuid": "22222222-2222-4222-8222-222222222222", "domain": "web2", "tls": "off"}
+    world.records.note("run-0", "begun", move=move(domain="web2"), nics=[kept], **about)
+    (outcome,) = world.move()
+    assert outcome["state"] == expected
+    there = [place(each) for each in world.running[1].devices if "hostdev" in each]
+    assert there == (["0000:01:10.2"] if expected == "moved" else ["0000:01:10.0"])
 
 
 def test_a_nic_that_qemu_has_lost_is_put_back(world: World) -> None:
