@@ -6,7 +6,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 PY := $(CURDIR)/$(VENV)/bin/python
-GATES := unit lint typing docs-lint sanity build mutants-some molecule integration firing-some agreement-some faults-some
+GATES := unit lint typing docs-lint sanity build mutants-some molecule integration-some firing-some agreement-some faults-some
 TREE := $(CURDIR)/.cache/collections
 
 # Nothing is read from or written to the user's home, and no collection is looked for elsewhere.
@@ -19,9 +19,9 @@ export PYTHONDONTWRITEBYTECODE := 1
 export GIT_CONFIG_COUNT := 1
 export GIT_CONFIG_KEY_0 := safe.directory
 export GIT_CONFIG_VALUE_0 := $(CURDIR)
-$(GATES) test demo firing agreement faults bench mutants lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+$(GATES) test demo firing integration agreement faults bench mutants lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup test $(GATES) docs firing fired agreement faults bench mutants demo lab-up lab-down lab-status lab-exec clean
+.PHONY: help setup test $(GATES) docs firing fired integration agreement faults bench mutants demo lab-up lab-down lab-status lab-exec clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,8 +73,11 @@ molecule: setup ## scenarios on real hypervisors in the lab
 	$(PY) -m tests.lab up
 	$(PY) -m tests.lab exec ctl -- molecule test --all --no-command-borders
 
-integration: setup ## bad input, ansible-runner and more against the lab; KEEP=1 leaves it up
-	PYTHONPATH=$(TREE) pytest tests/integration
+integration: setup ## bad input, ansible-runner and more against the lab; keeps what was seen
+	PYTHONPATH=$(TREE) pytest tests/integration --record
+
+integration-some: setup ## 20 of these tests, others with every commit
+	PYTHONPATH=$(TREE) pytest tests/integration --some 20 --seed $$(git log -1 --format=%ct)
 
 firing: setup ## every check that the lab can show, under its real condition; keeps what was seen
 	PYTHONPATH=$(TREE) $(PY) -m tests.firing --record

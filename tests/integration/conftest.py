@@ -1,22 +1,63 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests against the lab's real hypervisors. KEEP=1 leaves the lab up for the next run."""
+"""Tests against the lab's real hypervisors. KEEP=1 leaves the lab up for the next run.
+
+--some N --seed S runs N of them, chosen by the seed; --record keeps what became of all in docs/integration.md.
+"""
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
+import random
 import subprocess
 import typing as t
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
+from tests.integration import whole
 from tests.lab import api
 
 ANSIBLE_TIMEOUT_S = 300.0
 ALIVE_S = 60.0
 
 Play = t.Callable[..., subprocess.CompletedProcess[str]]
+
+
+RESULTS = pytest.StashKey[dict[str, tuple[str, float]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--some", type=int, default=0, help="so many integration tests, chosen by --seed")
+    parser.addoption("--seed", type=int, default=0)
+    parser.addoption("--record", action="store_true", help="keep what became of them in docs/integration.md")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    some = config.getoption("--some")
+    if not 0 < some < len(items):
+        return
+    chosen = set(random.Random(config.getoption("--seed")).sample(range(len(items)), some))
+    config.hook.pytest_deselected(items=[item for number, item in enumerate(items) if number not in chosen])
+    items[:] = [item for number, item in enumerate(items) if number in chosen]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test's worst result and its time, over its preparation, itself and what comes after."""
+    report = yield
+    results = item.config.stash.setdefault(RESULTS, {})
+    before, seconds = results.get(item.nodeid, ("passed", 0.0))
+    outcome = before if report.outcome == "passed" else report.outcome
+    results[item.nodeid] = outcome, seconds + report.duration
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.getoption("--record"):
+        results = session.config.stash.get(RESULTS, {})
+        whole.PAGE.write_text(whole.page(results, datetime.date.today()), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -129,7 +129,6 @@ PLANTED: tuple[Placed, ...] = (
         device("<crypto model='virtio' type='qemu'><backend model='builtin' queues='1'/></crypto>"),
         _at("dev_unmigratable_virtio_models", EVERYWHERE),
     ),
-    Placed("paused", "hv2", how="paused"),
     Placed(
         "listens",
         "hv2",
@@ -157,8 +156,12 @@ STOPPED: tuple[Placed, ...] = (
     Placed("namesake", "hv2", _diskless, how="defined", uuid=domain.domain_uuid("other-namesake")),
     Placed("asleep", "hv4", how="defined"),
 )
-HEALTHY: tuple[Placed, ...] = tuple(
-    Placed(f"healthy-{number:02d}", HOSTS[number % len(HOSTS)]) for number in range(30 - len(PLANTED) - len(STOPPED))
+HEALTHY: tuple[Placed, ...] = (
+    Placed("paused", "hv2", how="paused"),
+    *(
+        Placed(f"healthy-{number:02d}", HOSTS[number % len(HOSTS)])
+        for number in range(29 - len(PLANTED) - len(STOPPED))
+    ),
 )
 ALL = (*PLANTED, *STOPPED, *HEALTHY)
 

@@ -33,10 +33,11 @@ def host_snapshot(connection: Connection, name: str) -> HostSnapshot:
     """The facts of the host behind ``connection``, a local one; ``name`` is what the inventory calls it."""
     collector = Collector()
     collector.merge({"schema": SCHEMA, "kind": "host", "name": name, "time": int(time.time())})
-    reads = {**_libvirt_facts(connection), "memory": lambda: memory_here(connection), **_FILE_FACTS}
+    host = Host(connection)
+    reads = {**_libvirt_facts(host), "memory": lambda: memory_here(connection), **_FILE_FACTS}
     for fact, read in reads.items():
         collector.add(fact, read)
-    _add_areas(collector, Host(connection))
+    _add_areas(collector, host)
     for emulator in collector.facts.get("emulators", []):
         # libvirt takes the first of PATH: on a merged /usr /bin/... or /usr/bin/..., depending on who started it.
         emulator["path"] = os.path.realpath(emulator["path"])
@@ -44,12 +45,13 @@ def host_snapshot(connection: Connection, name: str) -> HostSnapshot:
     return t.cast(HostSnapshot, collector.facts)
 
 
-def _libvirt_facts(connection: Connection) -> dict[str, t.Callable[[], t.Any]]:
+def _libvirt_facts(host: Host) -> dict[str, t.Callable[[], t.Any]]:
+    connection = host.connection
     return {
         "hostname": connection.getHostname,
-        "uuid": lambda: _capabilities(connection).findtext("host/uuid"),
-        "arch": lambda: _capabilities(connection).findtext("host/cpu/arch"),
-        "emulators": lambda: emulators(_capabilities(connection)),
+        "uuid": lambda: host.capabilities().findtext("host/uuid"),
+        "arch": lambda: host.capabilities().findtext("host/cpu/arch"),
+        "emulators": lambda: emulators(host.capabilities()),
         "libvirt_version": connection.getLibVersion,
         "qemu_version": connection.getVersion,
         "memory": lambda: memory(connection),
@@ -65,9 +67,10 @@ def remote_snapshot(connection: Connection, name: str) -> HostSnapshot:
     """
     collector = Collector()
     collector.merge({"schema": SCHEMA, "kind": "host", "name": name})
-    for fact, read in _libvirt_facts(connection).items():
+    host = Host(connection)
+    for fact, read in _libvirt_facts(host).items():
         collector.add(fact, read)
-    _add_areas(collector, Host(connection), lambda row: row.last_look)
+    _add_areas(collector, host, lambda row: row.last_look)
     left_out = [*_FILE_FACTS, *(f"{area}.{fact}" for area, fact, row in _rows() if not row.last_look)]
     collector.merge({"unknown": [*collector.unknown, *({"fact": fact, "reason": _NOT_NOW} for fact in left_out)]})
     return t.cast(HostSnapshot, collector.facts)
@@ -85,10 +88,6 @@ def _add_areas(collector: Collector, host: Host, wanted: t.Callable[[Fact], bool
     for area, fact, row in _rows():
         if wanted(row):
             collector.add_below(area, fact, functools.partial(row.read, host))
-
-
-def _capabilities(connection: Connection) -> ET.Element:
-    return parse(connection.getCapabilities())
 
 
 def emulators(capabilities: ET.Element) -> list[Emulator]:
