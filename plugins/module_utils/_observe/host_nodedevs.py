@@ -29,6 +29,7 @@ _ADDRESS = ("domain", "bus", "slot", "function")
 # Drivers beside which vfio-pci works in one group (vfio_dev_driver_allowed in drivers/vfio/vfio_main.c of Linux).
 _HARMLESS = frozenset(("vfio-pci", "pci-stub", "pcieport"))
 _VARIANT = re.compile(r"^alias vfio_pci:v0000([0-9A-Fa-f]{4})d0000([0-9A-Fa-f]{4})", re.MULTILINE)
+_FLAGS: t.Mapping[t.Any, bool] = {True: True, False: False, "on": True, "off": False}
 _NO_SETTINGS: t.Mapping[str, t.Any] = {"vlan": None, "trust": None, "spoof_check": None}
 _DAEMONS = ("/run/virtqemud.pid", "/run/libvirtd.pid")
 _RAISES_LIMITS = 1 << 24  # CAP_SYS_RESOURCE of linux/capability.h
@@ -104,9 +105,9 @@ def vf_settings(shown: str) -> dict[int, dict[str, t.Any]]:
     entries = [entry for port in ports for entry in port.get("vfinfo_list", [])]
     return {
         entry["vf"]: {
-            "vlan": (entry.get("vlan_list") or [{}])[0].get("vlan", 0),
-            "trust": entry.get("trust"),
-            "spoof_check": entry.get("spoofchk"),
+            "vlan": entry.get("vlan") or (entry.get("vlan_list") or [{}])[0].get("vlan", 0),
+            "trust": _FLAGS.get(entry.get("trust")),
+            "spoof_check": _FLAGS.get(entry.get("spoofchk")),
         }
         for entry in entries
     }
