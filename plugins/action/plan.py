@@ -11,8 +11,9 @@ from ansible.utils.display import Display
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import require_snapshots
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._action import ControllerAction
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._options.convergence import convergence
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._options.migration import of_a_plan
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan import api
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy.migration import of_a_plan
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "hosts": {"type": "list", "elements": "dict", "required": True},
@@ -26,10 +27,12 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "networks": {"type": "dict", "default": {}},
     "controls": {"type": "list", "elements": "dict", "default": []},
     "migration": {"type": "dict", "default": {}},
+    "convergence": {"type": "dict", "default": {}},
+    "history": {"type": "list", "elements": "dict", "default": []},
     "memory_reserve_mib": {"type": "int", "default": 512},
     "show": {"type": "bool", "default": True},
 }
-_POLICY = ("tls", "uris", "addresses", "networks", "controls", "memory_reserve_mib")
+_POLICY = ("tls", "uris", "addresses", "networks", "controls", "memory_reserve_mib", "history")
 
 
 class ActionModule(ControllerAction):
@@ -58,6 +61,7 @@ def _plan(args: dict[str, t.Any]) -> t.Any:
         )
     policy = {name: args[name] for name in _POLICY}
     policy["migration"] = of_a_plan(args["migration"])
+    policy["convergence"] = convergence(args["convergence"])
     return api.make_plan(
         args["hosts"], args["domains"], args["findings"], args["sources"], args["destinations"], policy
     )

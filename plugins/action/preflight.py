@@ -9,8 +9,8 @@ import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._action import ControllerAction
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy import api as policies
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy.migration import (
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._options import api as policies
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._options.migration import (
     MIGRATION_OPTION,
     changed,
     migration,

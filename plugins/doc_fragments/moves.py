@@ -201,4 +201,54 @@ options:
             description: Whether the memory of a guest with virtual functions is allocated at once at the destination.
             type: bool
             default: false
+      profile:
+        description:
+          - What the migration may cost. Without it, what the profile V(balanced) says. C(docs/convergence.md) has every
+            setting, and why each number is what it is.
+          - Where O(moves[].way.postcopy) or O(moves[].way.auto_converge) is set, nothing is decided by it. What it says
+            of the pause is held against what was measured all the same.
+        type: dict
+        default: {}
+        suboptions:
+          name:
+            description: V(gentle), V(balanced) or V(deadline). What is not said below is what this profile says.
+            type: str
+          target_ms:
+            description: Milliseconds that QEMU may pause the guest for without being told more.
+            type: int
+          ceiling_ms:
+            description: Milliseconds that the guest may be paused for at most.
+            type: int
+          budget:
+            description: Times the touched memory that may be sent in one attempt.
+            type: float
+          worth:
+            description: Part by which one more pass must shorten the pause to be waited for.
+            type: float
+          patience:
+            description: Passes to wait for the memory left to fall to the least seen so far.
+            type: int
+          deadline_s:
+            description: Seconds after which it must be over. V(0) is no end.
+            type: int
+          postcopy:
+            description: Whether post-copy is allowed.
+            type: bool
+          postcopy_s:
+            description: Seconds for which post-copy may keep the guest's memory on two hosts.
+            type: int
+          throttle:
+            description: Whether the guest may be slowed down where nothing else gets it there.
+            type: bool
+          obstacles:
+            description:
+              - What the plan has found to be in the way of post-copy. Without it, nobody has judged that, and post-copy
+                is not begun.
+            type: list
+            elements: str
+      forecast:
+        description:
+          - What the plan expects. Right before the start it is made anew; what is not known then, such as how fast the
+            guest writes, is taken from here.
+        type: dict
 """

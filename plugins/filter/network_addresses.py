@@ -46,7 +46,7 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy.network import addresses_in
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._options.network import addresses_in
 
 
 def network_addresses(hosts: t.Sequence[t.Mapping[str, t.Any]], network: str) -> dict[str, str]:

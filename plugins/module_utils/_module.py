@@ -24,6 +24,13 @@ _WAY_CHOICES = {
     "vf": ["none", "replug", "failover", "native"],
 }
 
+_PROFILE = {
+    "name": "str",
+    **dict.fromkeys(("target_ms", "ceiling_ms", "patience", "deadline_s", "postcopy_s"), "int"),
+    **dict.fromkeys(("budget", "worth"), "float"),
+    **dict.fromkeys(("postcopy", "throttle"), "bool"),
+}
+
 
 def _way(name: str, default: t.Any) -> dict[str, t.Any]:
     spec = {"type": _TYPES[type(default)], "default": default}
@@ -78,6 +85,15 @@ MOVES_OPTION: dict[str, dict[str, t.Any]] = {
                 "apply_defaults": True,
                 "options": {name: _way(name, default) for name, default in plain_way().items()},
             },
+            "profile": {
+                "type": "dict",
+                "default": {},
+                "options": {
+                    **{name: {"type": kind} for name, kind in _PROFILE.items()},
+                    "obstacles": {"type": "list", "elements": "str"},
+                },
+            },
+            "forecast": {"type": "dict"},
         },
     }
 }

@@ -21,6 +21,10 @@ description:
   - After an error both hosts are asked where the domain runs, twice. What is safe is done at once, for example the
     source is resumed where the destination has no domain. Where it is not proven the outcome is C(unknown) and nothing
     is done.
+  - At the beginning of each pass over a guest's memory it is decided, by the profile of its move, whether anything is
+    to be done so that the guest arrives, and is paused for no longer than its ceiling. A guest that converges is left
+    alone. One that cannot arrive is aborted, with the figures, and goes on where it was. C(docs/convergence.md) has the
+    rules.
   - A domain that is already running at its destination is left alone, so a second run changes nothing.
 extends_documentation_fragment:
   - livemig.libvirt.connection

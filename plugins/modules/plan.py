@@ -89,6 +89,21 @@ options:
         and C(tunnelled) must be left at their defaults. No move of this collection uses them otherwise.
     type: dict
     default: {}
+  convergence:
+    description:
+      - What each migration may cost. C(profile) is V(gentle), V(balanced) or V(deadline), C(balanced) without it. Any
+        setting of the profile can be changed here, such as C(ceiling_ms), the longest pause, for all domains, and in a
+        domain's own label for this domain. C(docs/convergence.md) has all of them, with the reason of each number.
+      - C(link_mib_s) is what the link carries, in MiB/s, for as long as no earlier run has shown it.
+    type: dict
+    default: {}
+  history:
+    description:
+      - What earlier runs have shown of guests and links, as M(livemig.libvirt.run_info) returned it on all hosts. The
+        forecast of each move is made of it.
+    type: list
+    elements: dict
+    default: []
   memory_reserve_mib:
     description:
       - Memory in MiB that is left free on every destination, for the host's own daemons, the page cache of its disks,
@@ -158,6 +173,6 @@ table:
   sample: |-
     Plan 3f9a1c0b: 1 to move, 0 to stay
 
-      domain  from  to   memory MiB
-      web1    hv1   hv2        2048
+      domain  from  to   memory MiB  pause ms  ceiling ms  total s  forecast
+      web1    hv1   hv2        2048       190        1000       12  converges
 """

@@ -168,6 +168,7 @@ summary:
     planned: 0
     moved: 3
     unproven: 0
+    breached: 0
     stayed: 1
     failed: 0
     hosts_emptied:

@@ -29,6 +29,11 @@ options:
         them.
     type: bool
     default: false
+  history:
+    description:
+      - Whether to return RV(history), what the runs of this host have shown of their guests and of its links.
+    type: bool
+    default: false
 seealso:
   - module: livemig.libvirt.migrate
   - module: livemig.libvirt.run_control
@@ -70,6 +75,19 @@ runs:
       alive: true
       domains: [{"domain": "web1", "state": "migrating", "percent": 42}]
       outcomes: null
+history:
+  description:
+    - For each migration whose journal this host keeps, the oldest first, how fast the guest wrote, over how much
+      memory, and what the link carried. M(livemig.libvirt.plan) makes its forecasts of it.
+  returned: with O(history)
+  type: list
+  elements: dict
+  sample:
+    - uuid: 5b0d0d8c-0e3a-4f5a-9a53-6f1f5d0a7c11
+      source: hv1
+      destination: hv2
+      downtime: {"compute_ms": 48, "libvirt_ms": 51, "network_ms": null}
+      convergence: {"dirty_mib_s": 12.5, "working_set_mib": 80.0, "link_mib_s": 110.2, "stopped_with_mib": 3.1}
 """
 
 import typing as t
@@ -82,13 +100,15 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._module import run
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "run_id": {"type": "str"},
     "watch": {"type": "bool", "default": False},
+    "history": {"type": "bool", "default": False},
 }
 
 
 def look(module: AnsibleModule) -> dict[str, t.Any]:
     given = module.params["run_id"]
     wanted = under_way() if given is None else [run_id(given)]
-    return {"changed": False, "runs": [_run(run, module.params["watch"]) for run in wanted]}
+    found: dict[str, t.Any] = {"changed": False, "runs": [_run(run, module.params["watch"]) for run in wanted]}
+    return {**found, "history": Records().history()} if module.params["history"] else found
 
 
 def _run(run: str, watch: bool) -> dict[str, t.Any]:

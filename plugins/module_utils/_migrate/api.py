@@ -22,11 +22,12 @@ from .case import Case, End, Rules
 from .control import Control, under_way
 from .intent import Intent
 from .logs import with_source_log
-from .one import Link, Options, move_domain
+from .one import Link, Options, Run, move_domain
 from .outcome import outcome
 from .progress import FINISH_AT_LOSS, Attendant, Board, Loss
 from .records import Records, run_id
 from .recover import Asked, recover
+from .shares import Shares
 from .truth import NO_CONNECTION, look
 from .watch import Watch
 
@@ -56,7 +57,12 @@ def vf_rules(attempts: int, timeout_s: float, gap: bool) -> VfRules:
 
 def planned(moves: t.Sequence[Move]) -> list[Outcome]:
     """What check mode says: nothing was done."""
-    return [outcome(move, "planned", running_on=move["source"]) for move in moves]
+    return [_planned(move) for move in moves]
+
+
+def _planned(move: Move) -> Outcome:
+    expected, ceiling_ms = move.get("forecast"), (move.get("profile") or {}).get("ceiling_ms")
+    return {**outcome(move, "planned", running_on=move["source"]), "forecast": expected, "ceiling_ms": ceiling_ms}
 
 
 def migrate(
@@ -79,6 +85,7 @@ def migrate(
     with contextlib.ExitStack() as stack:
         stack.enter_context(control.held())
         watched = _Watched(stack, connect)
+        common = Run(options, watched.watch, board, Shares(board, moves), records.history())
         attendant = stack.enter_context(Attendant(board, control, loss))
 
         def work(move: Move) -> Outcome:
@@ -104,7 +111,7 @@ def migrate(
             try:
                 case = Case(Intent(run, move, options.tls), *ends, connect, records, move["source"])
                 link = Link(own, destination, asks)
-                return with_source_log(uri, move, lambda: move_domain(link, case, options, watched.watch, board))
+                return with_source_log(uri, move, lambda: move_domain(link, case, common))
             finally:
                 _close(own)
 

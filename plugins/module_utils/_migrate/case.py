@@ -13,7 +13,7 @@ import contextlib
 import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connect, Connection, find_domain
-from .._model.api import LivemigError, way_of
+from .._model.api import LivemigError, Move, Way, way_of
 from . import intent
 from .guard import HELD
 from .intent import Intent
@@ -64,6 +64,11 @@ class Case(t.NamedTuple):
     def state(self) -> str:
         """The domain's when it was planned to move: running, paused or shutoff."""
         return way_of(self.intent.move)["state"]
+
+    def going(self, way: Way) -> Case:
+        """The same by another way."""
+        move: Move = {**self.intent.move, "way": way}
+        return self._replace(intent=self.intent._replace(move=move))
 
     @contextlib.contextmanager
     def open(self, end: End) -> t.Iterator[Connection]:

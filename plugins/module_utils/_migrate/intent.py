@@ -76,7 +76,13 @@ def from_xml(text: str) -> Intent | None:
     run = element.get("run")
     if run is None or not isinstance(values, dict) or not {"uuid", "source", "destination"} <= set(values):
         return None
-    defaults: dict[str, t.Any] = {"requires": {}, "controls": [], "edits": []}
+    defaults: dict[str, t.Any] = {
+        "requires": {},
+        "controls": [],
+        "edits": [],
+        "profile": {},
+        "forecast": None,
+    }
     nics = values.pop("nics", [])
     return of_kept(run, t.cast(Move, {**defaults, **values}), element.get("tls", "required"), nics)
 

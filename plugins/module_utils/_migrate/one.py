@@ -21,12 +21,14 @@ from .._observe.api import domain_snapshot, remote_snapshot
 from .._preflight.api import judged_as, volatile_findings
 from . import intent, nics, verdict
 from .case import Case, Rules
+from .converge import Pilot
 from .guard import guarded, heard
 from .outcome import measured, outcome
 from .progress import Board
 from .records import Busy
 from .request import flags, parameters, require_versions
 from .settle import Settled, autostart, settle
+from .shares import Shares
 from .stall import CUT, Connections
 from .truth import NO_CONNECTION
 from .watch import Timeline, Watch
@@ -62,20 +64,30 @@ class Link(t.NamedTuple):
     asks: Connection
 
 
-def move_domain(link: Link, case: Case, options: Options, watch: Watch, board: Board) -> Outcome:
+class Run(t.NamedTuple):
+    """What the moves of one run have in common. ``history``: what earlier ones have shown (Records.history)."""
+
+    options: Options
+    watch: Watch
+    board: Board
+    shares: Shares
+    history: t.Sequence[t.Mapping[str, t.Any]] = ()
+
+
+def move_domain(link: Link, case: Case, run: Run) -> Outcome:
     """Moves one domain and returns what became of it. Raises nothing that libvirt reports: it is in the outcome."""
     move = case.intent.move
     try:
         with case.records.lock(case.uuid):
-            return _locked(link, case, options, watch, board)
+            return _locked(link, case, run)
     except Busy as busy:
         return outcome(move, "refused", running_on=move["source"], error=str(busy))
     except LivemigError as error:
         return outcome(move, "refused", running_on=None, error=str(error))
 
 
-def _locked(link: Link, case: Case, options: Options, watch: Watch, board: Board) -> Outcome:
-    move = case.intent.move
+def _locked(link: Link, case: Case, run: Run) -> Outcome:
+    move, options = case.intent.move, run.options
     try:
         unfinished = _earlier(link, case, options)
         if unfinished is not None:
@@ -89,18 +101,20 @@ def _locked(link: Link, case: Case, options: Options, watch: Watch, board: Board
     if refused:
         reasons = " ".join(f"[{f['check']}] {f['message']} Remedy: {f['remedy'].rstrip('.')}." for f in refused)
         return outcome(move, "refused", running_on=move["source"], error=reasons)
-    timeline = watch.fresh(case.uuid)
+    timeline = run.watch.fresh(case.uuid)
     try:
         case = nics.planned(case)
-        board.started(case.uuid, link.asks.lookupByUUIDString(case.uuid), timeline)
+        asks = link.asks.lookupByUUIDString(case.uuid)
+        runs = way_of(move)["state"] == "running"
+        pilot = Pilot(asks, move, timeline, run.shares, run.history) if runs else None
+        if pilot is not None and pilot.refused is not None:
+            return pilot.kept(outcome(move, "refused", running_on=move["source"], error=pilot.refused))
+        run.board.started(case.uuid, asks, timeline)
     except LivemigError as error:
         return outcome(move, "refused", running_on=move["source"], error=str(error))
     except LIBVIRT_ERRORS as error:
         return outcome(move, "refused", running_on=None, error=error_text(error))
-    note = functools.partial(case.records.note, case.intent.run, uuid=case.uuid, domain=move["domain"])
-    connections = Connections(move["domain"], move["migrate_uri"])
-    guard = guarded(case.uuid, link.asks, link.destination, timeline, note, connections)
-    return _migrate(domain, _as_it_starts(domain, case), options, timeline, guard)
+    return _migrate(link, domain, _as_it_starts(domain, case), options, timeline, pilot)
 
 
 def _as_it_starts(domain: t.Any, case: Case) -> Case:
@@ -178,36 +192,77 @@ def _elsewhere(case: Case, options: Options) -> Outcome:
     return outcome(move, "refused", error=str(error))
 
 
-def _migrate(domain: t.Any, case: Case, options: Options, timeline: Timeline, guard: t.ContextManager[None]) -> Outcome:
-    move = case.intent.move
-    try:
-        wanted_flags = flags(move, options.tls)
-        begin(domain, case)
-        nics.detach(case)
-        # Read after the intent was written, since what is sent instead of libvirt's own must hold it too.
-        wanted = parameters(move, nics.definitions(domain, case), options.tls)
-    except NO_CONNECTION as error:
-        if case.intent.nics:
-            return conclude(case, settle(case, _rules(options, sure=True)), error_text(error))
-        forget(domain, case)
-        return outcome(move, "refused", running_on=move["source"], error=error_text(error))
+def _migrate(
+    link: Link, domain: t.Any, case: Case, options: Options, timeline: Timeline, pilot: Pilot | None
+) -> Outcome:
+    """One attempt, or two where the policy wants that. ``pilot``: None for a guest that does not run."""
     started = time.monotonic()
-    error_said = None
-    with guard, _aborted_after(options.timeout_s, domain) as late:
+    until = started + options.timeout_s
+    error_said: str | None
+    while True:
+        going = case if pilot is None else case.going(pilot.way(way_of(case.intent.move)))
         try:
-            domain.migrateToURI3(move["destination_uri"], wanted, wanted_flags)
+            request = _request(domain, going, options, {} if pilot is None else pilot.parameters())
+        except NO_CONNECTION as error:
+            if going.intent.nics:
+                settled, error_said = settle(going, _rules(options, sure=True)), error_text(error)
+                break
+            forget(domain, going)
+            refused = outcome(case.intent.move, "refused", running_on=case.source.name, error=error_text(error))
+            return refused if pilot is None else pilot.kept(refused)
+        settled, error_said = _attempt(link, domain, going, options, timeline, pilot, request, until)
+        back = settled.verdict.name == "rolled_back" and settled.error is None and time.monotonic() < until
+        if error_said is None or not back or pilot is None or not pilot.again():
+            break
+    ended = time.monotonic()
+    result = conclude(case, settled, error_said)
+    if result["state"] == "moved" and way_of(case.intent.move)["state"] == "running":
+        timeline.wait(("resumed", "completed"), _EVENTS_S)
+    result = nics.with_phases(case, measured(result, timeline, started, ended), started)
+    return result if pilot is None else pilot.kept(result)
+
+
+def _request(domain: t.Any, case: Case, options: Options, more: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], int]:
+    """Parameters and flags, with everything on the disk. Raises NO_CONNECTION: then nothing is to be started."""
+    move = case.intent.move
+    wanted_flags = flags(move, options.tls)
+    begin(domain, case)
+    nics.detach(case)
+    # Read after the intent was written, since what is sent instead of libvirt's own must hold it too.
+    return {**parameters(move, nics.definitions(domain, case), options.tls), **more}, wanted_flags
+
+
+def _attempt(
+    link: Link,
+    domain: t.Any,
+    case: Case,
+    options: Options,
+    timeline: Timeline,
+    pilot: Pilot | None,
+    request: tuple[dict[str, t.Any], int],
+    until: float,
+) -> tuple[Settled, str | None]:
+    """What became of it, and what libvirt said of it."""
+    move, error_said, sure = case.intent.move, None, True
+    note = functools.partial(case.records.note, case.intent.run, uuid=case.uuid, domain=move["domain"])
+    connections = Connections(move["domain"], move["migrate_uri"])
+    guard = guarded(case.uuid, link.asks, link.destination, timeline, note, connections)
+    steering = contextlib.nullcontext() if pilot is None else pilot.steering()
+    with guard, _aborted_after(until - time.monotonic(), domain) as late, steering:
+        try:
+            domain.migrateToURI3(move["destination_uri"], *request)
         except libvirt.libvirtError as caught:
-            error_said = error_text(caught)
+            error_said, sure = error_text(caught), False
             if late.is_set():
                 error_said = f"aborted after {options.timeout_s} s (timeout_s): {error_said}"
             heard(timeline)
             if timeline.first(CUT) is not None:
                 error_said = f"{_CUT_SAID}: {error_said}"
-    ended = time.monotonic()
-    result = conclude(case, settle(case, _rules(options, sure=error_said is None)), error_said)
-    if result["state"] == "moved" and way_of(move)["state"] == "running":
-        timeline.wait(("suspended", "resumed", "completed"), _EVENTS_S)
-    return nics.with_phases(case, measured(result, timeline, started, ended), started)
+    if error_said is not None and pilot is not None and pilot.gave_up is not None and not late.is_set():
+        error_said = f"aborted by its policy: {pilot.gave_up}: {error_said}"
+        # Nothing was started there, and libvirt has ended its half before it told us.
+        sure = not timeline.stopped()
+    return settle(case, _rules(options, sure)), error_said
 
 
 def begin(domain: t.Any, case: Case) -> None:
@@ -243,7 +298,7 @@ def forget(domain: t.Any, case: Case) -> None:
 
 
 def _rules(options: Options, sure: bool = False) -> Rules:
-    """``sure``: libvirt vouches for the end, so that one look is enough to find what is left to do."""
+    """``sure``: it is known how it has ended, so that one look is enough to find what is left to do."""
     return Rules(
         wait_s=options.timeout_s,
         return_s=options.return_s,
@@ -279,7 +334,7 @@ def _with(result: Outcome, error: str | None) -> Outcome:
 
 
 @contextlib.contextmanager
-def _aborted_after(timeout_s: int, domain: t.Any) -> t.Iterator[threading.Event]:
+def _aborted_after(timeout_s: float, domain: t.Any) -> t.Iterator[threading.Event]:
     """Aborts the domain's job when the block takes longer. The event says that this was tried."""
     done, late = threading.Event(), threading.Event()
 

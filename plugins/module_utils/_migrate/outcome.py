@@ -33,6 +33,12 @@ def outcome(move: Move, state: str, *, running_on: str | None = None, error: str
         "total_ms": None,
         "bytes": None,
         "iterations": None,
+        "ceiling_ms": None,
+        "breach": None,
+        "forecast": None,
+        "samples": [],
+        "decisions": [],
+        "convergence": None,
         "phases": [],
         "proofs": [],
         "logs": [],
@@ -59,19 +65,20 @@ def measured(result: Outcome, timeline: Timeline, started: float, ended: float) 
 
 
 def compute_downtime_ms(timeline: Timeline) -> int | None:
-    """From the source's SUSPENDED to the destination's RESUMED.
+    """From the source's SUSPENDED, whose detail tells post-copy, to the destination's RESUMED.
 
     Both arrive at the source host and are timed by its monotonic clock; the error is the time that the destination's
     event takes over the network.
     """
-    suspended, resumed = timeline.first("suspended"), timeline.first("resumed")
-    if suspended is None or resumed is None:
+    stopped = timeline.first("suspended") or timeline.first("postcopy")
+    resumed = timeline.first("resumed")
+    if stopped is None or resumed is None:
         return None
-    return round((resumed.at - suspended.at) * 1000)
+    return round((resumed.at - stopped.at) * 1000)
 
 
 def _iterations(timeline: Timeline, statistics: dict[str, t.Any]) -> int | None:
-    numbers = [event.data for event in timeline.events if event.name == "iteration"]
+    numbers = [event.data for event in timeline.all("iteration")]
     return statistics.get("memory_iteration") or (max(numbers) if numbers else None)
 
 

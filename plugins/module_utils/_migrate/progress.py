@@ -79,7 +79,7 @@ class Board:
         """Asks about every migration in a thread of its own, where the last question was answered."""
         now = self._clock()
         for uuid, domain, timeline in self.running():
-            if timeline.first("suspended") is not None:
+            if timeline.stopped():
                 with self._lock:
                     self._entries[uuid]["state"] = SWITCHING
                 continue
@@ -187,7 +187,7 @@ class Attendant:
     def _each(self, act: t.Callable[[t.Any], object]) -> None:
         for _uuid, domain, timeline in self._board.running():
             # Past the switchover there is nothing left to abort or to slow down.
-            if timeline.first("suspended") is None:
+            if not timeline.stopped():
                 with contextlib.suppress(libvirt.libvirtError):
                     act(domain)
 

@@ -32,6 +32,9 @@ KEPT_RUNS = 100
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _AGAIN_S = 0.2
 _OVER, _HEARD = "over", "heard"
+_LEARNT_FROM = 1000
+"""Outcomes: more would make a plan of many domains slow."""
+_LEARNT = ("uuid", "source", "destination", "downtime", "convergence")
 
 Entry = dict[str, t.Any]
 """``at``: seconds since the epoch, for people; ``event``: as above."""
@@ -132,6 +135,16 @@ class Records:
         """Of the run, once it is over; None before, or where its process was killed."""
         found = [entry["outcomes"] for entry in self.entries(run) if entry["event"] == _OVER]
         return found[-1] if found else None
+
+    def history(self) -> list[dict[str, t.Any]]:
+        """What the runs of this host have shown of their guests and links: the outcomes, without all that a forecast
+        does not need, the oldest first."""
+        found: list[dict[str, t.Any]] = []
+        for run in reversed(self.runs()):
+            for outcome in self.outcomes(run) or ():
+                if outcome.get("convergence"):
+                    found.append({key: outcome[key] for key in _LEARNT})
+        return found[-_LEARNT_FROM:]
 
     def hear(self, run: str) -> None:
         """Somebody was told how the run ended."""

@@ -48,13 +48,21 @@ class Event(t.NamedTuple):
     data: t.Any
 
 
+BEGUN_AGAIN = "begun_again"
+"""What follows is a second attempt: an event of the timeline."""
+
+
 class Timeline:
-    """The events of one domain's migration. Filled by libvirt's event thread, read by the domain's own."""
+    """The events of one domain's migration. Filled by libvirt's event thread, read by the domain's own.
+
+    ``events``: all of them; every question is about those of the last attempt.
+    """
 
     def __init__(self, clock: t.Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._changed = threading.Condition()
         self._woken = False
+        self._begun = 0
         self.events: list[Event] = []
 
     def add(self, name: str, data: t.Any = None) -> None:
@@ -63,13 +71,30 @@ class Timeline:
             self.events.append(Event(at, name, data))
             self._changed.notify_all()
 
+    def again(self) -> None:
+        """Another attempt begins: what an earlier one has told counts for nothing any more."""
+        self.add(BEGUN_AGAIN)
+        with self._changed:
+            self._begun, self._woken = len(self.events), False
+
     def first(self, name: str) -> Event | None:
-        return next((event for event in self.events if event.name == name), None)
+        return next(iter(self.all(name)), None)
+
+    def all(self, name: str) -> list[Event]:
+        return [event for event in self.events[self._begun :] if event.name == name]
+
+    def stopped(self) -> bool:
+        """The guest has been stopped on the source, for the switchover or for post-copy."""
+        return self.first("suspended") is not None or self.first("postcopy") is not None
+
+    def switching(self) -> bool:
+        """It stands still, or is believed to: nothing of ours may happen now."""
+        return self.stopped() and self.first("resumed") is None
 
     def wait(self, names: t.Collection[str], timeout_s: float) -> bool:
         """Until each of ``names`` has happened; False when one is still missing after ``timeout_s``."""
         with self._changed:
-            return self._changed.wait_for(lambda: set(names) <= {event.name for event in self.events}, timeout_s)
+            return self._changed.wait_for(lambda: all(map(self.first, names)), timeout_s)
 
     def wake(self) -> None:
         """Lets ``wait_more`` return."""

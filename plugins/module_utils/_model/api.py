@@ -14,12 +14,17 @@ from .facts import Facts, UnknownFact
 from .outcomes import (
     EXPLAINED,
     OUTCOMES,
+    Convergence,
     Diagnosis,
     Downtime,
+    Forecast,
     HostLog,
     Match,
     Outcome,
+    PassForecast,
+    PassSample,
     Phase,
+    PolicyDecision,
     Progress,
     Proof,
     Recovery,
@@ -51,7 +56,7 @@ from .types import (
     Stay,
     Unknown,
 )
-from .way import Way, plain_way, way_of
+from .way import MoveProfile, Way, plain_way, way_of
 
 __all__ = [
     "EDITS",
@@ -64,6 +69,7 @@ __all__ = [
     "Answers",
     "Certificate",
     "Control",
+    "Convergence",
     "Decision",
     "Diagnosis",
     "Disk",
@@ -73,6 +79,7 @@ __all__ = [
     "Emulator",
     "Facts",
     "Finding",
+    "Forecast",
     "HostLog",
     "HostSnapshot",
     "Hostdev",
@@ -80,11 +87,15 @@ __all__ = [
     "LivemigError",
     "Match",
     "Move",
+    "MoveProfile",
     "Network",
     "Outcome",
+    "PassForecast",
+    "PassSample",
     "PathIdentity",
     "Phase",
     "Plan",
+    "PolicyDecision",
     "Progress",
     "Proof",
     "Question",

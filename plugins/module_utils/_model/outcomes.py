@@ -144,11 +144,72 @@ class Unheard(t.TypedDict):
     sentence: str
 
 
+class PassForecast(t.TypedDict):
+    """Where a pass ends, and the pause if the guest were stopped there. ``at_ms`` counts from the start."""
+
+    number: int
+    at_ms: int
+    sent_mib: float
+    remaining_mib: float
+    blackout_ms: int
+
+
+class Forecast(t.TypedDict):
+    """``verdict``: one of VERDICTS of the room. ``total_ms``, ``sent_mib``, ``blackout_ms``: of the whole, from the
+    start, on the way that the verdict names; None where there is none. ``after_pass``: it stops there."""
+
+    verdict: str
+    reason: str
+    total_ms: int | None
+    sent_mib: float | None
+    blackout_ms: int | None
+    after_pass: int | None
+    touched_mib: float
+    dirty_mib_s: float | None
+    working_set_mib: float | None
+    link_mib_s: float
+    passes: list[PassForecast]
+
+
+class PassSample(t.TypedDict):
+    """What the migration showed at the beginning of a pass. ``attempt``: 2 after it was begun again; ``throttle``:
+    percent of its time that auto-converge takes from the guest."""
+
+    attempt: int
+    iteration: int
+    at_ms: int
+    remaining_mib: float
+    sent_mib: float
+    rate_mib_s: float | None
+    throttle: int
+
+
+class PolicyDecision(t.TypedDict):
+    """``action``: one of the policy's; ``reason``: with the figures that it was made of. ``max_downtime_ms``: QEMU's
+    limit as it was set; ``parameters``: libvirt's, with which it was begun again."""
+
+    action: str
+    reason: str
+    after_pass: int
+    max_downtime_ms: int | None
+    parameters: dict[str, int]
+
+
+class Convergence(t.TypedDict):
+    """What one migration has shown of its guest and of its link, for the next forecast."""
+
+    dirty_mib_s: float | None
+    working_set_mib: float | None
+    link_mib_s: float | None
+    stopped_with_mib: float | None
+
+
 class Outcome(t.TypedDict):
     """What became of one domain. ``state``: one of OUTCOMES.
 
     ``logs``: of the source and of the destination, as far as they were read after a failure; ``diagnosis``: made of
-    them by the report, None before and where there is nothing to explain.
+    them by the report, None before and where there is nothing to explain. ``forecast``: from before the start;
+    ``breach``: how the ceiling was exceeded, or why nothing proves that it was kept, None where it was.
     """
 
     schema: int
@@ -164,6 +225,12 @@ class Outcome(t.TypedDict):
     total_ms: int | None
     bytes: int | None
     iterations: int | None
+    ceiling_ms: int | None
+    breach: str | None
+    forecast: Forecast | None
+    samples: list[PassSample]
+    decisions: list[PolicyDecision]
+    convergence: Convergence | None
     phases: list[Phase]
     proofs: list[Proof]
     logs: list[HostLog]

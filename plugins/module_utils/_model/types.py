@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .way import Way
+from .outcomes import Forecast
+from .way import MoveProfile, Way
 
 SCHEMA = 1
 
@@ -181,7 +182,11 @@ class Hostdev(t.TypedDict, total=False):
 
 
 class DomainSnapshot(t.TypedDict, total=False):
-    """One domain as its host sees it. ``memory_mib`` is the maximum, not the balloon's current size."""
+    """One domain as its host sees it. ``memory_mib`` is the maximum, not the balloon's current size.
+
+    ``resident_mib``: of QEMU, None where it does not run; ``dirty_mib_s``: how fast it writes, None where that was not
+    sampled.
+    """
 
     schema: int
     kind: str
@@ -201,6 +206,8 @@ class DomainSnapshot(t.TypedDict, total=False):
     job: str
     job_operation: str | None
     memory_mib: int
+    resident_mib: int | None
+    dirty_mib_s: int | None
     vcpus: int
     hugepages: bool
     arch: str
@@ -381,7 +388,8 @@ class Finding(t.TypedDict):
 
 class Move(t.TypedDict):
     """One domain's way. ``requires`` is what the plan counted on at the destination, for people; right before the start
-    the last look works it out anew from what both hosts then say."""
+    the last look works it out anew from what both hosts then say. ``forecast`` is made anew then, too, from what the
+    plan's knew of guest and link; None for a guest that does not run."""
 
     domain: str
     uuid: str
@@ -396,6 +404,8 @@ class Move(t.TypedDict):
     edits: list[Edit]
     controls: list[Control]
     way: Way
+    profile: MoveProfile
+    forecast: Forecast | None
 
 
 class Stay(t.TypedDict):

@@ -46,6 +46,26 @@ class Way(t.TypedDict):
     vf_immediate: bool
 
 
+class MoveProfile(t.TypedDict, total=False):
+    """What one move may cost: a profile by name and its settings, which docs/convergence.md describes. What is missing
+    is the profile's own; without a name it is ``balanced``.
+
+    ``obstacles``: why post-copy cannot be done safely here; missing where nobody has judged that.
+    """
+
+    name: str
+    target_ms: int
+    ceiling_ms: int
+    budget: float
+    worth: float
+    patience: int
+    deadline_s: int
+    postcopy: bool
+    postcopy_s: int
+    throttle: bool
+    obstacles: list[str]
+
+
 def way_of(move: t.Mapping[str, t.Any]) -> Way:
     """A move's way; the plain one where it has none, or nothing: an earlier version has begun it."""
     return t.cast(Way, {**plain_way(), **(move.get("way") or {})})

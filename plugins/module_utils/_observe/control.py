@@ -60,8 +60,9 @@ class Monitors:
         self._all_answer()
         return of(domain)
 
-    def block_stats(self) -> list[tuple[t.Any, t.Mapping[str, t.Any]]]:
-        """What libvirt tells of the disks of all domains that answer. Raises OSError where too many do not."""
+    def stats(self) -> list[tuple[t.Any, t.Mapping[str, t.Any]]]:
+        """What libvirt tells of the disks and of the memory of all domains that answer. Raises OSError where too many
+        do not."""
         self._all_answer()
         if not self._answered:
             raise OSError("several QEMUs on this host do not answer libvirt")
@@ -79,9 +80,10 @@ class Monitors:
         return not worker.is_alive()
 
     def _blocks(self) -> None:
+        asked = libvirt.VIR_DOMAIN_STATS_BLOCK | libvirt.VIR_DOMAIN_STATS_BALLOON
         flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
         with contextlib.suppress(*LIBVIRT_ERRORS):  # an error is an answer too
-            self._stats = self._connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_BLOCK, flags)
+            self._stats = self._connection.getAllDomainStats(asked, flags)
 
 
 def messages(domain: t.Any) -> list[str] | None:

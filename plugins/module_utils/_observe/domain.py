@@ -15,7 +15,7 @@ import typing as t
 from .._libvirt import Connection, error_code, libvirt
 from .._model.api import SCHEMA, Disk, DomainSnapshot, LivemigError
 from .._model.types import Layer
-from . import boot_files, control, domain_xml, files, qcow2
+from . import boot_files, control, domain_xml, files, qcow2, writes
 from .agent import NOT_ASKED, Agents
 from .collector import UNREADABLE, Collector, reason
 
@@ -38,6 +38,7 @@ OPERATIONS = (
 )
 _NO_CHAIN = "libvirt does not say which images are below it (the domain's XML has no complete <backingStore>)"
 
+_KIB = 1024
 _HANGS = "QEMU does not answer libvirt, which would wait for it"
 
 Reads = t.Mapping[str, t.Callable[[], t.Any]]
@@ -50,15 +51,18 @@ def domain_snapshots(
     host: str,
     names: t.Sequence[str] | None = None,
     agents: Agents | None = None,
+    dirty_rate_s: int = 0,
 ) -> list[DomainSnapshot]:
     """Snapshots of all domains of the host, or of those named; sorted by name.
 
-    ``agents``: ask the agents in the guests too. A domain that is gone when it is looked at is left out.
-    Raises LivemigError when a named domain is not there.
+    ``agents``: ask the agents in the guests too. ``dirty_rate_s``: see for so long how fast they write; 0: not at all.
+    A domain that is gone when it is looked at is left out. Raises LivemigError when a named domain is not there.
     """
     domains = {domain.name(): domain for domain in connection.listAllDomains()}
     shared = files.declared()
     bulk = _Bulk(connection)
+    if dirty_rate_s:
+        bulk.sample([domain for name, domain in domains.items() if not names or name in names], dirty_rate_s)
     found: list[DomainSnapshot] = []
     for name in sorted(set(names or domains) & set(domains)):
         try:
@@ -106,6 +110,7 @@ class _Bulk:
         self._connection = connection
         self._known: dict[str, t.Any] = {}
         self._monitors = control.Monitors(connection)
+        self._written: dict[str, int] = {}
 
     def of(self, domain: t.Any) -> Reads:
         uuid = domain.UUIDString()
@@ -125,7 +130,22 @@ class _Bulk:
             "snapshots": lambda: count("HAS_SNAPSHOT", lambda: domain.snapshotNum(0)),
             "checkpoints": lambda: count("HAS_CHECKPOINT", lambda: len(domain.listAllCheckpoints(0))),
             "sizes": lambda: self._once("sizes", self._all_sizes).get(uuid, {}),
+            "resident_mib": lambda: self._once("resident", self._all_resident).get(uuid),
+            "dirty_mib_s": lambda: self._written.get(uuid),
         }
+
+    def sample(self, domains: t.Sequence[t.Any], seconds: int) -> None:
+        """Of those that run, are large enough, answer and have no job."""
+        self._written = writes.sampled(self._connection, [each for each in domains if self._writes(each)], seconds)
+
+    def _writes(self, domain: t.Any) -> bool:
+        try:
+            if self.of(domain)["state"]()[0] != libvirt.VIR_DOMAIN_RUNNING:
+                return False
+            idle = (self._monitors.of(domain) or {}).get("state") == "ok" and JOBS[domain.jobInfo()[0]] == "none"
+            return idle and domain.maxMemory() // _KIB >= writes.SMALLEST_MIB
+        except UNREADABLE:
+            return False
 
     def _once(self, name: str, ask: t.Callable[[], t.Any]) -> t.Any:
         if name not in self._known:
@@ -149,9 +169,14 @@ class _Bulk:
             if "state.state" in facts
         }
 
+    def _all_resident(self) -> dict[str, int]:
+        """Domains that do not run have none."""
+        stats = self._monitors.stats()
+        return {entry[0].UUIDString(): entry[1]["balloon.rss"] // _KIB for entry in stats if "balloon.rss" in entry[1]}
+
     def _all_sizes(self) -> dict[str, Sizes]:
         """A domain that does not answer is left out."""
-        stats = self._monitors.block_stats()
+        stats = self._monitors.stats()
         return {entry[0].UUIDString(): _sizes([entry]) for entry in stats}
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.api import SCHEMA, Answers, DomainSnapshot, Finding, HostSnapshot, LivemigError, Question
+from .._model.api import SCHEMA, Answers, DomainSnapshot, Finding, HostSnapshot, LivemigError, Question, Way
 from . import controls, edits, engine
 from . import questions as asking
 from .check import AUTO, MIGRATION, Check, Policy, Problem, View
@@ -39,6 +39,7 @@ __all__ = [
     "label_words",
     "matching_controls",
     "pages_at",
+    "postcopy_obstacles",
     "questions",
     "registry",
     "require_snapshots",
@@ -90,6 +91,30 @@ def volatile_findings(
     """
     world = _world(hosts, domains, destinations, answers, policy)
     return engine.evaluate(world, [check for check in CHECKS if check.volatile])
+
+
+def postcopy_obstacles(
+    domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapshot, way: Way, policy: Policy
+) -> list[str]:
+    """Why post-copy would not be safe on this way: what failed, and what could not be evaluated. What the user has
+    silenced is none."""
+    migration = {**policy.get("migration", {}), "postcopy": True, "parallel": way["parallel"]}
+    world = _world([source, destination], [domain], [destination["name"]], {}, {**policy, "migration": migration})
+    found = engine.evaluate(world, [check for check in CHECKS if check.id in _OF_POSTCOPY])
+    return [f"{entry['check']}: {entry['value']}" for entry in found if entry["status"] in ("fail", "unknown")]
+
+
+_OF_POSTCOPY = (
+    "conv_postcopy_available",
+    "conv_postcopy_blockers",
+    "conv_postcopy_recovery",
+    "flags_parallel_postcopy",
+    "flags_postcopy_requires_live",
+    "flags_tunnelled_conflicts",
+    "hd_vfio_postcopy",
+    "mem_hugepage_size_parity",
+)
+"""Of these a warning counts as well: where a broken post-copy cannot be resumed, the guest is lost."""
 
 
 def judge(check: str, domain: DomainSnapshot, destination: str | None, problem: Problem) -> Finding:

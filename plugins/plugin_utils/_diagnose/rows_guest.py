@@ -326,6 +326,24 @@ ROWS = (
         messages=("aborted after %d s (timeout_s)",),
     ),
     Row(
+        "dx_over_ceiling",
+        category="generic",
+        layer="livemig",
+        side="source",
+        phase="perform",
+        role="cause",
+        first="policy",
+        retry="after_fix",
+        cause="The guest writes too fast to arrive within what its migration may cost",
+        advice="migrate it when it is less busy, raise its ceiling, or allow post-copy, auto-converge or more "
+        "bandwidth (docs/convergence.md)",
+        messages=(
+            # With libvirt's words, which alone say that somebody has cancelled it.
+            "aborted by its policy: %s: operation aborted: %s",
+            "aborted by its policy: %s",
+        ),
+    ),
+    Row(
         "dx_killed",
         category="guest",
         layer="qemu",

@@ -21,11 +21,11 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
     LivemigError,
     Plan,
     UnknownFact,
-    Way,
 )
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import Policy, choose
 
-from .place import DEFAULT_RESERVE_MIB, Reasons, each_alone, place, rooms
+from .place import DEFAULT_RESERVE_MIB, Chosen, Reasons, each_alone, place, rooms
+from .promise import mislabelled, promise
 from .stays import reworded, stay_lines
 from .text import short_digest, table
 
@@ -52,8 +52,9 @@ def make_plan(
 ) -> Plan:
     """Who goes where. Domains of other hosts than ``sources`` are left out; each of the rest moves or stays.
 
-    policy: ``tls``, ``uris``, ``addresses``, ``networks``, ``migration``, ``memory_reserve_mib``. Raises
-    LivemigError where nobody could move anywhere, or where the way to a destination that is used is not given.
+    policy: ``tls``, ``uris``, ``addresses``, ``networks``, ``migration``, ``memory_reserve_mib``, ``convergence`` (as
+    _options makes it) and ``history`` (what earlier runs on all hosts have shown). Raises LivemigError where nobody
+    could move anywhere, or where the way to a destination that is used is not given.
     """
     if not destinations:
         raise LivemigError(
@@ -66,10 +67,10 @@ def make_plan(
     reserve = policy.get("memory_reserve_mib", DEFAULT_RESERVE_MIB)
     by_name = {host["name"]: host for host in hosts}
 
-    def way(domain: DomainSnapshot, destination: str) -> Way:
+    def way(domain: DomainSnapshot, destination: str) -> Chosen:
         source, there = (by_name.get(name, _unseen(name)) for name in (domain["host"], destination))
         try:
-            return choose(domain, source, there, policy)
+            found = choose(domain, source, there, policy)
         except UnknownFact as reason:
             raise LivemigError(
                 f"Way of domain {domain['name']}",
@@ -77,7 +78,9 @@ def make_plan(
                 expected="facts that say what is to be copied",
                 remedy="observe the domain again, or plan without copy_storage",
             ) from reason
+        return found, promise(domain, source, there, found, policy)
 
+    findings = [*findings, *mislabelled(chosen, policy)]
     moves, stays = place(chosen, rooms(hosts, destinations, reserve), findings, policy, way)
     plan: Plan = {
         "schema": SCHEMA,

@@ -17,8 +17,10 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
     Edit,
     Facts,
     Finding,
+    Forecast,
     HostSnapshot,
     Move,
+    MoveProfile,
     Stay,
     UnknownFact,
     Way,
@@ -42,8 +44,10 @@ DEFAULT_RESERVE_MIB = 512
 """Left free on every destination: for the host's own daemons, the page cache of its disks, and what guests that are
 there already may still claim, since QEMU takes its guest's memory only when the guest first touches it."""
 
-Choose = t.Callable[[DomainSnapshot, str], Way]
-"""A domain and a destination -> the way of that move."""
+Promise = tuple[MoveProfile, t.Optional[Forecast]]
+Chosen = tuple[Way, Promise]
+Choose = t.Callable[[DomainSnapshot, str], Chosen]
+"""A domain and a destination -> the way of that move, what it may cost, and what it is expected to cost."""
 
 _MOVE_FACTS = ("persistent", "autostart")
 
@@ -349,7 +353,10 @@ def _namesake(domain: DomainSnapshot, room: Room) -> list[Finding]:
     return [judge("dst_domain_name_conflict", domain, room.name, problem)]
 
 
-def _move(domain: DomainSnapshot, need: Need, destination: str, edits: list[Edit], policy: Policy, way: Way) -> Move:
+def _move(
+    domain: DomainSnapshot, need: Need, destination: str, edits: list[Edit], policy: Policy, chosen: Chosen
+) -> Move:
+    way, promised = chosen
     return {
         "domain": domain["name"],
         "uuid": domain["uuid"],
@@ -364,6 +371,8 @@ def _move(domain: DomainSnapshot, need: Need, destination: str, edits: list[Edit
         "edits": edits,
         "controls": matching_controls(policy.get("controls", ()), domain["uuid"], (domain["host"], destination)),
         "way": way,
+        "profile": promised[0],
+        "forecast": promised[1],
     }
 
 

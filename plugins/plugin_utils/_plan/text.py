@@ -19,13 +19,21 @@ from .stays import stay_lines
 
 DIGEST_DIGITS = 8
 _STATES = {"paused": "its guest paused", "shutoff": "its definition only"}
-_HEADINGS = ("domain", "from", "to", "memory MiB")
+_HEADINGS = ("domain", "from", "to", "memory MiB", "pause ms", "ceiling ms", "total s", "forecast")
+_TEXTS = ("domain", "from", "to", "forecast")
+_UNKNOWN = "-"
+_VERDICTS = {
+    "needs_blackout": "arrives with a longer pause than QEMU's own limit",
+    "needs_postcopy": "arrives by post-copy only",
+    "cannot": "is not expected to arrive",
+}
 
 
 def table(plan: Plan) -> str:
     """What moves where, and who stays and why. No line is longer than 110 characters, unless a name is."""
     head = f"Plan {short_digest(plan['digest'])}: {len(plan['moves'])} to move, {len(plan['stays'])} to stay"
-    lines = [head, *_moves(plan["moves"]), *_edits(plan["moves"]), *_ways(plan["moves"])]
+    moves = plan["moves"]
+    lines = [head, *_moves(moves), *_forecasts(moves), *_edits(moves), *_ways(moves)]
     if plan["stays"]:
         lines += ["", *stay_lines(plan["stays"], plan["destinations"])]
     return "\n".join(lines)
@@ -76,11 +84,45 @@ def short_digest(digest: str) -> str:
 def _moves(moves: t.Sequence[Move]) -> list[str]:
     if not moves:
         return []
-    rows = [_HEADINGS, *((m["domain"], m["source"], m["destination"], str(m["memory_mib"])) for m in moves)]
+    rows = [_HEADINGS, *map(_cells, moves)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     return ["", *(_row(row, widths) for row in rows)]
 
 
+def _cells(move: Move) -> tuple[str, ...]:
+    """A forecast that is not known is shown as such, and the ceiling always: that is the promise."""
+    forecast, ceiling = move["forecast"], move["profile"].get("ceiling_ms")
+    runs = way_of(move)["state"] == "running"
+    total = None if forecast is None or forecast["total_ms"] is None else round(forecast["total_ms"] / 1000)
+    return (
+        move["domain"],
+        move["source"],
+        move["destination"],
+        str(move["memory_mib"]),
+        _known(None if forecast is None else forecast["blackout_ms"]),
+        _known(ceiling if runs else None),
+        _known(total),
+        _UNKNOWN if forecast is None else forecast["verdict"],
+    )
+
+
+def _known(value: int | None) -> str:
+    return _UNKNOWN if value is None else str(value)
+
+
+def _forecasts(moves: t.Sequence[Move]) -> list[str]:
+    """Why those are expected not to switch over by themselves."""
+    lines = []
+    for move in moves:
+        forecast = move["forecast"]
+        if forecast is not None and forecast["verdict"] not in ("converges", "unknown"):
+            text = f"{move['domain']} {_VERDICTS[forecast['verdict']]}: {forecast['reason']}."
+            lines += wrap(text, WIDTH, "  ", "    ")
+    return ["", *lines] if lines else []
+
+
 def _row(row: t.Sequence[str], widths: t.Sequence[int]) -> str:
-    cells = [text.ljust(width) for text, width in zip(row[:-1], widths[:-1])]
-    return "  " + "  ".join([*cells, row[-1].rjust(widths[-1])])
+    cells = [
+        text.ljust(width) if name in _TEXTS else text.rjust(width) for name, text, width in zip(_HEADINGS, row, widths)
+    ]
+    return ("  " + "  ".join(cells)).rstrip()

@@ -152,6 +152,12 @@ def _without_outcome(move: Move, *, tried: bool, said: str) -> Outcome:
         "total_ms": None,
         "bytes": None,
         "iterations": None,
+        "ceiling_ms": (move.get("profile") or {}).get("ceiling_ms"),
+        "breach": None,
+        "forecast": move.get("forecast"),
+        "samples": [],
+        "decisions": [],
+        "convergence": None,
         "phases": [],
         "proofs": [],
         "logs": [],
@@ -186,6 +192,11 @@ def _row(result: Outcome) -> Row:
         "total_ms": result["total_ms"],
         "bytes": result["bytes"],
         "iterations": result["iterations"],
+        # What an earlier version wrote has none of these.
+        "ceiling_ms": result.get("ceiling_ms"),
+        "breach": result.get("breach"),
+        "forecast": result.get("forecast"),
+        "decisions": [decision for decision in result.get("decisions", []) if decision["action"] != "continue"],
     }
 
 
@@ -243,6 +254,7 @@ def _summary(
         "planned": states.count("planned"),
         "moved": len(arrived),
         "unproven": sum(not verified or _troubled(result, doubts) for result, doubts in arrived),
+        "breached": sum(result.get("breach") is not None for result, _doubts in judged),
         "stayed": len(plan["stays"]),
         "failed": sum(state not in NOT_FAILED for state in states),
         "hosts_emptied": {

@@ -36,6 +36,8 @@ _COLUMNS = (
     Column("from", wraps=True),
     Column("to", wraps=True),
     Column("state", wraps=True),
+    Column("ceiling", group="downtime ms"),
+    Column("forecast", group="downtime ms"),
     Column("compute", group="downtime ms"),
     Column("libvirt", group="downtime ms"),
     Column("total s"),
@@ -53,6 +55,8 @@ def table(report: Report) -> str:
             if report["rows"]
             else ["No domain was to move."]
         ),
+        _breaches(report["rows"]),
+        _decisions(report["rows"]),
         _stays(report),
         _left_out(report),
         _failures(report["failures"]),
@@ -78,6 +82,8 @@ def _cells(row: Row) -> list[str]:
         row["source"],
         row["destination"],
         row["state"],
+        _number(row["ceiling_ms"]),
+        _number(None if row["forecast"] is None else row["forecast"]["blackout_ms"]),
         _number(row["downtime"]["compute_ms"]),
         _number(row["downtime"]["libvirt_ms"]),
         _number(row["total_ms"], per=1000),
@@ -90,6 +96,27 @@ def _number(value: int | None, per: int | None = None) -> str:
     if value is None:
         return UNKNOWN
     return str(value) if per is None else f"{value / per:.1f}"
+
+
+def _breaches(rows: t.Sequence[Row]) -> list[str]:
+    """The ceiling is never silently exceeded."""
+    over = [row for row in rows if row["breach"] is not None]
+    lines = [f"Paused for longer than promised, or not known for how long: {len(over)}"] if over else []
+    for row in over:
+        lines += wrap(f"{row['domain']}: {row['breach']}.", WIDTH, "  ", "    ")
+    return lines
+
+
+def _decisions(rows: t.Sequence[Row]) -> list[str]:
+    """What was done so that they arrive, or why they were stopped."""
+    lines = []
+    for row in rows:
+        for decision in row["decisions"]:
+            limit = decision["max_downtime_ms"]
+            what = decision["action"] + (f" (limit {limit} ms)" if limit is not None else "")
+            text = f"{row['domain']}, after pass {decision['after_pass']}: {what}: {decision['reason']}."
+            lines += wrap(text, WIDTH, "  ", "    ")
+    return ["Decided on the way:", *lines] if lines else []
 
 
 def _stays(report: Report) -> list[str]:
@@ -187,6 +214,8 @@ def summary_line(summary: Summary) -> str:
     emptied = summary["hosts_emptied"]
     left = [host for host, empty in emptied.items() if not empty]
     counts = [f"{summary[key]} {key}" for key in ("moved", "stayed", "failed", "planned")]
+    if summary["breached"]:
+        counts.insert(1, f"{summary['breached']} over their ceilings")
     if summary["unproven"]:
         counts.insert(1, f"{summary['unproven']} of them not proven")
     line = f"{', '.join(counts)}; hosts emptied: {len(emptied) - len(left)} of {len(emptied)}"

@@ -15,13 +15,19 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
     Diagnosis,
     Downtime,
     Finding,
+    Forecast,
+    PolicyDecision,
     Proof,
     Stay,
 )
 
 
 class Row(t.TypedDict):
-    """One domain that was to move. Figures are None where they were not measured, never 0."""
+    """One domain that was to move. Figures are None where they were not measured, never 0.
+
+    ``forecast``: of before the start; ``breach``: how the ceiling was exceeded, or why nothing proves that it was kept;
+    ``decisions``: those that changed something.
+    """
 
     domain: str
     uuid: str
@@ -33,6 +39,10 @@ class Row(t.TypedDict):
     total_ms: int | None
     bytes: int | None
     iterations: int | None
+    ceiling_ms: int | None
+    breach: str | None
+    forecast: Forecast | None
+    decisions: list[PolicyDecision]
 
 
 class Failure(t.TypedDict):
@@ -62,6 +72,7 @@ class LeftOut(t.TypedDict):
 
 class Summary(t.TypedDict):
     """Counts of domains. ``moved`` includes ``unproven``; ``failed`` is failed, refused and unknown together.
+    ``breached``: paused for longer than their ceilings, or for nobody knows how long.
 
     ``hosts_emptied``: no guest runs on this source any more. False where that is not known.
     """
@@ -69,6 +80,7 @@ class Summary(t.TypedDict):
     planned: int
     moved: int
     unproven: int
+    breached: int
     stayed: int
     failed: int
     hosts_emptied: dict[str, bool]

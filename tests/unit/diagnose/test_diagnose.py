@@ -121,6 +121,14 @@ def test_other_culprits(error: str, wanted: str) -> None:
     assert diagnose(failed(error, [], [qemu("32.0", INPUT_OUTPUT), FAILED]))["who_failed_first"] == wanted
 
 
+@pytest.mark.parametrize(
+    "libvirts", ["migration out job: canceled by client", "job 'migration out' canceled by client"]
+)
+def test_what_the_policy_has_ended_was_cancelled_by_nobody(libvirts: str) -> None:
+    said = f"aborted by its policy: needs 3.4 s pause, ceiling 1.0 s; not allowed: operation aborted: {libvirts}"
+    assert diagnose(failed(said))["id"] == "dx_over_ceiling"
+
+
 def test_libvirt_tells_what_both_daemons_said() -> None:
     both = "operation failed: migration failed. Message from the source host: {}. Message from the destination host: {}"
     told = both.format(

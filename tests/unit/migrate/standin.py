@@ -36,6 +36,7 @@ class Domain:
         self.notes: dict[str, str] = {}
         self.job = 0
         self.stats: dict[str, t.Any] = {}
+        self.speed = 2**43
         self.abort: t.Callable[[Domain], None] | None = None
         self.migration: t.Callable[[Domain, str, dict[str, t.Any], int], None] | None = None
 
@@ -87,6 +88,22 @@ class Domain:
 
     def jobStats(self, _flags: int) -> dict[str, t.Any]:
         return self.stats
+
+    def memoryStats(self) -> dict[str, int]:
+        return {"rss": 128 * 1024}
+
+    def migrateSetMaxDowntime(self, milliseconds: int, _flags: int = 0) -> None:
+        self.calls.append(f"limit {milliseconds}")
+
+    def migrateGetMaxSpeed(self, _flags: int = 0) -> int:
+        return self.speed
+
+    def migrateSetMaxSpeed(self, mib_s: int, _flags: int = 0) -> None:
+        self.calls.append(f"speed {mib_s}")
+        self.speed = mib_s
+
+    def migrateStartPostCopy(self, _flags: int = 0) -> None:
+        self.calls.append("postcopy")
 
     def suspend(self) -> None:
         self.calls.append("suspend")
@@ -175,6 +192,11 @@ class Host:
         for kind, callback in self.callbacks:
             if kind == libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED:
                 callback(self, Domain(self, uuid), statistics, None)
+
+    def iterate(self, uuid: str, number: int) -> None:
+        for kind, callback in self.callbacks:
+            if kind == libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION:
+                callback(self, Domain(self, uuid), number, None)
 
     # libvirt.virConnect
     def domainEventRegisterAny(self, _domain: None, kind: int, callback: t.Callable[..., None], _opaque: None) -> int:

@@ -160,10 +160,10 @@ def test_a_wish(run: Control, wish: str, aborted: bool) -> None:
     assert bool(calls) is aborted
 
 
-def test_a_cap_is_set_once(run: Control) -> None:
+def test_a_cap_is_set_once(run: Control, monkeypatch: pytest.MonkeyPatch) -> None:
     board, domain, _timeline = migrating()
     caps: list[int] = []
-    domain.migrateSetMaxSpeed = caps.append  # type: ignore[attr-defined]
+    monkeypatch.setattr(domain, "migrateSetMaxSpeed", caps.append)
     with run.held(), Attendant(board, run, Loss(), look_s=0.01):
         run.cap(30)
         within(lambda: caps)

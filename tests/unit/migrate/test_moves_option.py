@@ -11,11 +11,13 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.livemig.libvirt.plugins.doc_fragments.moves import ModuleDocFragment
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import plain_way
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.converge import profile_of
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import MoveProfile, plain_way
 from ansible_collections.livemig.libvirt.plugins.module_utils._module import MOVES_OPTION
+from ansible_collections.livemig.libvirt.plugins.module_utils._policy.api import PROFILES, SETTINGS
 from tests.unit.migrate.test_migrate import move
 
-DOCUMENTED = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]["moves"]["suboptions"]["way"]["suboptions"]
+SUBOPTIONS = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]["moves"]["suboptions"]
 
 
 def taken(way: t.Any) -> t.Any:
@@ -33,8 +35,23 @@ def test_a_way_is_always_complete(way: t.Any, changes: dict[str, t.Any]) -> None
     assert taken(way) == {**plain_way(), **changes}
 
 
-def test_a_way_is_documented_as_it_is_taken() -> None:
+@pytest.mark.parametrize("name", ["way", "profile"])
+def test_it_is_documented_as_it_is_taken(name: str) -> None:
     documented = {
-        name: {key: value for key, value in entry.items() if key != "description"} for name, entry in DOCUMENTED.items()
+        key: {word: value for word, value in entry.items() if word != "description"}
+        for key, entry in SUBOPTIONS[name]["suboptions"].items()
     }
-    assert documented == MOVES_OPTION["moves"]["options"]["way"]["options"]
+    assert documented == MOVES_OPTION["moves"]["options"][name]["options"]
+
+
+def test_a_profile_is_the_policys() -> None:
+    assert set(MOVES_OPTION["moves"]["options"]["profile"]["options"]) == {"name", "obstacles", *SETTINGS}
+    assert set(MoveProfile.__annotations__) == {"name", "obstacles", *SETTINGS}
+
+
+@pytest.mark.parametrize("profile", [{}, {"name": "gentle", "budget": 4}, {**PROFILES["deadline"]._asdict()}])
+def test_a_profile_can_be_said_in_part(profile: t.Any) -> None:
+    result = ArgumentSpecValidator(MOVES_OPTION).validate({"moves": [{**move(), "profile": profile}]})
+    assert result.error_messages == []
+    chosen = profile_of(result.validated_parameters["moves"][0]["profile"])
+    assert chosen == PROFILES[profile.get("name", "balanced")]._replace(**profile)

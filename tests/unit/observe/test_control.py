@@ -86,7 +86,7 @@ def test_where_too_many_hang_nothing_more_is_asked(monkeypatch: pytest.MonkeyPat
     stats = mock.Mock(side_effect=lambda _what, _flags: release.wait(30))
     monitors = control.Monitors(_connection(stats=stats))
     with pytest.raises(OSError, match="several QEMUs"):
-        monitors.block_stats()
+        monitors.stats()
     assert stats.call_count == 3
     release.set()
 

@@ -10,7 +10,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.livemig.libvirt.plugins.filter.network_addresses import FilterModule
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy import network
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._options import network
 
 FIND: t.Any = FilterModule().filters()["network_addresses"]
 

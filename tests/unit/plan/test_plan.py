@@ -8,10 +8,12 @@ import copy
 import json
 import random
 import typing as t
+from unittest.mock import ANY
 
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, plain_way
+from ansible_collections.livemig.libvirt.plugins.module_utils._policy.api import PROFILES
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import required_memory_mib
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan import api
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.address import migrate_uri
@@ -41,6 +43,8 @@ def test_a_move_carries_all_that_migrate_needs() -> None:
             "edits": [],
             "controls": [],
             "way": plain_way(),
+            "profile": {**PROFILES["balanced"]._asdict(), "obstacles": []},
+            "forecast": ANY,
         }
     ]
 

@@ -22,9 +22,9 @@ def test_moves() -> None:
     shown = lines(HOSTS[:1], [domain("web1", 2048), domain("a-longer-name")])
     assert shown[0].endswith(": 2 to move, 0 to stay") and len(shown[0].split()[1]) == len("12345678:")
     assert shown[2:] == [
-        "  domain         from  to   memory MiB",
-        "  web1           hv1   hv2        2048",
-        "  a-longer-name  hv1   hv2        1024",
+        "  domain         from  to   memory MiB  pause ms  ceiling ms  total s  forecast",
+        "  web1           hv1   hv2        2048         -        1000        -  unknown",
+        "  a-longer-name  hv1   hv2        1024         -        1000        -  unknown",
     ]
 
 

@@ -9,7 +9,7 @@ import typing as t
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy import api as policies
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._options import api as policies
 from tests.unit.preflight.cases import CASES
 from tests.unit.preflight.scene import Scene
 

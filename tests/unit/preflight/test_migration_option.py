@@ -14,7 +14,7 @@ import yaml
 from ansible_collections.livemig.libvirt.plugins.action import preflight as preflight_action
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.check import MIGRATION
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._policy.migration import (
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._options.migration import (
     MIGRATION_OPTION,
     NOT_OURS,
     migration,

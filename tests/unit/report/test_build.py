@@ -27,6 +27,7 @@ def test_a_run_in_which_all_went_well() -> None:
         "planned": 0,
         "moved": 2,
         "unproven": 0,
+        "breached": 0,
         "stayed": 0,
         "failed": 0,
         "hosts_emptied": {"hv1": True},

@@ -29,14 +29,19 @@ def test_the_chapter_shows_the_table_of_the_example() -> None:
 
 
 def test_what_is_not_known_is_a_dash_and_what_is_zero_is_zero() -> None:
-    unknown = outcome_of("web1", **NOTHING_MEASURED)
+    unknown = outcome_of("web1", **NOTHING_MEASURED, ceiling_ms=None, forecast=None)
     zero = outcome_of(
-        "web2", total_ms=0, bytes=0, iterations=0, downtime={"compute_ms": 0, "libvirt_ms": 0, "network_ms": 0}
+        "web2",
+        forecast=None,
+        total_ms=0,
+        bytes=0,
+        iterations=0,
+        downtime={"compute_ms": 0, "libvirt_ms": 0, "network_ms": 0},
     )
     lines = table(make_report(plan_of("web1", "web2"), [unknown, zero], [])).splitlines()
     assert [line.split() for line in lines if line.startswith("web")] == [
-        ["web1", "hv1", "hv2", "moved", "-", "-", "-", "-", "-"],
-        ["web2", "hv1", "hv2", "moved", "0", "0", "0.0", "0.0", "0"],
+        ["web1", "hv1", "hv2", "moved", "-", "-", "-", "-", "-", "-", "-"],
+        ["web2", "hv1", "hv2", "moved", "1000", "-", "0", "0", "0.0", "0.0", "0"],
     ]
 
 
@@ -155,7 +160,7 @@ def test_a_run_that_was_not_verified_says_so() -> None:
 
 
 def summary_of(emptied: dict[str, bool]) -> Summary:
-    return {"planned": 0, "moved": 1, "unproven": 0, "stayed": 1, "failed": 0, "hosts_emptied": emptied}
+    return {"planned": 0, "moved": 1, "unproven": 0, "breached": 0, "stayed": 1, "failed": 0, "hosts_emptied": emptied}
 
 
 def test_the_summary_is_one_line_even_for_many_hosts() -> None:
@@ -177,3 +182,25 @@ def test_what_a_user_has_decided_is_said_with_the_reason() -> None:
     assert "warning, not fulfilled, error set to warning: ticket 4711" in text
     assert "silenced: ticket 4711" in text
     assert "solved by a change of the definition" in text
+
+
+def test_a_ceiling_that_was_not_kept_is_named() -> None:
+    text = "its vCPUs stood still for 1200 ms, 200 ms longer than its ceiling of 1.0 s"
+    shown = table(make_report(plan_of("web1", "web2"), [outcome_of("web1", breach=text), outcome_of("web2")], []))
+    assert f"Paused for longer than promised, or not known for how long: 1\n  web1: {text}.\n" in shown
+    assert "2 moved, 2 of them not proven, 1 over their ceilings, " in shown
+
+
+def test_what_was_decided_is_said_but_not_that_nothing_was() -> None:
+    nothing = {"action": "continue", "reason": "so", "after_pass": 1, "max_downtime_ms": None, "parameters": {}}
+    raised = {**nothing, "action": "raise_downtime", "reason": "needs 740 ms", "after_pass": 2, "max_downtime_ms": 800}
+    shown = table(make_report(plan_of("web1"), [outcome_of("web1", decisions=[nothing, raised])], []))
+    assert "  web1, after pass 2: raise_downtime (limit 800 ms): needs 740 ms.\n" in shown
+    assert "after pass 1" not in shown
+
+
+def test_an_outcome_of_an_earlier_version_is_reported() -> None:
+    old = outcome_of("web1")
+    for key in ("ceiling_ms", "breach", "forecast", "samples", "decisions", "convergence"):
+        del old[key]
+    assert make_report(plan_of("web1"), [old], [])["rows"][0]["decisions"] == []

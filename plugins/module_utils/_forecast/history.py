@@ -1,0 +1,85 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What earlier runs of a domain teach about the next one. Pure.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import statistics
+import typing as t
+
+from .._model.api import Convergence
+from .model import Guest, blackout_ms
+
+RUNS = 10
+"""The last ones; what a guest did long ago says little about today."""
+_CAUTION = 0.8
+"""Of what a guest has written, the figure that four runs of five stayed below: planning with the middle would be wrong
+every other time."""
+
+
+def with_history(
+    guest: Guest,
+    outcomes: t.Sequence[t.Mapping[str, t.Any]],
+    destination: str | None = None,
+    source: str | None = None,
+    uuid: str | None = None,
+) -> Guest:
+    """``guest`` with what was measured before, where nothing fresher is known.
+
+    ``outcomes``: oldest first, each with ``convergence`` as ``remember`` makes it; others are ignored. Rate, working
+    set and base are those of this domain (``uuid``; None: all are), the base of its moves to ``destination``; what the
+    link carries is known from whatever has gone from ``source`` to ``destination`` (None: from anywhere, to anywhere).
+    """
+    found = [(outcome, outcome["convergence"]) for outcome in outcomes if outcome.get("convergence")]
+    own = [entry for entry in found if uuid is None or entry[0].get("uuid") == uuid][-RUNS:]
+    dirty = _cautious([kept["dirty_mib_s"] for _outcome, kept in own])
+    wide = _cautious([kept["working_set_mib"] for _outcome, kept in own])
+    if guest.dirty_mib_s is None and dirty is not None:
+        # Both or none: one without the other would mix two guests.
+        guest = guest._replace(
+            dirty_mib_s=dirty, working_set_mib=None if wide is None else min(wide, guest.touched_mib)
+        )
+    ends = {"source": source, "destination": destination}
+    links = [kept["link_mib_s"] for outcome, kept in found if kept["link_mib_s"] and _between(outcome, ends)]
+    if links and not guest.link_mib_s:
+        guest = guest._replace(link_mib_s=statistics.median(links[-RUNS:]))
+    there = [entry for entry in own if _between(entry[0], {"destination": destination})]
+    bases = [base for base in (_base_ms(guest, *entry) for entry in there) if base is not None]
+    return guest._replace(base_ms=statistics.median(bases)) if bases else guest
+
+
+def _between(outcome: t.Mapping[str, t.Any], ends: t.Mapping[str, str | None]) -> bool:
+    return all(name is None or outcome.get(end) == name for end, name in ends.items())
+
+
+def remember(guest: Guest, stopped_with_mib: float | None) -> Convergence:
+    """What an outcome keeps for the next run. ``stopped_with_mib``: left to send at the switchover, None: not known."""
+    return {
+        "dirty_mib_s": _rounded(guest.dirty_mib_s),
+        "working_set_mib": _rounded(guest.working_set_mib),
+        "link_mib_s": _rounded(guest.link_mib_s or None),
+        "stopped_with_mib": _rounded(stopped_with_mib),
+    }
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 2)
+
+
+def _cautious(figures: t.Sequence[float | None]) -> float | None:
+    known = sorted(figure for figure in figures if figure is not None)
+    return known[min(len(known) - 1, int(_CAUTION * len(known)))] if known else None
+
+
+def _base_ms(guest: Guest, outcome: t.Mapping[str, t.Any], kept: t.Mapping[str, t.Any]) -> float | None:
+    """What of the measured pause is explained neither by memory nor by devices."""
+    measured: int | None = (outcome.get("downtime") or {}).get("compute_ms")
+    if measured is None or kept["stopped_with_mib"] is None or not kept["link_mib_s"]:
+        return None
+    explained = blackout_ms(guest._replace(base_ms=0.0, link_mib_s=kept["link_mib_s"]), kept["stopped_with_mib"])
+    return max(0.0, measured - explained)

@@ -1,0 +1,305 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The policy at the wheel of one migration: at the beginning of each pass it is asked what is left, and it is done what
+the policy decides. In between nothing is decided, and nothing is called once the guest is stopped.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import typing as t
+
+from .._forecast.api import Guest, Sample, remember, sample, with_history
+from .._libvirt import LIBVIRT_ERRORS, error_text, libvirt
+from .._model.api import Downtime, Move, MoveProfile, Outcome, PassSample, PolicyDecision, Way, way_of
+from .._policy import api as policy
+from .shares import NO_LIMIT, Shares
+from .watch import Event, Timeline
+
+LISTEN_S = 0.05
+"""A pass that is the last one begins right before the guest is stopped. So long it is waited whether that happens."""
+_ANSWER_S = 3.0
+_ABORT_TRIES, _AGAIN_S = 25, 0.2
+_JOIN_S = 5.0
+_LINK_S = 600.0
+_KIB = 1024
+_NOT_JUDGED = "no plan has judged whether it is safe here"
+_THROTTLES, _POSTCOPIES = "VIR_MIGRATE_AUTO_CONVERGE", "VIR_MIGRATE_POSTCOPY"
+
+
+def guest_of(domain: t.Any, move: Move, earlier: t.Sequence[t.Mapping[str, t.Any]]) -> Guest:
+    """What is known of the guest before its start: its memory as it is now, what the plan knew, which may be a fresh
+    sample and the runs of all hosts, and where that is nothing what this host's own runs have shown."""
+    guest, planned = Guest(touched_mib(domain, move["memory_mib"]), 0.0), move.get("forecast")
+    if planned is not None:
+        guest = guest._replace(
+            link_mib_s=planned["link_mib_s"],
+            dirty_mib_s=planned["dirty_mib_s"],
+            working_set_mib=planned["working_set_mib"],
+        )
+    return with_history(guest, earlier, move["destination"], move["source"], move["uuid"])
+
+
+def touched_mib(domain: t.Any, memory_mib: int) -> float:
+    """What of its memory must cross: resident in QEMU, but never more than the guest has. Huge pages do not count as
+    resident, and are taken as a whole. 0 where nothing is known."""
+    resident: int | None = None
+    with contextlib.suppress(*LIBVIRT_ERRORS):
+        if "<hugepages" not in domain.XMLDesc(0):
+            resident = domain.memoryStats().get("rss")
+    if resident is None:
+        return float(memory_mib)
+    return min(resident / _KIB, memory_mib) if memory_mib else resident / _KIB
+
+
+def profile_of(wanted: MoveProfile) -> policy.Profile:
+    """Raises LivemigError for a name or a value that is not there."""
+    settings = {key: value for key, value in wanted.items() if key not in ("name", "obstacles") and value is not None}
+    return policy.profile(wanted.get("name") or policy.DEFAULT, settings, "moves: profile")
+
+
+class Pilot:
+    """The policy of one move, over one attempt or two.
+
+    ``domain``: of a connection that the migration itself does not use. A user who has chosen post-copy or auto-converge
+    himself decides for himself: then it is only watched.
+    """
+
+    def __init__(
+        self, domain: t.Any, move: Move, timeline: Timeline, shares: Shares, earlier: t.Sequence[t.Mapping[str, t.Any]]
+    ) -> None:
+        self._domain, self._uuid, self._timeline, self._shares = domain, move["uuid"], timeline, shares
+        way, wanted = way_of(move), move.get("profile") or {}
+        obstacles, self._capped = wanted.get("obstacles"), bool(way["bandwidth_mib_s"])
+        self._decides = not (way["postcopy"] or way["auto_converge"])
+        self._state, self.start = policy.begin(
+            guest_of(domain, move, earlier),
+            profile_of(wanted),
+            time.monotonic(),
+            obstacles=[_NOT_JUDGED] if obstacles is None else obstacles,
+            siblings=shares.others(move["uuid"]),
+            capped=self._capped,
+        )
+        self._parameters = dict(self.start.parameters)
+        self._attempt, self._began = 1, time.monotonic()
+        self._samples: list[PassSample] = []
+        self._decisions: list[PolicyDecision] = []
+        self._asking: threading.Thread | None = None
+        self.gave_up: str | None = None
+        """Why it was aborted; None where it was not."""
+
+    @property
+    def refused(self) -> str | None:
+        return self.start.refused if self._decides else None
+
+    def way(self, way: Way) -> Way:
+        """The way of this attempt."""
+        if not self._decides:
+            return way
+        flags = (_THROTTLES,) if self._state.throttled else self.start.flags
+        return {**way, "auto_converge": _THROTTLES in flags, "postcopy": _POSTCOPIES in flags}
+
+    def parameters(self) -> dict[str, int]:
+        return self._parameters if self._decides else {}
+
+    def again(self) -> bool:
+        """Whether it is to be begun again; then everything is ready for that."""
+        if self._state.over != "throttle" or self.gave_up is None:
+            return False
+        self.gave_up = None
+        self._parameters = dict(self._decisions[-1]["parameters"])
+        self._state = policy.again(self._state, time.monotonic())
+        self._attempt += 1
+        self._timeline.again()
+        return True
+
+    @contextlib.contextmanager
+    def steering(self) -> t.Iterator[None]:
+        """While libvirt migrates in the block, a thread of its own follows the passes."""
+        if self._attempt == 1:
+            self._began = time.monotonic()
+        if self._decides and self.start.alone:
+            self._shares.take(self._uuid, _LINK_S)
+        over = threading.Event()
+        thread = threading.Thread(target=self._follow, args=(over,), name=f"pilot of {self._uuid}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            self._timeline.wake()
+            thread.join(_JOIN_S)
+            self._shares.give_back(self._uuid)
+
+    def kept(self, result: Outcome) -> Outcome:
+        """The outcome with what was forecast, seen, decided and learnt, and whether the ceiling was kept."""
+        profile = self._state.profile
+        found = _breach(result, self._timeline, profile.ceiling_ms)
+        guest = policy.shown(self._state) or self._state.guest._replace(dirty_mib_s=None, working_set_mib=None)
+        seen = self._state.samples[1:]
+        return {
+            **result,
+            "ceiling_ms": profile.ceiling_ms,
+            "breach": None if found is None else found.text,
+            "forecast": self.start.forecast,
+            "samples": self._samples,
+            "decisions": self._decisions,
+            "convergence": (
+                remember(guest, seen[-1].remaining_mib if seen and result["state"] == "moved" else None)
+                if seen
+                else None
+            ),
+        }
+
+    def _follow(self, over: threading.Event) -> None:
+        seen, last = 0, None
+        while not over.is_set():
+            self._timeline.wait_more(seen, 1.0)
+            seen = len(self._timeline.events)
+            passes = self._timeline.all("iteration")
+            if not passes or passes[-1] == last or over.is_set() or self._timeline.stopped():
+                continue
+            try:
+                last = self._boundary(passes[0])
+            except Exception as error:  # a fault of ours must not end the migration, nor stay hidden
+                last = passes[-1]
+                self._decisions.append(_failed(error, len(passes) - 1))
+
+    def _boundary(self, first: Event) -> Event:
+        """What is done at the beginning of a pass; returns that of the pass that was looked at."""
+        newest = self._timeline.all("iteration")[-1]
+        if newest == first:
+            self._begin_first_pass(first)
+            return newest
+        if self._timeline.wait(("suspended",), LISTEN_S):
+            return newest
+        newest = self._timeline.all("iteration")[-1]
+        late_s = time.monotonic() - newest.at
+        stats = self._asked()
+        # Where the number differs, another pass has begun meanwhile, and its event comes next.
+        if stats.get("memory_iteration") == newest.data and not self._shares.waits(self._uuid):
+            self._state = self._state._replace(capped=self._capped or stats["capped"])
+            self._step(sample(stats, newest.at, first.data - 1, late_s))
+        return newest
+
+    def _begin_first_pass(self, first: Event) -> None:
+        """libvirt sets QEMU's limit back at the end of a migration during which it was changed, whatever becomes of
+        this process; so it is not changed before."""
+        self._state = policy.watch(self._state, self._state.samples[0]._replace(at_s=first.at))
+        limit_ms = round(self._state.limit_ms)
+        if self._decides and limit_ms != policy.QEMU_LIMIT_MS:
+            with contextlib.suppress(*LIBVIRT_ERRORS):
+                self._domain.migrateSetMaxDowntime(limit_ms, 0)
+
+    def _asked(self) -> dict[str, t.Any]:
+        """libvirt's statistics, and whether somebody has capped the bandwidth meanwhile (run_control, virsh), as
+        ``capped``; nothing where it does not answer in time, for it can take as long as QEMU hangs."""
+        if self._asking is not None and self._asking.is_alive():
+            return {}
+        found: list[dict[str, t.Any]] = []
+
+        def ask() -> None:
+            with contextlib.suppress(*LIBVIRT_ERRORS):
+                stats = self._domain.jobStats(0)
+                found.append({**stats, "capped": self._domain.migrateGetMaxSpeed(0) < NO_LIMIT})
+
+        self._asking = threading.Thread(target=ask, name=f"pass of {self._uuid}", daemon=True)
+        self._asking.start()
+        self._asking.join(_ANSWER_S)
+        return found[0] if found else {}
+
+    def _step(self, seen: Sample) -> None:
+        self._samples.append(
+            {
+                "attempt": self._attempt,
+                "iteration": seen.iteration,
+                "at_ms": round((seen.at_s - self._began) * 1000),
+                "remaining_mib": round(seen.remaining_mib, 1),
+                "sent_mib": round(seen.sent_mib, 1),
+                "rate_mib_s": None if seen.rate_mib_s is None else round(seen.rate_mib_s, 1),
+                "throttle": seen.throttle,
+            }
+        )
+        if not self._decides:
+            self._state = policy.watch(self._state, seen)
+            return
+        if self._state.yielded is None:
+            self._state = self._state._replace(siblings=self._shares.others(self._uuid))
+        before = self._state
+        self._state, decisions = policy.step(before, seen)
+        for decision in decisions:
+            if self._timeline.stopped():
+                return
+            self._decisions.append(decision)
+            self._act(decision, before)
+
+    def _act(self, decision: PolicyDecision, before: policy.State) -> None:
+        """What libvirt refuses was not done, and is decided upon anew at the end of the next pass."""
+        try:
+            _ACTS[decision["action"]](self, decision)
+        except LIBVIRT_ERRORS as error:
+            decision["reason"] += f"; libvirt refused that: {error_text(error)}"
+            self._state = before._replace(samples=self._state.samples)
+            if decision["action"] == "postcopy" and not self._timeline.stopped():
+                # Nothing else would get it there.
+                self._state = self._state._replace(over="abort")
+                with contextlib.suppress(*LIBVIRT_ERRORS):
+                    self._abort(decision)
+
+    def _set_limit(self, decision: PolicyDecision) -> None:
+        self._domain.migrateSetMaxDowntime(decision["max_downtime_ms"] or policy.QEMU_LIMIT_MS, 0)
+
+    def _yield(self, _decision: PolicyDecision) -> None:
+        if not self._shares.take(self._uuid):
+            self._state = self._state._replace(yielded=None)
+
+    def _postcopy(self, _decision: PolicyDecision) -> None:
+        self._domain.migrateStartPostCopy(0)
+
+    def _abort(self, decision: PolicyDecision) -> None:
+        """libvirt refuses it for a moment while it is at something else of the same migration."""
+        for left in reversed(range(_ABORT_TRIES)):
+            if self._timeline.stopped():
+                return
+            try:
+                self._domain.abortJob()
+            except libvirt.libvirtError:
+                if not left:
+                    raise
+                time.sleep(_AGAIN_S)
+            else:
+                self.gave_up = decision["reason"]
+                return
+
+
+def _failed(error: Exception, done: int) -> PolicyDecision:
+    text = f"no decision: {type(error).__name__}: {error}"
+    return {"action": "continue", "reason": text, "after_pass": done, "max_downtime_ms": None, "parameters": {}}
+
+
+def _breach(result: Outcome, timeline: Timeline, ceiling_ms: int) -> policy.Breach | None:
+    """Of a guest that has moved, and of one that was stopped for a switchover and went on where it was."""
+    if result["state"] == "moved":
+        return policy.breach(result["downtime"], ceiling_ms)
+    stopped, back = timeline.first("suspended"), timeline.first("rolled_back")
+    if stopped is None or back is None:
+        return None
+    stood: Downtime = {"compute_ms": round((back.at - stopped.at) * 1000), "libvirt_ms": None, "network_ms": None}
+    return policy.breach(stood, ceiling_ms)
+
+
+_ACTS: t.Mapping[str, t.Callable[[Pilot, PolicyDecision], None]] = {
+    "continue": lambda _pilot, _decision: None,
+    "wait": Pilot._set_limit,
+    "raise_downtime": Pilot._set_limit,
+    "yield_bandwidth": Pilot._yield,
+    "postcopy": Pilot._postcopy,
+    "throttle": Pilot._abort,
+    "abort": Pilot._abort,
+}

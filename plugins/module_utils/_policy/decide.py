@@ -1,0 +1,447 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is done about a migration at the end of each pass: (state, sample) -> (state, decisions). Pure.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._forecast.api import (
+    Guest,
+    Limits,
+    Pass,
+    Point,
+    Sample,
+    affordable,
+    blackout_ms,
+    converging,
+    estimate,
+    fixed_ms,
+    forecast,
+    needs,
+    passes,
+    postcopy_obstacle,
+    rate_mib_s,
+    seconds,
+    stopping,
+    usable_ms,
+)
+from .._model.api import Forecast, PolicyDecision
+from .profiles import Profile, limits
+
+QEMU_LIMIT_MS = 300
+"""QEMU's downtime-limit where nothing is said (qapi/migration.json)."""
+NEAR = 1.04
+"""Within 4 % of the least seen counts as the least: KubeVirt's stallMargin, which is the noise of one pass."""
+_MARGIN, _MORE_MS = 1.25, 20
+"""A raised limit leaves this much above what is left: QEMU measures its bandwidth over 100 ms, and that swings."""
+_SHOWN = 5
+"""From this pass on it is decided even where no pass was whole enough to tell anything: little more than what QEMU
+leaves over is left each time, and that can go on for ever."""
+LOW_MS = 20
+"""The limit while a guest that does not converge is copied. What is below the limit at the end of a pass is left for
+the next: at QEMU's own 300 ms that alone would be 0.3 s of pause."""
+_THROTTLE_MOST = 99
+"""Percent, to which QEMU goes on by itself (max-cpu-throttle)."""
+_THROTTLE = (20, 80)
+"""Percent. QEMU's own first step, and what leaves a guest alive enough to answer."""
+_INCREMENT = 10
+"""QEMU's own."""
+
+ACTIONS: t.Mapping[str, str] = {
+    "continue": "nothing is done",
+    "wait": "the limit is set to the least that was left so far, and the next passes may come down to it",
+    "raise_downtime": "the limit is raised to what is needed now, within the ceiling",
+    "yield_bandwidth": "the other migrations on this link are slowed down until this one has switched over",
+    "postcopy": "the guest goes on at the destination, and its memory follows",
+    "throttle": "the migration is aborted and begun again with a guest that is slowed down",
+    "abort": "the migration is aborted; the guest goes on where it was",
+}
+
+
+class Start(t.NamedTuple):
+    """How to begin. ``max_downtime_ms``: None leaves QEMU's own. ``flags``: names of libvirt's.
+
+    ``refused``: why it is not to be begun at all, None where nothing speaks against it; ``alone``: the other migrations
+    on its link make way from the beginning.
+    """
+
+    forecast: Forecast
+    refused: str | None
+    alone: bool
+    max_downtime_ms: int | None
+    flags: tuple[str, ...]
+    parameters: dict[str, int]
+
+
+class State(t.NamedTuple):
+    """What is remembered from one pass to the next.
+
+    ``guest``: as known before; ``siblings``: other migrations that share its link now; ``capped``: whether its
+    bandwidth is limited, so that its rate is not the link's; ``began_s``: on the clock of the samples; ``yielded``:
+    since the pass of this number the siblings are out of the way; ``over``: the action that ended it.
+    """
+
+    guest: Guest
+    profile: Profile
+    began_s: float
+    limit_ms: float
+    obstacles: tuple[str, ...] = ()
+    siblings: int = 0
+    capped: bool = False
+    samples: tuple[Sample, ...] = ()
+    yielded: int | None = None
+    touched: bool = False
+    waited: int = 0
+    throttled: bool = False
+    over: str | None = None
+
+
+class View(t.NamedTuple):
+    """One boundary as the rules see it: ``coming`` begins with it, ``here``."""
+
+    state: State
+    guest: Guest
+    limits: Limits
+    sample: Sample
+    rate_mib_s: float
+    here: Pass
+    coming: list[Pass]
+
+
+Ruling = t.Optional[tuple[State, list[PolicyDecision]]]
+
+
+def begin(
+    guest: Guest,
+    profile: Profile,
+    at_s: float,
+    *,
+    obstacles: t.Sequence[str] = (),
+    siblings: int = 0,
+    capped: bool = False,
+) -> tuple[State, Start]:
+    """The state before the first pass, and how to begin. ``obstacles``: why post-copy cannot be done."""
+    allowed_ms, alone = _allowed_ms(guest, profile, siblings)
+    limit_ms = max(1.0, min(profile.target_ms, allowed_ms))
+    found = forecast(guest, limits(profile, limit_ms, obstacles))
+    lowered = found["verdict"] not in ("converges", "unknown") and limit_ms > LOW_MS
+    if lowered:
+        # QEMU will not switch over by itself, so its limit only decides what is left over at the end of each pass.
+        limit_ms = LOW_MS
+        found = forecast(guest, limits(profile, limit_ms, obstacles))
+    flags = ("VIR_MIGRATE_POSTCOPY",) if profile.postcopy and not obstacles else ()
+    parameters: dict[str, int] = {}
+    if profile.throttle and not flags and found["verdict"] == "cannot" and _slowed(guest, profile) is not None:
+        # Auto-converge can only be chosen at the beginning, and would slow down guests that converge as well.
+        flags, parameters = ("VIR_MIGRATE_AUTO_CONVERGE",), throttle_parameters(guest)
+    first = Sample(1, at_s, guest.touched_mib, 0.0)
+    throttled = "VIR_MIGRATE_AUTO_CONVERGE" in flags
+    state = State(
+        guest,
+        profile,
+        at_s,
+        limit_ms,
+        tuple(obstacles),
+        siblings,
+        capped,
+        (first,),
+        yielded=0 if alone else None,
+        touched=lowered,
+        throttled=throttled,
+    )
+    refused = found["reason"] if allowed_ms <= 0 else None
+    return state, Start(
+        found, refused, alone, None if limit_ms == QEMU_LIMIT_MS else round(limit_ms), flags, parameters
+    )
+
+
+def _allowed_ms(guest: Guest, profile: Profile, siblings: int) -> tuple[float, bool]:
+    """The highest limit with which QEMU may switch over by itself, and whether that takes the whole link.
+
+    It may do so before anybody else has made way, so what the devices take counts with a share of the link.
+    """
+    if guest.link_mib_s <= 0:
+        return profile.target_ms, False
+    usable = usable_ms(limits(profile, 0))
+    shared = usable - fixed_ms(guest._replace(link_mib_s=guest.link_mib_s / (1 + siblings)))
+    return (shared, False) if shared > 0 else (usable - fixed_ms(guest), siblings > 0)
+
+
+def again(state: State, at_s: float) -> State:
+    """The state of the second attempt, which ``throttle`` asks for. Link and guest are as the first has shown them."""
+    guest = _seen(state) or state.guest
+    first = Sample(1, at_s, guest.touched_mib, 0.0)
+    return state._replace(
+        guest=guest, began_s=at_s, samples=(first,), touched=False, waited=0, throttled=True, over=None
+    )
+
+
+def watch(state: State, sample: Sample) -> State:
+    """The state with what was seen, where nothing is to be decided."""
+    kept = tuple(entry for entry in state.samples if entry.iteration < sample.iteration)
+    return state._replace(samples=(*kept, sample))
+
+
+def step(state: State, sample: Sample) -> tuple[State, list[PolicyDecision]]:
+    """What to do at the beginning of pass ``sample.iteration``; an empty list once it is decided how it ends."""
+    if state.over is not None:
+        return state, []
+    state = watch(state, sample)
+    if sample.iteration < 2:
+        return state, [_decision("continue", sample, "the first pass has begun")]
+    return _ruled(state, sample)
+
+
+def now(state: State) -> Forecast:
+    """The forecast at the last boundary; before the second pass, that of the beginning."""
+    sample = state.samples[-1]
+    if sample.iteration < 2:
+        return forecast(state.guest, limits(state.profile, state.limit_ms, state.obstacles))
+    view = _view(state, sample)
+    point = Point(view.here.at_s, sample.sent_mib, sample.remaining_mib, view.here.number)
+    return forecast(_seen(state) or view.guest._replace(dirty_mib_s=None), view.limits, point, view.rate_mib_s)
+
+
+def _ruled(state: State, sample: Sample) -> tuple[State, list[PolicyDecision]]:
+    view = _view(state, sample)
+    if _seen(state) is None and sample.iteration < _SHOWN and affordable(view.guest, view.limits, view.here):
+        return state, [_decision("continue", sample, "one pass says too little of the guest")]
+    for rule in _RULES:
+        ruling = rule(view)
+        if ruling is not None:
+            return ruling
+    return _abort(view)
+
+
+def _view(state: State, sample: Sample) -> View:
+    link, rate = _link(state)
+    guest = (_seen(state) or state.guest)._replace(link_mib_s=link)
+    at_s, done = sample.at_s - state.began_s, sample.iteration - 1
+    bounds = limits(state.profile, state.limit_ms, state.obstacles)
+    coming = list[Pass]()
+    if _seen(state) is not None:
+        coming = passes(guest, Point(at_s, sample.sent_mib, sample.remaining_mib, done), state.limit_ms, rate)
+    here = Pass(done, at_s, sample.sent_mib, sample.remaining_mib, blackout_ms(guest, sample.remaining_mib))
+    return View(state, guest, bounds, sample, rate, here, [here, *coming])
+
+
+def shown(state: State) -> Guest | None:
+    """The guest as the passes have shown it; None while they have shown too little."""
+    return _seen(state)
+
+
+def _seen(state: State) -> Guest | None:
+    guest = state.guest
+    if guest.touched_mib <= 0 and len(state.samples) > 1:
+        guest = guest._replace(touched_mib=state.samples[1].sent_mib)
+    found = estimate(state.samples, guest)
+    return None if found is None else found._replace(link_mib_s=_link(state)[0])
+
+
+def _link(state: State) -> tuple[float, float]:
+    """What the link carries for the switchover, and what it is copied with now; MiB/s.
+
+    A rate that was seen is worth more than one that was measured beforehand, unless something else held it back.
+    """
+    known = state.guest.link_mib_s
+    rate = rate_mib_s(state.samples, known or 1.0)
+    shared = state.siblings > 0 and (state.yielded is None or state.samples[-1].iteration <= state.yielded)
+    alone = state.yielded is not None or not state.siblings
+    if alone and (shared or state.capped):
+        return max(known, rate), rate
+    return rate, rate
+
+
+def _undisturbed(view: View) -> Ruling:
+    """It gets there by itself: nothing is touched."""
+    if view.state.touched:
+        return None
+    end = converging(view.guest, view.limits, view.coming, view.rate_mib_s)
+    if end is None:
+        return None
+    pause = seconds(end.blackout_ms)
+    return view.state, [_decision("continue", view.sample, f"converges: {pause} pause after pass {end.number}")]
+
+
+def _yield(view: View) -> Ruling:
+    """With the whole link it may need nothing else, so the others make way first."""
+    state = view.state
+    if not state.siblings or state.yielded is not None:
+        return None
+    state = state._replace(yielded=view.sample.iteration)
+    share, whole = view.rate_mib_s, _link(state)[0]
+    text = f"it has {share:.0f} of {whole:.0f} MiB/s and does not converge; {state.siblings} other migrations make way"
+    asked = _decision("yield_bandwidth", view.sample, text)
+    guest = view.guest._replace(link_mib_s=whole)
+    point = Point(view.here.at_s, view.here.sent_mib, view.here.remaining_mib, view.here.number)
+    known = _seen(state) is not None
+    if known and converging(guest, view.limits, passes(guest, point, state.limit_ms), whole) is not None:
+        return state, [asked]
+    state, more = _ruled(state, view.sample)
+    return state, [asked, *(decision for decision in more if decision["action"] != "continue")]
+
+
+def _later(view: View) -> Ruling:
+    """A later pass ends lower, by more than it costs."""
+    stop = stopping(view.guest, view.limits, view.coming, view.rate_mib_s)
+    if stop is None or stop.number == view.here.number:
+        return None
+    text = f"needs {needs(stop.blackout_ms, view.limits)} after pass {stop.number}, more than that now"
+    return view.state, [_decision("continue", view.sample, text)]
+
+
+def _dip(view: View) -> Ruling:
+    """Less was left before: QEMU stops by itself when that comes again."""
+    state, least = view.state, _least(view)
+    if least is None or view.here.remaining_mib <= NEAR * least or state.waited >= state.profile.patience:
+        return None
+    pause = blackout_ms(view.guest, NEAR * least)
+    if pause > usable_ms(view.limits) or not affordable(view.guest, view.limits, view.here):
+        return None
+    left = f"{view.here.remaining_mib:.0f} MiB are left, {least:.0f} MiB were"
+    text = f"{left}: needs {needs(pause, view.limits)} when that comes again"
+    state = state._replace(waited=state.waited + 1)
+    return _raised(view, state, NEAR * least, "wait", text)
+
+
+def _stop(view: View) -> Ruling:
+    """Stopping now is within the ceiling, and nothing better is in sight."""
+    if view.here.blackout_ms > usable_ms(view.limits):
+        return None
+    text = f"needs {needs(view.here.blackout_ms, view.limits)}; another pass is not worth waiting for"
+    return _raised(view, view.state, view.here.remaining_mib, "raise_downtime", text)
+
+
+def _slowing(view: View) -> Ruling:
+    """A throttled guest gets slower with every other pass, so it is given the passes of its budget."""
+    if not view.state.throttled or not affordable(view.guest, view.limits, view.here):
+        return None
+    slowed = f"the guest is slowed down by {view.sample.throttle} %"
+    text = f"needs {needs(view.here.blackout_ms, view.limits)} now; {slowed}"
+    return view.state, [_decision("continue", view.sample, text)]
+
+
+def _postcopy(view: View) -> Ruling:
+    if postcopy_obstacle(view.guest, view.limits, view.here) is not None:
+        return None
+    tail = view.here.remaining_mib / view.guest.link_mib_s * 1000
+    text = (
+        f"needs {needs(view.here.blackout_ms, view.limits)}; post-copy pauses it for {seconds(fixed_ms(view.guest))} "
+        f"and fetches the rest in {seconds(tail)}"
+    )
+    return view.state._replace(over="postcopy"), [_decision("postcopy", view.sample, text)]
+
+
+def _throttle(view: View) -> Ruling:
+    state = view.state
+    flagged = state.profile.postcopy and not state.obstacles
+    late = state.profile.deadline_s and not affordable(view.guest, view.limits, view.here)
+    if state.throttled or flagged or late or not state.profile.throttle or _slowed(view.guest, state.profile) is None:
+        return None
+    parameters = throttle_parameters(view.guest)
+    percent = parameters["auto_converge.initial"]
+    text = f"needs {needs(view.here.blackout_ms, view.limits)}; slowed down by {percent} % it gets there"
+    decision = _decision("throttle", view.sample, text, parameters=parameters)
+    return state._replace(over="throttle"), [decision]
+
+
+def _abort(view: View) -> tuple[State, list[PolicyDecision]]:
+    paused = needs(view.here.blackout_ms, view.limits)
+    against = postcopy_obstacle(view.guest, view.limits, view.here) or ""
+    if fixed_ms(view.guest) > usable_ms(view.limits):
+        text = f"its devices alone need {needs(fixed_ms(view.guest), view.limits)}"
+    elif not affordable(view.guest, view.limits, view.here):
+        text = f"needs {paused}, and budget or deadline are used up: {_used(view)}; {against}"
+    else:
+        written = view.guest.dirty_mib_s
+        writes = "how fast it writes is not known" if written is None else f"it writes {written:.0f} MiB/s"
+        rates = f"{writes}, the link carries {view.guest.link_mib_s:.0f} MiB/s"
+        text = f"needs {paused} ({view.here.remaining_mib:.0f} MiB are left; {rates}); {against}"
+    return view.state._replace(over="abort"), [_decision("abort", view.sample, text)]
+
+
+# The first that has something to say decides; where none has, the migration is aborted.
+_RULES: tuple[t.Callable[[View], Ruling], ...] = (
+    _undisturbed,
+    _yield,
+    _later,
+    _dip,
+    _stop,
+    _slowing,
+    _postcopy,
+    _throttle,
+)
+
+
+def _raised(view: View, state: State, remaining_mib: float, action: str, text: str) -> Ruling:
+    """The limit for so much to be left. QEMU compares by its own bandwidth, so the limit is made from that.
+
+    It knows nothing of devices, load and libvirt's hop: what these take is no part of the limit (QEMU,
+    migration_update_counters), so that the whole stays below the ceiling.
+    """
+    rate = min(view.rate_mib_s, view.sample.rate_mib_s or view.rate_mib_s)
+    highest = usable_ms(view.limits) - fixed_ms(view.guest)
+    limit_ms = min(highest, _MARGIN * remaining_mib / rate * 1000 + _MORE_MS)
+    said = f"{text}; the limit is {state.limit_ms:.0f} ms already"
+    if view.here.remaining_mib < rate * state.limit_ms / 1000:
+        return state, [_decision("continue", view.sample, said)]
+    if int(limit_ms) <= int(state.limit_ms):
+        # As high as it may be, and QEMU does not switch over: that ends with the budget.
+        in_time = affordable(view.guest, view.limits, view.here)
+        return (state, [_decision("continue", view.sample, said)]) if in_time else None
+    state = state._replace(limit_ms=limit_ms, touched=True)
+    return state, [_decision(action, view.sample, text, max_downtime_ms=int(limit_ms))]
+
+
+def _least(view: View) -> float | None:
+    """The least that was left at the end of a pass, before this one."""
+    return min((entry.remaining_mib for entry in view.state.samples[:-1] if entry.iteration > 1), default=None)
+
+
+def throttle_parameters(guest: Guest) -> dict[str, int]:
+    """So much that it writes half of what the link carries: then every pass halves what is left."""
+    dirty = guest.dirty_mib_s or 0.0
+    percent = 100 * (1 - 0.5 * guest.link_mib_s / dirty) if dirty > 0 else 0.0
+    lowest, highest = _THROTTLE
+    return {
+        "auto_converge.initial": round(min(max(percent, lowest), highest)),
+        "auto_converge.increment": _INCREMENT,
+    }
+
+
+def _slowed(guest: Guest, profile: Profile) -> Pass | None:
+    """Where it would end when slowed down as far as QEMU goes, within ceiling and budget."""
+    if guest.dirty_mib_s is None:
+        return None
+    slow = guest._replace(dirty_mib_s=guest.dirty_mib_s * (1 - _THROTTLE_MOST / 100))
+    bounds = limits(profile, profile.target_ms)
+    start = Point(0.0, 0.0, guest.touched_mib, 0)
+    coming = passes(slow, start, min(profile.target_ms, max(1.0, usable_ms(bounds) - fixed_ms(guest))))
+    return stopping(slow, bounds, coming) or converging(slow, bounds, coming)
+
+
+def _used(view: View) -> str:
+    budget = view.limits.budget * view.guest.touched_mib
+    return f"{view.here.sent_mib:.0f} of {budget:.0f} MiB, {view.here.at_s:.0f} s"
+
+
+def _decision(
+    action: str,
+    sample: Sample,
+    reason: str,
+    max_downtime_ms: int | None = None,
+    parameters: dict[str, int] | None = None,
+) -> PolicyDecision:
+    return {
+        "action": action,
+        "reason": reason,
+        "after_pass": sample.iteration - 1,
+        "max_downtime_ms": max_downtime_ms,
+        "parameters": parameters or {},
+    }

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a move may cost, by the user's profile and the domain's own label, and what it is expected to cost. Pure.
+
+Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Guest, with_history
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import (
+    DomainSnapshot,
+    Finding,
+    Forecast,
+    HostSnapshot,
+    LivemigError,
+    MoveProfile,
+    Way,
+)
+from ansible_collections.livemig.libvirt.plugins.module_utils._policy.api import DEFAULT, Profile, begin, from_label
+from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import (
+    Policy,
+    Problem,
+    judge,
+    label_words,
+    postcopy_obstacles,
+)
+
+_CHECK = "guest_migration_policy_tag"
+
+
+def profile_of(domain: DomainSnapshot, policy: Policy) -> Profile:
+    """The run's profile with what the domain's label says. Raises LivemigError where the label cannot be meant."""
+    wanted = policy.get("convergence", {})
+    return from_label(
+        label_words(domain.get("label")),
+        wanted.get("profile", DEFAULT),
+        f"Label of domain {domain['name']}",
+        wanted.get("settings", {}),
+    )
+
+
+def mislabelled(domains: t.Sequence[DomainSnapshot], policy: Policy) -> list[Finding]:
+    """A domain whose label names a setting that is not there stays: what was meant is not known."""
+    found = []
+    for domain in domains:
+        try:
+            profile_of(domain, policy)
+        except LivemigError as error:
+            problem = Problem(error.what, str(error.value), expected=error.expected, remedy=error.remedy)
+            found.append(judge(_CHECK, domain, None, problem))
+    return found
+
+
+def promise(
+    domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapshot, way: Way, policy: Policy
+) -> tuple[MoveProfile, Forecast | None]:
+    """Profile and forecast of one move; no forecast for a guest that does not run."""
+    chosen = profile_of(domain, policy)
+    obstacles = _obstacles(domain, source, destination, way, policy) if chosen.postcopy else []
+    promised = t.cast(MoveProfile, {**chosen._asdict(), "obstacles": obstacles})
+    if way["state"] != "running":
+        return promised, None
+    guest = expected(domain, destination["name"], way, policy)
+    _state, start = begin(guest, chosen, 0.0, obstacles=obstacles, capped=bool(way["bandwidth_mib_s"]))
+    return promised, start.forecast
+
+
+def expected(domain: DomainSnapshot, destination: str, way: Way, policy: Policy) -> Guest:
+    """What is known of the guest: from its snapshot, from earlier runs, and of the link from the user."""
+    guest = Guest(touched_mib(domain), 0.0, dirty_mib_s=domain.get("dirty_mib_s"))
+    guest = with_history(guest, policy.get("history", ()), destination, domain["host"], domain["uuid"])
+    said = policy.get("convergence", {}).get("link_mib_s") or way["bandwidth_mib_s"]
+    return guest if guest.link_mib_s else guest._replace(link_mib_s=float(said))
+
+
+def touched_mib(domain: DomainSnapshot) -> float:
+    """Resident memory, but never more than the guest has; all of it where that is not known, and with huge pages, which
+    do not count as resident."""
+    resident = domain.get("resident_mib")
+    if resident is None or domain["hugepages"]:
+        return float(domain["memory_mib"])
+    return float(min(resident, domain["memory_mib"]))
+
+
+def _obstacles(
+    domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapshot, way: Way, policy: Policy
+) -> list[str]:
+    found = postcopy_obstacles(domain, source, destination, way, policy)
+    return [*found, *(["its disks are copied along"] if way["copy_disks"] else [])]

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The model and its verdicts, held against pages that are written one by one."""
+
+from __future__ import annotations
+
+import random
+import typing as t
+
+import pytest
+
+from ansible_collections.livemig.libvirt.plugins.module_utils._forecast import api
+from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Guest, Limits, Point
+
+
+def limits(**changes: t.Any) -> Limits:
+    return Limits(limit_ms=300, ceiling_ms=1000, budget=5.0, worth=0.1)._replace(**changes)
+
+
+def guest(**changes: t.Any) -> Guest:
+    return Guest(touched_mib=1024, link_mib_s=100, dirty_mib_s=10, working_set_mib=200)._replace(**changes)
+
+
+@pytest.mark.parametrize("rate", [50, 200, 1000])
+@pytest.mark.parametrize("window_s", [0.5, 2.0, 10.0])
+def test_unique_pages_are_what_a_writer_at_random_leaves(rate: int, window_s: float) -> None:
+    pages = random.Random(7)
+    written = {pages.randrange(400) for _write in range(int(rate * window_s))}
+    assert api.unique_mib(window_s, rate, 400) == pytest.approx(len(written), rel=0.08)
+
+
+def test_the_first_pass_takes_what_was_touched() -> None:
+    first = api.passes(guest(), Point(0, 0, 1024, 0), 300)[0]
+    # Less what QEMU leaves over, since it ends the pass when that fits into its limit: 30 MiB, and half a look of 5.
+    assert first.sent_mib == pytest.approx(1024 - 27.5)
+    assert first.at_s == pytest.approx(9.965)
+
+
+def test_a_guest_that_writes_nothing_needs_one_pass() -> None:
+    found = api.forecast(guest(dirty_mib_s=0, working_set_mib=0), limits())
+    assert (found["verdict"], found["after_pass"], len(found["passes"])) == ("converges", 1, 1)
+
+
+def test_a_cap_of_the_bandwidth_slows_the_passes_and_not_the_switchover() -> None:
+    free, capped = (api.passes(guest(), Point(0, 0, 1024, 0), 300, rate)[0] for rate in (100, 50))
+    assert capped.at_s > 1.9 * free.at_s
+    assert api.blackout_ms(guest(), 50) == 50 / 100 * 1000 + api.fixed_ms(guest())
+
+
+def test_devices_are_part_of_the_pause() -> None:
+    heavy = guest(device_mib=50, device_ms=200, base_ms=40)
+    assert api.fixed_ms(heavy) == 500 + 200 + 40
+    assert api.blackout_ms(heavy, 10) == 740 + 100
+
+
+VERDICTS = {
+    "converges": (guest(), limits()),
+    "needs_blackout": (guest(dirty_mib_s=400, working_set_mib=60), limits()),
+    "needs_postcopy": (guest(dirty_mib_s=400), limits(postcopy=True, postcopy_s=30)),
+    "cannot": (guest(dirty_mib_s=400), limits()),
+    "unknown": (guest(dirty_mib_s=None, working_set_mib=None), limits()),
+}
+
+
+def test_every_verdict_is_shown() -> None:
+    assert set(VERDICTS) == set(api.VERDICTS)
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_verdicts(verdict: str) -> None:
+    found = api.forecast(*VERDICTS[verdict])
+    assert found["verdict"] == verdict, found["reason"]
+
+
+def test_the_reason_has_the_figures() -> None:
+    found = api.forecast(guest(dirty_mib_s=9000, working_set_mib=334), limits(limit_ms=0))
+    assert found["reason"].startswith("needs 3.4 s pause, ceiling 1.0 s; post-copy is not allowed")
+
+
+def test_no_figure_is_rounded_across_the_ceiling() -> None:
+    assert api.needs(1004, limits()) == "1.004 s pause, ceiling 1.0 s"
+    assert api.needs(950, limits()).startswith("950 ms pause, ceiling 1.0 s, of which 10%")
+
+
+def test_what_the_devices_need_alone_cannot_be_saved_by_post_copy() -> None:
+    found = api.forecast(guest(device_ms=1250), limits(postcopy=True, postcopy_s=60))
+    assert found["verdict"] == "cannot"
+    assert found["reason"].startswith("its devices alone need 1.31 s pause, ceiling 1.0 s")
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"postcopy": False}, "not allowed"),
+        ({"obstacles": ("it holds a PCI device",)}, "it holds a PCI device"),
+        ({"postcopy_s": 1.0}, "on two hosts for 2 s, 1 s are allowed"),
+    ],
+)
+def test_why_not_post_copy(changes: dict[str, t.Any], text: str) -> None:
+    allowed = limits(postcopy=True, postcopy_s=30)
+    found = api.forecast(guest(dirty_mib_s=400), allowed._replace(**changes))
+    assert found["verdict"] == "cannot"
+    assert text in found["reason"]
+    assert api.forecast(guest(dirty_mib_s=400), allowed)["verdict"] == "needs_postcopy"
+
+
+def test_post_copy_is_not_begun_before_the_second_pass() -> None:
+    allowed = limits(postcopy=True, postcopy_s=60)
+    end = api.passes(guest(dirty_mib_s=400), Point(0, 0, 1024, 0), 300)[0]
+    assert api.postcopy_obstacle(guest(), allowed, end) is None
+    assert "second pass" in (api.postcopy_obstacle(guest(), allowed, end._replace(number=0)) or "")
+
+
+def test_budget_and_deadline_bind() -> None:
+    slow = guest(dirty_mib_s=90, working_set_mib=100000, touched_mib=1024)
+    assert api.forecast(slow, limits(budget=50))["verdict"] != "cannot"
+    found = api.forecast(slow, limits(budget=3))
+    assert found["verdict"] == "cannot"
+    assert "budget 3072 MiB" in found["reason"] or "needs" in found["reason"]
+    assert api.forecast(guest(), limits(deadline_s=5))["verdict"] == "cannot"
+    assert api.forecast(guest(), limits(deadline_s=15))["verdict"] == "converges"
+
+
+@pytest.mark.parametrize("dirty", [5, 30, 60, 95, 150, 400])
+@pytest.mark.parametrize("wide", [20, 80, 300])
+@pytest.mark.parametrize("ceiling", [300, 1000, 3000])
+def test_no_verdict_promises_more_than_the_ceiling(dirty: int, wide: int, ceiling: int) -> None:
+    found = api.forecast(guest(dirty_mib_s=dirty, working_set_mib=wide), limits(ceiling_ms=ceiling, limit_ms=200))
+    promised = found["verdict"] != "cannot"
+    assert promised == (found["blackout_ms"] is not None)
+    assert not promised or (found["blackout_ms"] or 0) <= ceiling * (1 - api.RESERVE)
+
+
+@pytest.mark.parametrize("dirty", [20, 60, 120, 400])
+def test_more_ceiling_never_makes_it_worse(dirty: int) -> None:
+    order = ["converges", "needs_blackout", "cannot"]
+    ranks = [
+        order.index(api.forecast(guest(dirty_mib_s=dirty), limits(ceiling_ms=ceiling))["verdict"])
+        for ceiling in (500, 1000, 2000, 4000, 8000)
+    ]
+    assert ranks == sorted(ranks, reverse=True)
+
+
+def test_a_link_that_is_not_known_is_not_guessed() -> None:
+    assert api.forecast(guest(link_mib_s=0), limits())["verdict"] == "unknown"
+
+
+def test_of_a_rate_alone_four_seconds_are_taken_and_never_more_than_was_touched() -> None:
+    found = api.forecast(guest(working_set_mib=None), limits())
+    assert found["working_set_mib"] == 40
+    assert api.forecast(guest(working_set_mib=None, dirty_mib_s=900), limits())["working_set_mib"] == 1024
+
+
+def kept(dirty: float | None, wide: float | None, blackout: int | None = 460, to: str = "hv2") -> dict[str, t.Any]:
+    measured = guest(dirty_mib_s=dirty, working_set_mib=wide)
+    return {
+        "destination": to,
+        "downtime": {"compute_ms": blackout, "libvirt_ms": None, "network_ms": None},
+        "convergence": api.remember(measured, 30.0),
+    }
+
+
+def test_history_tells_how_fast_it_writes() -> None:
+    unknown = guest(dirty_mib_s=None, working_set_mib=None)
+    runs = [kept(float(rate), 100.0) for rate in (10, 20, 30, 40, 50)]
+    known = api.with_history(unknown, runs, "hv2")
+    assert (known.dirty_mib_s, known.working_set_mib) == (50, 100)
+    assert api.forecast(unknown, limits())["verdict"] == "unknown"
+    assert api.forecast(known, limits())["verdict"] != "unknown"
+
+
+def test_what_is_fresh_is_not_replaced_by_history() -> None:
+    assert api.with_history(guest(), [kept(99.0, 99.0)], "hv2").dirty_mib_s == 10
+
+
+def test_history_corrects_the_base_for_that_destination_only() -> None:
+    runs = [kept(10.0, 100.0, blackout) for blackout in (440, 460, 900)]
+    assert api.with_history(guest(), runs, "hv2").base_ms == pytest.approx(160)
+    assert api.with_history(guest(), runs, "hv3").base_ms == api.BASE_MS
+
+
+@pytest.mark.parametrize("outcomes", [[], [{"state": "moved"}], [{"convergence": None}], [kept(None, None, None)]])
+def test_history_that_says_nothing_changes_nothing(outcomes: list[dict[str, t.Any]]) -> None:
+    unknown = guest(dirty_mib_s=None, working_set_mib=None)
+    assert api.with_history(unknown, outcomes, "hv2") == unknown
+
+
+def test_a_link_is_known_from_anybody_and_a_guest_from_itself() -> None:
+    unknown = guest(dirty_mib_s=None, working_set_mib=None)._replace(link_mib_s=0.0)
+    mine = {**kept(5.0, 50.0), "uuid": "mine", "source": "hv1", "destination": "hv9"}
+    other = {**kept(90.0, 900.0), "uuid": "other", "source": "hv1", "destination": "hv2"}
+    back = {**kept(70.0, 700.0), "uuid": "other", "source": "hv2", "destination": "hv1"}
+    other["convergence"]["link_mib_s"], back["convergence"]["link_mib_s"] = 80.0, 30.0
+    known = api.with_history(unknown, [mine, other, back], "hv2", "hv1", "mine")
+    assert (known.dirty_mib_s, known.working_set_mib, known.link_mib_s) == (5, 50, 80)

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The policy at the wheel of the module: libvirt's events go in, calls and the outcome come out."""
+
+from __future__ import annotations
+
+import time
+import types
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import converge, one, watch
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Records
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Outcome, plain_way
+from tests.unit.migrate.standin import Domain, Host
+from tests.unit.migrate.test_migrate import UUID, Pair, go, move, note_calls, quick
+
+libvirt = _libvirt.libvirt
+MIB = 1024 * 1024
+LINK = 64
+"""MiB/s of the stand-in's link."""
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    source, destination = Host("hv1", 1), Host("hv2", 2)
+    source.add(UUID)
+    return Pair(source, destination, Records(str(tmp_path / "state"), str(tmp_path / "run")))
+
+
+class Clock:
+    """The time of the events; what waits in earnest gets none of it."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Memory:
+    """libvirt with a guest whose passes leave ``left`` MiB each: one entry for each pass from the second on.
+
+    It ends as QEMU does: at a limit that what is left fits in, with post-copy, or aborted.
+    """
+
+    def __init__(self, pair: Pair, left: t.Sequence[float], touched: float = 128, earlier: int = 0) -> None:
+        self.pair, self.left, self.touched, self.earlier = pair, left, touched, earlier
+        self.asked: list[tuple[dict[str, t.Any], int]] = []
+        self.aborted = False
+
+    def __call__(self, domain: Domain, _uri: str, parameters: dict[str, t.Any], flags: int) -> None:
+        source, self.aborted = domain.host, False
+        self.asked.append((parameters, flags))
+        domain.abort = lambda _domain: setattr(self, "aborted", True)
+        sent, copied = 0.0, self.touched
+        source.iterate(UUID, self.earlier + 1)
+        _pause()
+        for number, left in enumerate(self.left, 2):
+            sent += copied
+            domain.stats = {
+                "memory_iteration": self.earlier + number,
+                "memory_remaining": int(left * MIB),
+                "memory_processed": int(sent * MIB),
+                "memory_bps": LINK * MIB,
+            }
+            NOW.now += copied / LINK
+            source.iterate(UUID, self.earlier + number)
+            _pause()
+            if self.aborted:
+                raise libvirt.libvirtError("operation aborted: job 'migration out' canceled by client")
+            limits = [300, *(int(call.split()[1]) for call in domain.calls if call.startswith("limit"))]
+            copied = left
+            if "postcopy" in domain.calls:
+                self._over(domain, 5.0, "POSTCOPY")
+                return
+            if left <= LINK * limits[-1] / 1000:
+                self._over(domain, left)
+                return
+        self._over(domain, self.left[-1])
+
+    def _over(self, domain: Domain, left: float, how: str = "MIGRATED") -> None:
+        source, destination = domain.host, self.pair.destination
+        source.send(UUID, "SUSPENDED", f"SUSPENDED_{how}")
+        NOW.now += left / LINK
+        source.complete(UUID, {"downtime": round(left / LINK * 1000)})
+        destination.add(UUID)
+        destination.send(UUID, "RESUMED", f"RESUMED_{how}")
+        del source.domains[UUID]
+
+
+NOW = Clock()
+
+
+def _pause() -> None:
+    """Until the pilot, which has a thread of its own, has looked at the pass."""
+    time.sleep(0.15)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converge, "LISTEN_S", 0.02)
+    monkeypatch.setattr(watch.Timeline.__init__, "__defaults__", (NOW,))
+    for module in (converge, one):
+        monkeypatch.setattr(module, "time", types.SimpleNamespace(monotonic=NOW, sleep=time.sleep))
+
+
+def run(pair: Pair, left: t.Sequence[float], **changes: t.Any) -> tuple[Outcome, Memory, list[str]]:
+    memory = Memory(pair, left)
+    domain = pair.source.domains[UUID]
+    domain.migration = memory
+    (result,) = go(pair, [move(**changes)], quick())
+    return result, memory, [call for call in domain.calls if call.split()[0] in ("limit", "postcopy", "speed")]
+
+
+def actions(result: Outcome) -> list[str]:
+    return [decision["action"] for decision in result["decisions"]]
+
+
+def test_a_guest_that_converges_is_left_alone(pair: Pair) -> None:
+    result, _memory, calls = run(pair, [16])
+    assert (result["state"], calls) == ("moved", [])
+    assert (result["ceiling_ms"], result["breach"]) == (1000, None)
+    assert result["forecast"] is not None and result["forecast"]["verdict"] == "unknown"
+
+
+def test_the_limit_is_raised_within_the_ceiling(pair: Pair) -> None:
+    result, _memory, calls = run(pair, [45, 40, 40, 40, 40])
+    assert result["state"] == "moved" and "raise_downtime" in actions(result)
+    (limit,) = [int(call.split()[1]) for call in calls]
+    assert 625 < limit <= 900
+    assert result["breach"] is None and result["downtime"]["compute_ms"] == 625
+    assert [sample["iteration"] for sample in result["samples"]] == [2, 3, 4]
+    assert result["convergence"] is not None and result["convergence"]["stopped_with_mib"] == pytest.approx(40, abs=4)
+
+
+def test_what_cannot_arrive_is_aborted_with_the_exact_reason(pair: Pair) -> None:
+    result, _memory, _calls = run(pair, [120] * 6, profile={"throttle": False})
+    assert (result["state"], result["running_on"]) == ("failed", "hv1")
+    assert "aborted by its policy: needs 1.9" in (result["error"] or "") and "ceiling 1.0 s" in (result["error"] or "")
+    assert actions(result)[-1] == "abort" and len(result["samples"]) <= 3
+    assert result["convergence"] is not None and result["convergence"]["stopped_with_mib"] is None
+
+
+def test_it_is_begun_again_with_a_guest_that_is_slowed_down(pair: Pair) -> None:
+    result, memory, _calls = run(pair, [80, 80, 80, 80, 80, 16])
+    assert "throttle" in actions(result) and result["state"] == "moved"
+    first, second = memory.asked
+    assert not first[1] & libvirt.VIR_MIGRATE_AUTO_CONVERGE
+    assert second[1] & libvirt.VIR_MIGRATE_AUTO_CONVERGE and second[0]["auto_converge.initial"] >= 20
+    assert {sample["attempt"] for sample in result["samples"]} == {1, 2}
+    assert "begun_again" in [phase["name"] for phase in result["phases"]]
+    assert pair.records.open_moves() == {}
+
+
+@pytest.mark.parametrize(
+    ("obstacles", "action"), [([], "postcopy"), (["its memory is pinned"], "abort"), (None, "abort")]
+)
+def test_postcopy_only_where_a_plan_found_nothing_in_its_way(
+    pair: Pair, obstacles: list[str] | None, action: str
+) -> None:
+    profile = {"name": "deadline", "ceiling_ms": 1000, "throttle": False, "obstacles": obstacles}
+    result, memory, calls = run(pair, [120] * 6, profile=profile)
+    assert actions(result)[-1] == action
+    assert bool(memory.asked[0][1] & libvirt.VIR_MIGRATE_POSTCOPY) == (action == "postcopy") == ("postcopy" in calls)
+    if action == "postcopy":
+        assert (result["state"], result["downtime"]["compute_ms"], result["breach"]) == ("moved", 78, None)
+
+
+@pytest.mark.parametrize("own", ["postcopy", "auto_converge"])
+def test_who_decides_for_himself_is_only_watched(pair: Pair, own: str) -> None:
+    way: t.Any = {**plain_way(), own: True}
+    result, _memory, calls = run(pair, [120, 120, 120], way=way, profile={"ceiling_ms": 500, "target_ms": 100})
+    assert (result["state"], result["decisions"], calls) == ("moved", [], [])
+    assert len(result["samples"]) == 3
+    assert "longer than its ceiling of 500 ms" in (result["breach"] or "")
+
+
+def test_a_counter_that_does_not_begin_with_one(pair: Pair) -> None:
+    domain = pair.source.domains[UUID]
+    domain.migration = Memory(pair, [45, 40, 40], earlier=7)
+    (result,) = go(pair, [move()], quick())
+    assert [sample["iteration"] for sample in result["samples"]] == [2, 3, 4]
+
+
+def test_a_cap_is_no_measure_of_the_link(pair: Pair) -> None:
+    """Somebody has capped it while it runs: the pause is not, since QEMU lifts the cap for the switchover."""
+    pair.source.domains[UUID].speed = LINK
+    planned: t.Any = {"dirty_mib_s": None, "working_set_mib": None, "link_mib_s": 10.0 * LINK}
+    result, _memory, _calls = run(pair, [60, 60, 60, 60], forecast=planned)
+    assert result["state"] == "moved" and "raise_downtime" in actions(result)
+    raised = next(decision for decision in result["decisions"] if decision["action"] == "raise_downtime")
+    assert "needs 154 ms pause" in raised["reason"]
+
+
+def test_an_earlier_run_is_remembered(pair: Pair) -> None:
+    run(pair, [120] * 6, profile={"throttle": False})
+    (learnt,) = pair.records.history()
+    assert set(learnt) == {"uuid", "source", "destination", "downtime", "convergence"}
+    domain = pair.source.domains[UUID]
+    domain.migration = Memory(pair, [120] * 6)
+    known = converge.guest_of(domain, move(), pair.records.history())
+    assert known.link_mib_s == pytest.approx(LINK, rel=0.1) and known.dirty_mib_s and known.dirty_mib_s > LINK
+
+
+def test_what_the_plan_knew_is_taken_where_nothing_is_known_here(pair: Pair) -> None:
+    planned: t.Any = {"dirty_mib_s": 20.0, "working_set_mib": 50.0, "link_mib_s": 100.0}
+    known = converge.guest_of(pair.source.domains[UUID], move(forecast=planned), [])
+    assert (known.touched_mib, known.dirty_mib_s, known.working_set_mib, known.link_mib_s) == (128, 20, 50, 100)
+
+
+def test_a_profile_that_is_not_there_is_refused(pair: Pair) -> None:
+    result, memory, _calls = run(pair, [16], profile={"name": "reckless"})
+    assert result["state"] == "refused" and "gentle, balanced, deadline" in (result["error"] or "")
+    assert memory.asked == []
+
+
+def test_nothing_is_asked_at_the_pass_that_is_the_last(pair: Pair) -> None:
+    """QEMU begins it right before it stops the guest."""
+    domain = pair.source.domains[UUID]
+    asked: list[str] = []
+
+    def straight(migrating: Domain, *_what: object) -> None:
+        pair.source.iterate(UUID, 1)
+        _pause()
+        asked.append("last")
+        pair.source.iterate(UUID, 2)
+        pair.source.send(UUID, "SUSPENDED", "SUSPENDED_MIGRATED")
+        _pause()
+        asked.append("resumed")
+        pair.destination.add(UUID)
+        pair.destination.send(UUID, "RESUMED", "RESUMED_MIGRATED")
+        del pair.source.domains[UUID]
+
+    domain.migration = straight
+    note_calls(domain, asked)
+    (result,) = go(pair, [move(profile={"name": "gentle"})], quick())
+    assert (result["state"], result["samples"]) == ("moved", [])
+    assert "limit 100" in domain.calls
+    assert asked[asked.index("last") :][:2] == ["last", "resumed"]
+
+
+def test_a_pause_that_was_in_vain_is_held_against_the_ceiling_too(pair: Pair) -> None:
+    """libvirt has stopped the guest for the switchover, and it went on where it was."""
+    domain = pair.source.domains[UUID]
+
+    def rolled_back(_domain: Domain, *_what: object) -> None:
+        pair.source.send(UUID, "SUSPENDED", "SUSPENDED_MIGRATED")
+        NOW.now += 1.5
+        pair.source.send(UUID, "RESUMED", "RESUMED_MIGRATED")
+        raise libvirt.libvirtError("operation failed: migration failed")
+
+    domain.migration = rolled_back
+    (result,) = go(pair, [move()], quick())
+    assert result["state"] == "failed"
+    assert result["breach"] == "its vCPUs stood still for 1500 ms, 500 ms longer than its ceiling of 1.0 s"
+
+
+def test_post_copy_that_libvirt_refuses_ends_the_migration(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_what: object) -> None:
+        raise libvirt.libvirtError("post-copy is not supported")
+
+    monkeypatch.setattr(Domain, "migrateStartPostCopy", refuses)
+    profile = {"name": "deadline", "ceiling_ms": 1000, "throttle": False, "obstacles": []}
+    result, _memory, _calls = run(pair, [120] * 6, profile=profile)
+    assert result["state"] == "failed"
+    assert "libvirt refused that: post-copy is not supported" in (result["error"] or "")
+
+
+def test_a_fault_of_ours_is_named_and_ends_nothing(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converge, "sample", None)
+    result, _memory, _calls = run(pair, [45, 40, 40])
+    assert result["state"] == "moved"
+    assert "no decision: TypeError" in result["decisions"][0]["reason"]
+
+
+def test_an_abort_that_libvirt_refuses_is_tried_again(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converge, "_AGAIN_S", 0.0)
+    refused: list[int] = []
+    abort = Domain.abortJob
+
+    def reluctant(domain: Domain) -> None:
+        refused.append(1)
+        if len(refused) < 3:
+            raise libvirt.libvirtError("cannot abort: still being prepared")
+        abort(domain)
+
+    monkeypatch.setattr(Domain, "abortJob", reluctant)
+    result, _memory, _calls = run(pair, [120] * 6, profile={"throttle": False})
+    assert result["state"] == "failed" and len(refused) == 3
+    assert "aborted by its policy: needs " in (result["error"] or "")
+
+
+def test_a_paused_guest_has_no_ceiling(pair: Pair) -> None:
+    domain = pair.source.domains[UUID].become("PAUSED", "PAUSED_USER")
+
+    def moves(_domain: Domain, *_what: object) -> None:
+        pair.destination.add(UUID).become("PAUSED", "PAUSED_USER")
+        pair.source.send(UUID, "STOPPED", "STOPPED_MIGRATED")
+        del pair.source.domains[UUID]
+
+    domain.migration = moves
+    way: t.Any = {**plain_way(), "state": "paused"}
+    (result,) = go(pair, [move(way=way)], quick())
+    assert (result["state"], result["ceiling_ms"], result["breach"]) == ("moved", None, None)
