@@ -22,6 +22,8 @@ from .case import Case, End
 from .intent import of_kept
 
 RULES = Rules()
+_FREE = "free a function of that port and run recover, which puts it back; the guest runs on without it meanwhile"
+_ANSWER = "run recover once it has answered, or start the guest anew"
 _PORT, _BELOW = "parent", "devices/interface[@type='direct']/source"
 
 
@@ -115,9 +117,8 @@ def put_back(case: Case, end: End, connection: Connection) -> None:
         raise LivemigError(
             f"NICs of domain {case.intent.move['domain']} on {end.name}",
             value="; ".join(restored.left),
-            expected="what it had before the migration; it runs on without that meanwhile",
-            remedy="free a function of that port and run recover, which puts it back; where a guest has not answered, "
-            "run it once it has, or start the guest anew",
+            expected="what it had before the migration",
+            remedy=_FREE if restored.missing else _ANSWER,
         )
 
 
@@ -126,7 +127,11 @@ def with_open(case: Case, error: str | None) -> str | None:
     last = _Journal(case).last() if case.intent.nics else {}
     off = [nic.called for nic in case.intent.nics if nic.alias in last and last[nic.alias]["event"] != ON]
     unsaid = [called for called in off if called not in (error or "")]
-    text = f"{', '.join(unsaid)} was taken off and may be missing: run recover, which puts it back" if unsaid else None
+    text = (
+        f"{', '.join(unsaid)} was being taken off and may be missing: run recover, which puts it back"
+        if unsaid
+        else None
+    )
     return "; ".join(filter(None, (error, text))) or None
 
 

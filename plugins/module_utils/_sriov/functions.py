@@ -24,7 +24,8 @@ _DOWN = "down"
 class Function(t.NamedTuple):
     """One virtual function. ``kind``: vendor:device; ``port``: the PF's network device, ``link`` its state (up, down...
     or None where it is not told); ``others``: devices of its IOMMU group that drivers of the host have; ``net``: the
-    host's own network device on it, where that is up; ``user``: the domain that has it, running or defined.
+    host's own network device on it, where that is up; ``user``: the domain that has it, running or defined;
+    ``network``: the libvirt network that gives it out.
     """
 
     address: str
@@ -35,6 +36,7 @@ class Function(t.NamedTuple):
     others: tuple[str, ...] = ()
     net: str | None = None
     user: str | None = None
+    network: str | None = None
 
 
 class _Net(t.NamedTuple):
@@ -42,8 +44,9 @@ class _Net(t.NamedTuple):
     state: str | None
 
 
-def functions(devices: t.Sequence[str], users: t.Mapping[str, str]) -> list[Function]:
-    """From libvirt's node devices (PCI and net). ``users``: PCI address -> the domain that has it."""
+def functions(devices: t.Sequence[str], users: t.Mapping[str, str], networks: t.Mapping[str, str]) -> list[Function]:
+    """From libvirt's node devices (PCI and net). ``users``, ``networks``: PCI address -> the domain that has it, the
+    network that gives it out."""
     roots = [parse_xml(text) for text in devices]
     nets = {
         root.findtext("parent", ""): _net(root) for root in roots if root.find("capability[@type='net']") is not None
@@ -54,7 +57,8 @@ def functions(devices: t.Sequence[str], users: t.Mapping[str, str]) -> list[Func
         physical = address_text(root.find("capability/capability[@type='phys_function']/address"))
         if physical is not None:
             port = nets.get(pci[physical].findtext("name", "")) if physical in pci else None
-            found.append(_function(address, root, port, nets, pci)._replace(user=users.get(address)))
+            one = _function(address, root, port, nets, pci)
+            found.append(one._replace(user=users.get(address), network=networks.get(address)))
     return found
 
 
@@ -109,6 +113,18 @@ def users(definitions: t.Mapping[str, t.Sequence[str]]) -> dict[str, str]:
     return found
 
 
+def given_out(networks: t.Iterable[str]) -> dict[str, str]:
+    """PCI address -> network, from the XML of active networks. Taken by other means, it would fail there: a network
+    does not know which of its functions are in use elsewhere (networkAllocatePort)."""
+    roots = [parse_xml(text) for text in networks]
+    return {
+        address: root.findtext("name", "")
+        for root in roots
+        for element in root.findall("forward[@mode='hostdev']/address")
+        if (address := address_text(element)) is not None
+    }
+
+
 class Wanted(t.NamedTuple):
     """What a NIC needs: ``kind`` and ``port``, None for any; ``managed``: libvirt takes it from its driver itself."""
 
@@ -121,6 +137,7 @@ _OBSTACLES: tuple[tuple[t.Callable[[Function, Wanted], t.Any], str], ...] = (
     (lambda each, wanted: wanted.port not in (None, each.port), "it is of port {each.port}, not {wanted.port}"),
     (lambda each, wanted: wanted.kind not in (None, each.kind), "it is a {each.kind}, not a {wanted.kind}"),
     (lambda each, _wanted: each.user, "domain {each.user} has it"),
+    (lambda each, _wanted: each.network, "network {each.network} gives it out"),
     (lambda each, _wanted: each.net, "the host itself uses it as {each.net}"),
     (lambda each, _wanted: each.link == _DOWN, "its port {each.port} has no link"),
     (lambda each, _wanted: each.others, "drivers of the host have {each.others[0]} of its IOMMU group"),

@@ -32,12 +32,17 @@ _LATE = "it was asked to let go of it and has not answered, and may still do so"
 
 
 class Restored(t.NamedTuple):
-    """``done``: what was attached, with its place and seconds; ``left``: what is missing or open, and what to do;
-    ``notes``: what is right but should be known."""
+    """``done``: what was attached, with its place and seconds; ``missing``: what could not be; ``unsure``: what the
+    guest may still let go of; ``notes``: what is right but should be known."""
 
     done: tuple[str, ...] = ()
-    left: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        return (*self.missing, *self.unsure)
 
 
 def put_back(side: Side, nics: t.Sequence[Nic], at_source: bool, journal: Journal, rules: Rules) -> Restored:
@@ -56,7 +61,7 @@ def _restored(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Ru
             _note(journal, ON, nic, side)
             return Restored()
         if said is None:
-            return Restored(left=(f"{nic.called} of the guest on {side.name}: {_LATE}",))
+            return Restored(unsure=(f"{nic.called} of the guest on {side.name}: {_LATE}",))
     if at_source and journal.pending(nic, side.instance()):
         _note(journal, GONE, nic, side)
     return _attached(side, nic, at_source, journal, rules)
@@ -100,7 +105,7 @@ def _attached(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Ru
             break
     if not _has(side, nic):
         why = "; ".join(refused) or why_none(side.functions(), wanted_of(nic, port))
-        return Restored(left=(f"{nic.called} is missing on {side.name}: no function can be had ({why})",))
+        return Restored(missing=(f"{nic.called} is missing on {side.name}: no function can be had ({why})",))
     seconds = time.monotonic() - started
     where = place or f"network {nic.network}"
     _note(journal, ON, nic, side, host=side.name, place=where, seconds=round(seconds, 1))
@@ -108,7 +113,7 @@ def _attached(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Ru
     notes = _unseen(side, nic, rules)
     if notes:
         _note(journal, UNSEEN, nic, side, host=side.name)
-    return Restored((f"{nic.called} at {where} of {side.name} in {seconds:.1f} s",), (), notes)
+    return Restored((f"{nic.called} at {where} of {side.name} in {seconds:.1f} s",), notes=notes)
 
 
 def _places(side: Side, nic: Nic, at_source: bool, port: str | None) -> list[str | None]:

@@ -16,7 +16,7 @@ import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connection, error_text, libvirt
 from .._observe.api import parse_xml
-from .functions import Function, functions, users
+from .functions import Function, functions, given_out, users
 
 _AGENT_S = 5.0
 REMOVED, REFUSED = "removed", "refused"
@@ -29,6 +29,13 @@ _SAID = (
     (re.compile(r"already in the process of unplug", re.IGNORECASE), None),
     (re.compile(r"device not found|no matching|not present", re.IGNORECASE), REMOVED),
 )
+
+
+def _is_incoming(domain: t.Any) -> bool:
+    """libvirt 11.0 to 11.4 keeps who asks for the XML of such a domain waiting for 30 s (NEWS 11.5)."""
+    state, reason = domain.state()[:2]
+    incoming = libvirt.VIR_DOMAIN_PAUSED_MIGRATION, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP
+    return bool(state == libvirt.VIR_DOMAIN_PAUSED and reason in incoming)
 
 
 class InUse(Exception):
@@ -93,14 +100,15 @@ class Side:
         """Every VF of the host, and who has it. Of the domain itself what it defines does not count."""
         kinds = libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV | libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET
         devices = [each.XMLDesc(0) for each in self._connection.listAllDevices(kinds)]
-        return functions(devices, users(self._definitions()))
+        networks = [each.XMLDesc(0) for each in self._connection.listAllNetworks() if each.isActive()]
+        return functions(devices, users(self._definitions()), given_out(networks))
 
     def _definitions(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for domain in self._connection.listAllDomains():
             mine = domain.UUIDString() == self._uuid
             with contextlib.suppress(*LIBVIRT_ERRORS):  # it has ended meanwhile
-                texts = [domain.XMLDesc(0)] if domain.isActive() else []
+                texts = [domain.XMLDesc(0)] if domain.isActive() and not _is_incoming(domain) else []
                 if domain.isPersistent() and not mine:
                     texts.append(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
                 found[domain.name()] = texts

@@ -189,7 +189,7 @@ CRASHES: list[tuple[str, int, bool] | None] = [
     ("attach", 2, True),
     ("detach", 2, True),
 ]
-MESSAGES = ("is missing on", "and has not answered", "was taken off and may be missing")
+MESSAGES = ("is missing on", "and has not answered", "was being taken off and may be missing")
 COMBINATIONS = list(itertools.product(FAULTS, CRASHES))
 
 

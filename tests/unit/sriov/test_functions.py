@@ -14,6 +14,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.functions i
     Function,
     Wanted,
     functions,
+    given_out,
     obstacle,
     usable,
     users,
@@ -37,6 +38,7 @@ OBSTACLES: dict[str, tuple[dict[str, t.Any], str]] = {
     "another card": ({"kind": "15b3:101e"}, "it is a 15b3:101e, not a 8086:10ca"),
     "in use": ({"user": "db1"}, "domain db1 has it"),
     "the host's": ({"net": "eth5"}, "the host itself uses it as eth5"),
+    "a network's": ({"network": "vfs"}, "network vfs gives it out"),
     "no link": ({"link": "down"}, "its port eth1 has no link"),
     "a shared group": ({"others": ("0000:01:00.0 (igb)",)}, "drivers of the host have 0000:01:00.0 (igb)"),
 }
@@ -69,9 +71,13 @@ def test_from_node_devices() -> None:
     host = SriovHost("hv1", 1, Process())
     host.nets = {"0000:01:10.2": "eth7"}
     texts = [each.XMLDesc(0) for each in host.listAllDevices(0)]
-    assert functions(texts, {"0000:01:10.0": "web1"}) == [
+    pool = (
+        "<network><name>vfs</name><forward mode='hostdev'><address type='pci' domain='0x0000' bus='0x01' slot='0x10' "
+        "function='0x2'/></forward></network>"
+    )
+    assert functions(texts, {"0000:01:10.0": "web1"}, given_out([pool, "<network><name>nat</name></network>"])) == [
         Function("0000:01:10.0", "8086:10ca", "igbvf", "eth1", "up", (), None, "web1"),
-        Function("0000:01:10.2", "8086:10ca", "igbvf", "eth1", "up", (), "eth7", None),
+        Function("0000:01:10.2", "8086:10ca", "igbvf", "eth1", "up", (), "eth7", None, "vfs"),
     ]
 
 
