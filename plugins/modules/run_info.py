@@ -87,7 +87,7 @@ history:
       source: hv1
       destination: hv2
       downtime: {"compute_ms": 48, "libvirt_ms": 51, "network_ms": null}
-      convergence: {"dirty_mib_s": 12.5, "working_set_mib": 80.0, "link_mib_s": 110.2, "stopped_with_mib": 3.1}
+      convergence: {"dirty_mib_s": 12.5, "working_set_mib": 80.0, "link_mib_s": 110.2}
 """
 
 import typing as t

@@ -32,8 +32,9 @@ def with_history(
     """``guest`` with what was measured before, where nothing fresher is known.
 
     ``outcomes``: oldest first, each with ``convergence`` as ``remember`` makes it; others are ignored. Rate, working
-    set and base are those of this domain (``uuid``; None: all are), the base of its moves to ``destination``; what the
-    link carries is known from whatever has gone from ``source`` to ``destination`` (None: from anywhere, to anywhere).
+    set and base are those of this domain (``uuid``; None: all are), the base of its moves to ``destination``. What the
+    link carries, and what a migration takes besides, is known from whatever has gone from ``source`` to
+    ``destination`` (None: from anywhere, to anywhere).
     """
     found = [(outcome, outcome["convergence"]) for outcome in outcomes if outcome.get("convergence")]
     own = [entry for entry in found if uuid is None or entry[0].get("uuid") == uuid][-RUNS:]
@@ -48,6 +49,9 @@ def with_history(
     links = [kept["link_mib_s"] for outcome, kept in found if kept["link_mib_s"] and _between(outcome, ends)]
     if links and not guest.link_mib_s:
         guest = guest._replace(link_mib_s=statistics.median(links[-RUNS:]))
+    setups = [kept["setup_ms"] for outcome, kept in found if kept.get("setup_ms") and _between(outcome, ends)]
+    if setups and not guest.setup_ms:
+        guest = guest._replace(setup_ms=statistics.median(setups[-RUNS:]))
     there = [entry for entry in own if _between(entry[0], {"destination": destination})]
     bases = [base for base in (_base_ms(guest, *entry) for entry in there) if base is not None]
     return guest._replace(base_ms=statistics.median(bases)) if bases else guest
@@ -57,13 +61,15 @@ def _between(outcome: t.Mapping[str, t.Any], ends: t.Mapping[str, str | None]) -
     return all(name is None or outcome.get(end) == name for end, name in ends.items())
 
 
-def remember(guest: Guest, stopped_with_mib: float | None) -> Convergence:
-    """What an outcome keeps for the next run. ``stopped_with_mib``: left to send at the switchover, None: not known."""
+def remember(guest: Guest, stopped_with_mib: float | None, setup_ms: float | None = None) -> Convergence:
+    """What an outcome keeps for the next run. ``stopped_with_mib``: left to send at the switchover; ``setup_ms``: what
+    the migration took before its first pass and after its switchover; None: not known."""
     return {
         "dirty_mib_s": _rounded(guest.dirty_mib_s),
         "working_set_mib": _rounded(guest.working_set_mib),
         "link_mib_s": _rounded(guest.link_mib_s or None),
         "stopped_with_mib": _rounded(stopped_with_mib),
+        "setup_ms": None if setup_ms is None else round(setup_ms),
     }
 
 

@@ -29,6 +29,7 @@ class Guest(t.NamedTuple):
     ``touched_mib``: memory that must cross once: resident, not configured. ``link_mib_s``: what the link carries when
     nothing holds the migration back. ``dirty_mib_s``, ``working_set_mib``: how fast it writes, and over how much; None
     where it is not known. ``device_mib``, ``device_ms``: state of its devices, and how long it takes to save and load.
+    ``setup_ms``: before the first pass and after the switchover, which earlier runs between two hosts tell.
     """
 
     touched_mib: float
@@ -38,6 +39,7 @@ class Guest(t.NamedTuple):
     device_mib: float = 0.0
     device_ms: float = 0.0
     base_ms: float = BASE_MS
+    setup_ms: float = 0.0
 
 
 class Point(t.NamedTuple):

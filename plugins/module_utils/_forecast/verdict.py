@@ -53,6 +53,9 @@ def usable_ms(limits: Limits) -> float:
 def forecast(guest: Guest, limits: Limits, at: Point | None = None, rate_mib_s: float | None = None) -> Forecast:
     """``at``: where a running migration is, None before it starts; ``rate_mib_s``: what it is copied with now."""
     start = at or Point(0.0, 0.0, guest.touched_mib, 0)
+    if at is not None:
+        # The time until here holds most of it.
+        guest = guest._replace(setup_ms=0.0)
     if guest.link_mib_s <= 0:
         return _forecast(guest, "unknown", "what the link carries was neither measured nor seen in an earlier run", [])
     if fixed_ms(guest) > usable_ms(limits):
@@ -67,7 +70,7 @@ def forecast(guest: Guest, limits: Limits, at: Point | None = None, rate_mib_s: 
         stop = find(guest, limits, coming, rate_mib_s)
         if stop is not None:
             text = f"needs {needs(stop.blackout_ms, limits)} after pass {stop.number}"
-            return _forecast(guest, verdict, text, coming, stop, _whole(stop))
+            return _forecast(guest, verdict, text, coming, stop, _whole(stop, guest.setup_ms))
     return _hard(guest, limits, coming)
 
 
@@ -84,7 +87,7 @@ def _hard(guest: Guest, limits: Limits, coming: list[Pass]) -> Forecast:
     if against is None:
         paused = fixed_ms(guest)
         text = f"{text}; post-copy pauses it for {seconds(paused)}"
-        total = (switch.at_s + switch.remaining_mib / guest.link_mib_s) * 1000 + paused
+        total = (switch.at_s + switch.remaining_mib / guest.link_mib_s) * 1000 + paused + guest.setup_ms
         whole = round(total), switch.sent_mib + switch.remaining_mib, round(paused)
         return _forecast(guest, "needs_postcopy", text, coming, switch, whole)
     return _forecast(guest, "cannot", f"{text}; {against}", coming)
@@ -168,8 +171,8 @@ def _spent(guest: Guest, limits: Limits, end: Pass) -> str:
     return f"{end.at_s:.0f} s, deadline {limits.deadline_s} s"
 
 
-def _whole(stop: Pass) -> tuple[int, float, int]:
-    total = stop.at_s * 1000 + stop.blackout_ms
+def _whole(stop: Pass, setup_ms: float) -> tuple[int, float, int]:
+    total = stop.at_s * 1000 + stop.blackout_ms + setup_ms
     return round(total), stop.sent_mib + stop.remaining_mib, round(stop.blackout_ms)
 
 

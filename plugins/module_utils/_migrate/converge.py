@@ -17,7 +17,7 @@ import typing as t
 
 from .._forecast.api import Guest, Sample, remember, sample, with_history
 from .._libvirt import LIBVIRT_ERRORS, error_text, libvirt
-from .._model.api import Downtime, Move, MoveProfile, Outcome, PassSample, PolicyDecision, Way, way_of
+from .._model.api import Convergence, Downtime, Move, MoveProfile, Outcome, PassSample, PolicyDecision, Way, way_of
 from .._policy import api as policy
 from .shares import NO_LIMIT, Shares
 from .watch import Event, Timeline
@@ -28,7 +28,10 @@ _ANSWER_S = 3.0
 _ABORT_TRIES, _AGAIN_S = 25, 0.2
 _JOIN_S = 5.0
 _LINK_S = 600.0
-_KIB = 1024
+_KIB, _MIB = 1024, 1024 * 1024
+_SOON_S = 0.5
+"""A guest that is stopped later after the beginning of a pass has left nobody knows how much."""
+_LONG_S = 1.0
 _NOT_JUDGED = "no plan has judged whether it is safe here"
 _THROTTLES, _POSTCOPIES = "VIR_MIGRATE_AUTO_CONVERGE", "VIR_MIGRATE_POSTCOPY"
 
@@ -141,8 +144,6 @@ class Pilot:
         """The outcome with what was forecast, seen, decided and learnt, and whether the ceiling was kept."""
         profile = self._state.profile
         found = _breach(result, self._timeline, profile.ceiling_ms)
-        guest = policy.shown(self._state) or self._state.guest._replace(dirty_mib_s=None, working_set_mib=None)
-        seen = self._state.samples[1:]
         return {
             **result,
             "ceiling_ms": profile.ceiling_ms,
@@ -150,12 +151,27 @@ class Pilot:
             "forecast": self.start.forecast,
             "samples": self._samples,
             "decisions": self._decisions,
-            "convergence": (
-                remember(guest, seen[-1].remaining_mib if seen and result["state"] == "moved" else None)
-                if seen
-                else None
-            ),
+            "convergence": self._learnt(result),
         }
+
+    def _learnt(self, result: Outcome) -> Convergence | None:
+        """Of a guest that was slowed down, what it was like before; of one that is through with its first pass, the
+        link."""
+        state, seen = self._state, self._state.samples[1:]
+        guest = state.guest if state.throttled else policy.shown(state)
+        if guest is None:
+            guest = state.guest._replace(dirty_mib_s=None, working_set_mib=None)
+        if state.siblings and state.yielded is None:
+            # A share of the link is not what it carries.
+            guest = guest._replace(link_mib_s=state.guest.link_mib_s)
+        stopped = self._timeline.first("suspended") if result["state"] == "moved" else None
+        setup_ms = _setup_ms(result, self._timeline) if self._attempt == 1 else None
+        if seen:
+            return remember(guest, None if stopped is None else _left(seen[-1], stopped.at, guest), setup_ms)
+        if stopped is None or state.capped or state.siblings or self._shares.others(self._uuid):
+            return None
+        link_mib_s = _carried(self._timeline, stopped.at)
+        return None if link_mib_s is None else remember(guest._replace(link_mib_s=link_mib_s), None, setup_ms)
 
     def _follow(self, over: threading.Event) -> None:
         seen, last = 0, None
@@ -276,6 +292,31 @@ class Pilot:
             else:
                 self.gave_up = decision["reason"]
                 return
+
+
+def _left(last: Sample, stopped_at: float, guest: Guest) -> float | None:
+    """What was left to send when it was stopped: at the beginning of the pass, less what was sent since."""
+    since_s = stopped_at - last.at_s
+    if since_s > _SOON_S:
+        return None
+    return max(0.0, last.remaining_mib + ((guest.dirty_mib_s or 0.0) - guest.link_mib_s) * since_s)
+
+
+def _setup_ms(result: Outcome, timeline: Timeline) -> float | None:
+    """What it took besides the passes and the pause."""
+    first, resumed = timeline.first("iteration"), timeline.first("resumed")
+    if first is None or resumed is None or result["state"] != "moved" or result["total_ms"] is None:
+        return None
+    return max(0.0, result["total_ms"] - (resumed.at - first.at) * 1000)
+
+
+def _carried(timeline: Timeline, stopped_at: float) -> float | None:
+    """What the link carried in the only pass that there was, where that was long enough to tell. MiB/s."""
+    first, completed = timeline.first("iteration"), timeline.first("completed")
+    if first is None or completed is None or stopped_at - first.at < _LONG_S:
+        return None
+    sent: int | None = completed.data.get("memory_processed")
+    return None if not sent else sent / _MIB / (stopped_at - first.at)
 
 
 def _failed(error: Exception, done: int) -> PolicyDecision:

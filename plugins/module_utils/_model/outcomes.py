@@ -196,12 +196,14 @@ class PolicyDecision(t.TypedDict):
 
 
 class Convergence(t.TypedDict):
-    """What one migration has shown of its guest and of its link, for the next forecast."""
+    """What one migration has shown of its guest and of its link, for the next forecast. ``setup_ms``: what it took
+    before its first pass and after its switchover."""
 
     dirty_mib_s: float | None
     working_set_mib: float | None
     link_mib_s: float | None
     stopped_with_mib: float | None
+    setup_ms: int | None
 
 
 class Outcome(t.TypedDict):

@@ -192,3 +192,12 @@ def test_a_link_is_known_from_anybody_and_a_guest_from_itself() -> None:
     other["convergence"]["link_mib_s"], back["convergence"]["link_mib_s"] = 80.0, 30.0
     known = api.with_history(unknown, [mine, other, back], "hv2", "hv1", "mine")
     assert (known.dirty_mib_s, known.working_set_mib, known.link_mib_s) == (5, 50, 80)
+
+
+def test_what_a_migration_takes_besides_is_learnt_from_the_pair() -> None:
+    run = {"source": "hv1", "destination": "hv2", "downtime": {"compute_ms": None}}
+    outcomes = [{**run, "convergence": api.remember(guest(), None, setup)} for setup in (900.0, 1100.0, None, 5000.0)]
+    known = api.with_history(guest(), outcomes, "hv2", "hv1")
+    assert known.setup_ms == 1100 and api.with_history(guest(), outcomes, "hv1", "hv2").setup_ms == 0
+    plain, whole = (api.forecast(entry, limits())["total_ms"] for entry in (guest(), known))
+    assert plain is not None and whole == plain + 1100

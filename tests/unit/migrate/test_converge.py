@@ -195,6 +195,32 @@ def test_a_cap_is_no_measure_of_the_link(pair: Pair) -> None:
     assert "needs 154 ms pause" in raised["reason"]
 
 
+def test_a_guest_that_was_slowed_down_is_remembered_as_it_was_before(pair: Pair) -> None:
+    result, _memory, _calls = run(pair, [80, 80, 80, 80, 80, 16])
+    kept = result["convergence"]
+    assert kept is not None and kept["working_set_mib"] == pytest.approx(80, rel=0.1)
+
+
+def test_the_link_is_learnt_from_a_single_pass(pair: Pair) -> None:
+    """QEMU has switched over right after it, so that nothing was asked."""
+    domain = pair.source.domains[UUID]
+
+    def straight(_domain: Domain, *_what: object) -> None:
+        pair.source.iterate(UUID, 1)
+        NOW.now += 2.0
+        pair.source.iterate(UUID, 2)
+        pair.source.send(UUID, "SUSPENDED", "SUSPENDED_MIGRATED")
+        pair.source.complete(UUID, {"memory_processed": 128 * MIB})
+        pair.destination.add(UUID)
+        pair.destination.send(UUID, "RESUMED", "RESUMED_MIGRATED")
+        del pair.source.domains[UUID]
+
+    domain.migration = straight
+    (result,) = go(pair, [move()], quick())
+    assert result["convergence"] is not None and result["convergence"]["link_mib_s"] == pytest.approx(64)
+    assert result["convergence"]["dirty_mib_s"] is None
+
+
 def test_an_earlier_run_is_remembered(pair: Pair) -> None:
     run(pair, [120] * 6, profile={"throttle": False})
     (learnt,) = pair.records.history()
