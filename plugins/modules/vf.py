@@ -37,7 +37,8 @@ options:
     description:
       - V(attached) gives the guest every function of its definition that it lacks. It gets the one that is named there
         or, where that is in use, another free one of the same port.
-      - V(detached) takes them off the running guest.
+      - V(detached) takes them off the running guest. One that the definition does not have stays, since nothing would
+        tell how to put it back.
     type: str
     choices: [attached, detached]
     required: true

@@ -73,24 +73,31 @@ class _Memory:
 def vf(connection: Connection, host: str, wanted: Wanted, records: Records, look_only: bool) -> Result:
     """Raises LivemigError where it cannot be done, and what libvirt raises."""
     domain = connection.lookupByName(wanted.domain)
-    _require_free(domain, wanted)
     side = Side(connection, domain.UUIDString(), host)
-    nics = _chosen(_all(side), wanted)
-    before = [_shown(side, nic) for nic in nics]
     if look_only:
-        changed: list[Shown] = [{**each, "state": wanted.state} for each in before]
-        return Result(before, [each if each["state"] == ATTACHED else {**each, "address": None} for each in changed])
+        return _changed(side, domain, wanted, look_only)
     records.ready()
     with records.lock(domain.UUIDString()):
-        there = [nic for nic in nics if _is_there(side, nic)]
-        if wanted.state == DETACHED:
-            _take_off(side, there, wanted.rules)
-            return Result(before, [_shown(side, nic) for nic in nics])
-        missing = [nic for nic in nics if nic not in there]
-        _require_ports(missing, wanted, host)
-        restored = put_back(side, missing, True, _Memory(), wanted.rules)
+        return _changed(side, domain, wanted, look_only)
+
+
+def _changed(side: Side, domain: t.Any, wanted: Wanted, look_only: bool) -> Result:
+    _require_free(domain, wanted)
+    nics = _chosen(_all(side), wanted)
+    before = [_shown(side, nic) for nic in nics]
+    due = [nic for nic, shown in zip(nics, before) if shown["state"] != wanted.state]
+    require = _require_leaving if wanted.state == DETACHED else _require_ports
+    require(side, due, wanted)
+    if look_only:
+        kept = [shown["address"] if nic not in due else None for nic, shown in zip(nics, before)]
+        after: list[Shown] = [{"mac": nic.mac, "state": wanted.state, "address": at} for nic, at in zip(nics, kept)]
+        return Result(before, after)
+    if wanted.state == DETACHED:
+        _take_off(side, due, wanted.rules)
+        return Result(before, [_shown(side, nic) for nic in nics])
+    restored = put_back(side, due, True, _Memory(), wanted.rules)
     if restored.left:
-        raise _failed(wanted, host, "; ".join(restored.left))
+        raise _failed(wanted, side, "; ".join(restored.left))
     return Result(before, [_shown(side, nic) for nic in nics], restored.done, restored.notes)
 
 
@@ -142,17 +149,32 @@ def _chosen(nics: t.Sequence[Nic], wanted: Wanted) -> list[Nic]:
     return [nic for nic in nics if nic.mac in macs]
 
 
-def _require_ports(nics: t.Sequence[Nic], wanted: Wanted, host: str) -> None:
+def _require_ports(side: Side, nics: t.Sequence[Nic], wanted: Wanted) -> None:
     """Without its port nobody knows which functions lead to the same network."""
     for nic in nics:
         if nic.network is None and nic.port is None:
             raise _failed(
-                wanted, host, f"{nic.called} is defined with {nic.address}, which is no virtual function here"
+                wanted, side, f"{nic.called} is defined with {nic.address}, which is no virtual function here"
             )
 
 
-def _is_there(side: Side, nic: Nic) -> bool:
-    return find(side.live() or "<domain/>", nic) is not None
+def _require_leaving(side: Side, nics: t.Sequence[Nic], wanted: Wanted) -> None:
+    """Nothing is taken off that could not be put back, or without what stands in for it."""
+    live, definition = side.live() or "<domain/>", side.persistent() or "<domain/>"
+    defined = {nic.mac or nic.place for nic in defined_nics(definition, _gives_out(side))}
+    for nic in nics:
+        if (nic.mac or nic.place) not in defined:
+            raise LivemigError(
+                f"{nic.called} of domain {wanted.domain}",
+                value="its definition does not have it",
+                expected="a function that the definition tells how to put back",
+                remedy="define it too (virsh attach-device --config)",
+            )
+        require_standby(side, nic, live, wanted.rules)
+    if nics and not side.runs():
+        raise LivemigError(
+            f"Guest on {side.name}", value="it is paused", expected="one that runs", remedy="resume it: it lets go then"
+        )
 
 
 def _shown(side: Side, nic: Nic) -> Shown:
@@ -164,13 +186,7 @@ def _shown(side: Side, nic: Nic) -> Shown:
 
 def _take_off(side: Side, nics: t.Sequence[Nic], rules: Rules) -> None:
     """All of them, or as before."""
-    live, journal = side.live() or "<domain/>", _Memory()
-    for nic in nics:
-        require_standby(side, nic, live, rules)
-    if nics and not side.runs():
-        raise LivemigError(
-            f"Guest on {side.name}", value="it is paused", expected="one that runs", remedy="resume it: it lets go then"
-        )
+    journal = _Memory()
     try:
         take_off(side, nics, journal, rules)
     except NO_CONNECTION as error:
@@ -184,9 +200,9 @@ def _take_off(side: Side, nics: t.Sequence[Nic], rules: Rules) -> None:
         ) from error
 
 
-def _failed(wanted: Wanted, host: str, text: str) -> LivemigError:
+def _failed(wanted: Wanted, side: Side, text: str) -> LivemigError:
     return LivemigError(
-        f"NICs of domain {wanted.domain} on {host}",
+        f"NICs of domain {wanted.domain} on {side.name}",
         value=text,
         expected="what its definition says",
         remedy="do what is said there, then run this again",

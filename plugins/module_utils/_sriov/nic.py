@@ -54,6 +54,11 @@ class Nic(t.NamedTuple):
         return host_address(parse_xml(self.xml))
 
     @property
+    def place(self) -> str | None:
+        """Its PCI address in the guest, by which it is known where it has no MAC address."""
+        return address_text(parse_xml(self.xml).find("address"))
+
+    @property
     def managed(self) -> bool:
         """libvirt itself takes the function from its driver; a network of functions may do otherwise."""
         return parse_xml(self.xml).get("managed") == "yes" or self.network is not None
@@ -211,7 +216,7 @@ def find(xml: str, nic: Nic) -> ET.Element | None:
 
 
 def _found(root: ET.Element, nic: Nic) -> ET.Element | None:
-    place = address_text(parse_xml(nic.xml).find("address"))
+    place = nic.place
     for device in passed_through(root):
         if nic.mac is not None and _mac(device) == nic.mac:
             return device

@@ -104,6 +104,20 @@ def test_a_paused_guest_is_not_asked(here: Place) -> None:
     assert here.process.calls == []
 
 
+def test_what_the_definition_does_not_have_is_not_taken_off(here: Place) -> None:
+    """Nothing would tell what to put back."""
+    del here.guest.config[1]
+    with pytest.raises(LivemigError, match="its definition does not have it"):
+        here.vf("detached")
+    assert here.functions == ["0000:01:10.0"] and here.process.calls == []
+
+
+def test_check_mode_refuses_what_would_be_refused(here: Place) -> None:
+    here.guest.become("PAUSED", "PAUSED_USER")
+    with pytest.raises(LivemigError, match="paused"):
+        here.vf("detached", look_only=True)
+
+
 def test_a_mac_address_that_it_does_not_have(here: Place) -> None:
     with pytest.raises(LivemigError, match="none has the MAC address 52:54:00:00:00:99"):
         here.vf("detached", macs=["52:54:00:00:00:99"])
