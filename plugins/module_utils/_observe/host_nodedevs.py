@@ -62,8 +62,8 @@ def _virtual_function(root: str, name: str, settings: dict[str, dict[int, dict[s
 
 
 def _is_migratable(driver: str | None, kind: str, kinds: t.Collection[str]) -> bool:
-    """A VFIO driver of a vendor's, which can move the device's state (mlx5_vfio_pci and others of drivers/vfio/pci), has
-    it, or there is one for it. The common vfio-pci cannot, whoever has given the device to it."""
+    """A VFIO driver of a vendor's, which can move the device's state (mlx5_vfio_pci and others of drivers/vfio/pci),
+    has it, or there is one for it. The common vfio-pci cannot, whoever has given the device to it."""
     if driver is not None and driver.replace("-", "_").endswith("_vfio_pci"):
         return True
     return driver != _COMMON and kind in kinds
