@@ -28,6 +28,7 @@ USB = "/sys/bus/usb/devices"
 _ADDRESS = ("domain", "bus", "slot", "function")
 # Drivers beside which vfio-pci works in one group (vfio_dev_driver_allowed in drivers/vfio/vfio_main.c of Linux).
 _HARMLESS = frozenset(("vfio-pci", "pci-stub", "pcieport"))
+_COMMON = "vfio-pci"
 _VARIANT = re.compile(r"^alias vfio_pci:v0000([0-9A-Fa-f]{4})d0000([0-9A-Fa-f]{4})", re.MULTILINE)
 _FLAGS: t.Mapping[t.Any, bool] = {True: True, False: False, "on": True, "off": False}
 _NO_SETTINGS: t.Mapping[str, t.Any] = {"vlan": None, "trust": None, "spoof_check": None}
@@ -44,7 +45,7 @@ def virtual_functions(root: str = PCI) -> list[dict[str, t.Any]]:
     settings: dict[str, dict[int, dict[str, t.Any]]] = {}
     kinds = variant_kinds(_aliases()) if names else set()
     found = [_virtual_function(root, name, settings) for name in names]
-    return [{**each, "migratable": _is_variant(each["driver"]) or each["kind"] in kinds} for each in found]
+    return [{**each, "migratable": _is_migratable(each["driver"], each["kind"], kinds)} for each in found]
 
 
 def _virtual_function(root: str, name: str, settings: dict[str, dict[int, dict[str, t.Any]]]) -> dict[str, t.Any]:
@@ -60,9 +61,12 @@ def _virtual_function(root: str, name: str, settings: dict[str, dict[int, dict[s
     return {**found, **own, **of_port}
 
 
-def _is_variant(driver: str | None) -> bool:
-    """A VFIO driver of a vendor's, which can move the device's state (mlx5_vfio_pci and others of drivers/vfio/pci)."""
-    return driver is not None and driver.replace("-", "_").endswith("_vfio_pci")
+def _is_migratable(driver: str | None, kind: str, kinds: t.Collection[str]) -> bool:
+    """A VFIO driver of a vendor's, which can move the device's state (mlx5_vfio_pci and others of drivers/vfio/pci),
+    has it, or there is one for it. The common vfio-pci cannot, whoever has given the device to it."""
+    if driver is not None and driver.replace("-", "_").endswith("_vfio_pci"):
+        return True
+    return driver != _COMMON and kind in kinds
 
 
 def _aliases() -> str:

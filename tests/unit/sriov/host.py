@@ -25,6 +25,12 @@ VF = (
     "<teaming type='transient' persistent='ua-standby'/><alias name='ua-vf'/>"
     "<address type='pci' domain='0x0000' bus='0x02' slot='0x00' function='0x0'/></interface>"
 )
+NAMED = (
+    f"<interface type='network'><mac address='{MAC}'/><source network='vfs'/><vlan><tag id='42'/></vlan>"
+    "<teaming type='transient' persistent='ua-standby'/><alias name='ua-vf'/></interface>"
+)
+"""The same in the definition, where a network gives the function out."""
+ADDRESS = "<address type='pci' domain='0x0000' bus='{}' slot='{}' function='{}'/>"
 PF_XML = (
     "<device><name>pci_{tag}</name><driver><name>igb</name></driver><capability type='pci'><domain>0</domain>"
     "<bus>{bus}</bus><slot>0</slot><function>0</function><product id='0x10c9'/><vendor id='0x8086'/>"
@@ -149,6 +155,8 @@ class Guest(standin.Domain):
         self.host.process.changes("attach", lambda: self._attach(xml))
 
     def _attach(self, xml: str) -> None:
+        if "<source network" in xml:
+            xml = vf(self.host.give_out())  # the live definition does not name the network any more
         address = place(xml)
         if self.host.broken:
             raise libvirt.libvirtError("internal error: unable to execute QEMU command 'device_add'")
@@ -162,7 +170,8 @@ class Guest(standin.Domain):
 
 class SriovHost(standin.Host):
     """``functions``: PF's bus -> (its network device, link, numbers of its functions). ``claimed``: addresses that
-    another domain takes at the last moment; ``broken``: every attach fails."""
+    another domain takes at the last moment; ``broken``: every attach fails. ``pool``: addresses that the network vfs
+    gives out, in this order; None: there is no such network."""
 
     def __init__(self, name: str, number: int, process: Process) -> None:
         super().__init__(name, number)
@@ -172,6 +181,27 @@ class SriovHost(standin.Host):
         self.nets: dict[str, str] = {}
         self.claimed: set[str] = set()
         self.broken = False
+        self.pool: list[str] | None = None
+        self.given = 0
+
+    def give_out(self) -> str:
+        if self.pool is None or self.given >= len(self.pool):
+            raise libvirt.libvirtError(
+                "internal error: network 'vfs' requires exclusive access to interfaces, but none are available"
+            )
+        self.given += 1
+        return self.pool[self.given - 1]
+
+    def listAllNetworks(self) -> list[t.Any]:
+        if self.pool is None:
+            return []
+        addresses = "".join(ADDRESS.format(*parts_of(address)) for address in self.pool)
+        return [
+            _Network(
+                f"<network connections='{self.given}'><name>vfs</name><forward mode='hostdev'>{addresses}</forward>"
+                "</network>"
+            )
+        ]
 
     def add(self, uuid: str) -> Guest:
         guest = Guest(self, uuid)
@@ -233,10 +263,23 @@ class _Text:
         return self._text
 
 
-def vf(address: str) -> str:
+class _Network(_Text):
+    def name(self) -> str:
+        return "vfs"
+
+    def isActive(self) -> bool:
+        return True
+
+
+def parts_of(address: str) -> tuple[str, str, str]:
     _domain, bus, rest = address.split(":")
     slot, function = rest.split(".")
-    return VF.format(bus=f"0x{bus}", slot=f"0x{slot}", function=f"0x{function}")
+    return f"0x{bus}", f"0x{slot}", f"0x{function}"
+
+
+def vf(address: str) -> str:
+    bus, slot, function = parts_of(address)
+    return VF.format(bus=bus, slot=slot, function=function)
 
 
 def place(xml: str) -> str | None:

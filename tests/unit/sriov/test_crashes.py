@@ -25,7 +25,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._sriov import api 
 from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.nic import nics_of
 from tests.unit.migrate.standin import XML, Domain
 from tests.unit.migrate.test_migrate import LOCAL, REMOTE, UUID, move
-from tests.unit.sriov.host import MAC, STANDBY, Guest, Killed, Process, SriovHost, devices_of, place, vf
+from tests.unit.sriov.host import MAC, NAMED, STANDBY, Guest, Killed, Process, SriovHost, devices_of, place, vf
 
 libvirt = _libvirt.libvirt
 QUICK = sriov.Rules(attempts=2, detach_s=0.02, late_s=0.02, carries_s=0.02, verify_s=0.0)
@@ -345,6 +345,49 @@ def test_what_another_guest_on_its_way_is_to_get_is_not_promised_twice(
     assert outcome["state"] == expected
     there = [place(each) for each in world.running[1].devices if "hostdev" in each]
     assert there == (["0000:01:10.2"] if expected == "moved" else ["0000:01:10.0"])
+
+
+POOL = ["0000:01:10.0", "0000:01:10.2"]
+
+
+@pytest.mark.parametrize(("given", "state"), [(0, "moved"), (1, "moved"), (2, "refused")])
+def test_a_network_gives_out_another_function(world: World, given: int, state: str) -> None:
+    """Nothing is rewritten: the definition names the network, on both hosts."""
+    world.guest.config[1] = NAMED
+    world.hosts["hv2"].pool, world.hosts["hv2"].given = POOL, given
+    (outcome,) = world.move()
+    assert outcome["state"] == state and (state == "refused" or outcome["error"] is None)
+    host, guest = world.running
+    assert [place(each) for each in guest.devices if "hostdev" in each] == (POOL[given:][:1] or ["0000:01:10.0"])
+    assert guest.config[1] == NAMED
+    assert world.process.calls == ([] if state == "refused" else ["mark", "detach", "migrate", "attach", "unmark"])
+
+
+def test_a_network_that_is_not_there_is_seen_before_anything_is_touched(world: World) -> None:
+    world.guest.config[1] = NAMED
+    (outcome,) = world.move()
+    assert outcome["state"] == "refused" and world.process.calls == []
+    assert "Network vfs of hv2" in outcome["error"] and "nothing was touched" in outcome["error"]
+
+
+def test_a_network_whose_last_function_goes_meanwhile(world: World) -> None:
+    world.guest.config[1] = NAMED
+    there = world.hosts["hv2"]
+    there.pool = POOL[:1]
+    arrives = world.guest.migration
+    assert arrives is not None
+
+    def arrive(*arguments: t.Any) -> None:
+        arrives(*arguments)
+        there.given = 1
+
+    world.guest.migration = arrive
+    (outcome,) = world.move()
+    assert outcome["state"] == "moved" and "none are available" in outcome["error"]
+    assert MAC in outcome["error"] and world.running[1].notes
+    there.given = 0
+    (entry,) = world.recover()
+    assert entry["error"] is None and [place(each) for each in world.running[1].devices][1] == POOL[0]
 
 
 def test_a_nic_that_qemu_has_lost_is_put_back(world: World) -> None:
