@@ -32,6 +32,7 @@ _KIB, _MIB = 1024, 1024 * 1024
 _SOON_S = 0.5
 """A guest that is stopped later after the beginning of a pass has left nobody knows how much."""
 _LONG_S = 1.0
+_PAGE, _WHOLE, _PART = 4096, 0.9, 0.5
 _NOT_JUDGED = "no plan has judged whether it is safe here"
 _THROTTLES, _POSTCOPIES = "VIR_MIGRATE_AUTO_CONVERGE", "VIR_MIGRATE_POSTCOPY"
 
@@ -91,6 +92,7 @@ class Pilot:
         )
         self._parameters = dict(self.start.parameters)
         self._attempt, self._began = 1, time.monotonic()
+        self._begun = self._often = False
         self._samples: list[PassSample] = []
         self._decisions: list[PolicyDecision] = []
         self._asking: threading.Thread | None = None
@@ -115,7 +117,7 @@ class Pilot:
         """Whether it is to be begun again; then everything is ready for that."""
         if self._state.over != "throttle" or self.gave_up is None:
             return False
-        self.gave_up = None
+        self.gave_up, self._begun, self._often = None, False, False
         self._parameters = dict(self._decisions[-1]["parameters"])
         self._state = policy.again(self._state, time.monotonic())
         self._attempt += 1
@@ -164,8 +166,10 @@ class Pilot:
         if state.siblings and state.yielded is None:
             # A share of the link is not what it carries.
             guest = guest._replace(link_mib_s=state.guest.link_mib_s)
-        stopped = self._timeline.first("suspended") if result["state"] == "moved" else None
-        setup_ms = _setup_ms(result, self._timeline) if self._attempt == 1 else None
+        # Post-copy has left most of it, and its end is not that of the pause.
+        whole = result["state"] == "moved" and self._timeline.first("postcopy") is None
+        stopped = self._timeline.first("suspended") if whole else None
+        setup_ms = _setup_ms(result, self._timeline) if whole and self._attempt == 1 else None
         if seen:
             return remember(guest, None if stopped is None else _left(seen[-1], stopped.at, guest), setup_ms)
         if stopped is None or state.capped or state.siblings or self._shares.others(self._uuid):
@@ -189,9 +193,10 @@ class Pilot:
 
     def _boundary(self, first: Event) -> Event:
         """What is done at the beginning of a pass; returns that of the pass that was looked at."""
+        if not self._begun:
+            self._begin_first_pass(first)
         newest = self._timeline.all("iteration")[-1]
         if newest == first:
-            self._begin_first_pass(first)
             return newest
         if self._timeline.wait(("suspended",), LISTEN_S):
             return newest
@@ -201,12 +206,33 @@ class Pilot:
         # Where the number differs, another pass has begun meanwhile, and its event comes next.
         if stats.get("memory_iteration") == newest.data and not self._shares.waits(self._uuid):
             self._state = self._state._replace(capped=self._capped or stats["capped"])
-            self._step(sample(stats, newest.at, first.data - 1, late_s))
+            seen = self._numbered(sample(stats, newest.at, first.data - 1, late_s), stats)
+            if seen is not None:
+                self._step(seen)
         return newest
+
+    def _numbered(self, seen: Sample, stats: t.Mapping[str, t.Any]) -> Sample | None:
+        """None where this is the end of no pass. With post-copy allowed, QEMU 11.1 reads the dirty bitmap, and counts
+        that, many times in each pass; from then on the passes are counted here."""
+        last = self._state.samples[-1]
+        if last.iteration < 2:
+            whole = _first_pass_done(stats)
+        else:
+            whole = not self._often or seen.sent_mib - last.sent_mib >= _PART * last.remaining_mib
+        whole = whole or seen.remaining_mib <= self._threshold_mib(seen)
+        self._often = self._often or not whole
+        if not whole:
+            return None
+        return seen._replace(iteration=last.iteration + 1) if self._often else seen
+
+    def _threshold_mib(self, seen: Sample) -> float:
+        """Near what QEMU leaves over, passes are short."""
+        return 2 * (seen.rate_mib_s or 0.0) * self._state.limit_ms / 1000
 
     def _begin_first_pass(self, first: Event) -> None:
         """libvirt sets QEMU's limit back at the end of a migration during which it was changed, whatever becomes of
         this process; so it is not changed before."""
+        self._begun = True
         self._state = policy.watch(self._state, self._state.samples[0]._replace(at_s=first.at))
         limit_ms = round(self._state.limit_ms)
         if self._decides and limit_ms != policy.QEMU_LIMIT_MS:
@@ -222,8 +248,10 @@ class Pilot:
 
         def ask() -> None:
             with contextlib.suppress(*LIBVIRT_ERRORS):
-                stats = self._domain.jobStats(0)
-                found.append({**stats, "capped": self._domain.migrateGetMaxSpeed(0) < NO_LIMIT})
+                # In this order: the statistics can be answered when the guest is stopped already.
+                capped = self._domain.migrateGetMaxSpeed(0) < NO_LIMIT
+                if not self._timeline.stopped():
+                    found.append({**self._domain.jobStats(0), "capped": capped})
 
         self._asking = threading.Thread(target=ask, name=f"pass of {self._uuid}", daemon=True)
         self._asking.start()
@@ -300,6 +328,15 @@ def _left(last: Sample, stopped_at: float, guest: Guest) -> float | None:
     if since_s > _SOON_S:
         return None
     return max(0.0, last.remaining_mib + ((guest.dirty_mib_s or 0.0) - guest.link_mib_s) * since_s)
+
+
+def _first_pass_done(stats: t.Mapping[str, t.Any]) -> bool:
+    """Whether every page was looked at once: sent, or found to be all zeros. Taken for granted where libvirt does not
+    tell."""
+    total, normal, zeros = (stats.get(f"memory_{name}") for name in ("total", "normal", "constant"))
+    if total is None or normal is None or zeros is None:
+        return True
+    return bool((normal + zeros) * stats.get("memory_page_size", _PAGE) >= _WHOLE * total)
 
 
 def _setup_ms(result: Outcome, timeline: Timeline) -> float | None:

@@ -268,6 +268,52 @@ def test_nothing_is_asked_at_the_pass_that_is_the_last(pair: Pair) -> None:
     assert asked[asked.index("last") :][:2] == ["last", "resumed"]
 
 
+def test_what_qemu_counts_within_a_pass_is_no_pass(pair: Pair) -> None:
+    """QEMU 11.1 with post-copy allowed: the guest would go on at the destination before its memory was sent once."""
+    domain = pair.source.domains[UUID]
+    memory = Memory(pair, [120] * 6)
+
+    def often(migrating: Domain, *what: t.Any) -> None:
+        total = 128 * MIB
+        for number in range(2, 6):
+            pair.source.iterate(UUID, number)
+            NOW.now += 0.06
+            migrating.stats = {
+                "memory_iteration": number,
+                "memory_remaining": total - number * MIB,
+                "memory_processed": number * MIB,
+                "memory_bps": LINK * MIB,
+                "memory_total": total,
+                "memory_normal": number * 256,
+                "memory_constant": 0,
+            }
+            _pause()
+            assert "postcopy" not in migrating.calls and not memory.aborted
+        raise libvirt.libvirtError("enough")
+
+    domain.migration = often
+    profile = {"name": "deadline", "ceiling_ms": 1000, "throttle": False, "obstacles": []}
+    (result,) = go(pair, [move(profile=profile)], quick())
+    assert (result["samples"], result["decisions"]) == ([], [])
+
+
+def test_the_limit_is_set_even_where_two_passes_have_begun_at_once(pair: Pair) -> None:
+    domain = pair.source.domains[UUID]
+
+    def hasty(migrating: Domain, *_what: object) -> None:
+        pair.source.iterate(UUID, 1)
+        pair.source.iterate(UUID, 2)
+        _pause()
+        pair.source.send(UUID, "SUSPENDED", "SUSPENDED_MIGRATED")
+        pair.destination.add(UUID)
+        pair.destination.send(UUID, "RESUMED", "RESUMED_MIGRATED")
+        del pair.source.domains[UUID]
+
+    domain.migration = hasty
+    go(pair, [move(profile={"name": "gentle"})], quick())
+    assert domain.calls.count("limit 100") == 1
+
+
 def test_a_pause_that_was_in_vain_is_held_against_the_ceiling_too(pair: Pair) -> None:
     """libvirt has stopped the guest for the switchover, and it went on where it was."""
     domain = pair.source.domains[UUID]
