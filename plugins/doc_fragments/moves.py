@@ -186,6 +186,21 @@ options:
             description: The name in the destination's certificate. Empty is that of O(moves[].migrate_uri).
             type: str
             default: ""
+          vf:
+            description:
+              - What becomes of the guest's virtual functions. V(replug) takes them off before the migration and puts
+                others on after it. V(failover) leaves that to QEMU. V(native) lets the device itself migrate.
+            type: str
+            choices: [none, replug, failover, native]
+            default: none
+          vf_gap:
+            description: Whether a guest without a standby may be without network meanwhile.
+            type: bool
+            default: false
+          vf_immediate:
+            description: Whether the memory of a guest with virtual functions is allocated at once at the destination.
+            type: bool
+            default: false
       profile:
         description:
           - What the migration may cost. Without it, what the profile V(balanced) says. C(docs/convergence.md) has every

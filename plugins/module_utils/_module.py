@@ -18,7 +18,11 @@ from ._libvirt import LIBVIRT_ERRORS, error_text, start_event_loop
 from ._model.api import EDITS, LEVELS, LivemigError, plain_way
 
 _TYPES = {bool: "bool", int: "int", list: "list", str: "str"}
-_WAY_CHOICES = {"state": ["running", "paused", "shutoff"], "copy_storage": ["none", "all", "inc"]}
+_WAY_CHOICES = {
+    "state": ["running", "paused", "shutoff"],
+    "copy_storage": ["none", "all", "inc"],
+    "vf": ["none", "replug", "failover", "native"],
+}
 
 _PROFILE = {
     "name": "str",

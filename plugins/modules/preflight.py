@@ -75,6 +75,8 @@ options:
     description:
       - Whether hosts may open connections to see whether ports and storage servers answer. Without it nothing is sent
         to anybody but the hosts' own daemons, and what only a connection could tell is not judged.
+      - Destinations of guests with virtual functions then also measure how fast they allocate memory, with 256 MiB of
+        it and for less than a second.
     type: bool
     default: false
   migration:
@@ -186,6 +188,34 @@ options:
         description: Skip libvirt's own checks of disks (C(--unsafe)).
         type: bool
         default: false
+      vf:
+        description:
+          - What becomes of virtual functions that are passed through (C(docs/sriov.md)). V(auto) chooses by facts and
+            says why. V(replug) takes them off, migrates on the standby and puts others on once the guest runs.
+            V(failover) leaves that to QEMU, which does it while the guest stands still. V(native) lets the device's
+            driver migrate it. V(refuse) keeps such domains where they are.
+        type: str
+        choices: [auto, replug, failover, native, refuse]
+        default: auto
+      vf_ceiling_ms:
+        description:
+          - The longest that a guest may stand still while the destination pins its memory, in milliseconds. A move
+            whose forecast is longer is ruled out. V(0) is no limit.
+        type: int
+        default: 0
+      vf_immediate:
+        description:
+          - Allocate all memory of a guest with virtual functions when its QEMU starts at the destination
+            (C(<allocation mode='immediate'/>)), for this start only. The migration begins later, and neither its
+            switchover nor the attachment waits for that memory.
+        type: bool
+        default: false
+      vf_pin_mib_s:
+        description:
+          - The destinations' rate of allocating and pinning memory in plain pages, in MiB/s. V(0) is what the
+            destination measures, with O(probe), and without that 2450 MiB/s.
+        type: int
+        default: 0
       zerocopy:
         description: Send memory without copying it (C(--zerocopy)).
         type: bool

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ LINK = ".cache/collections/ansible_collections/livemig/libvirt"
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".cache", "__pycache__")
 SUITE_S = 900
 LAB = "mu"
-SAID = ("agreement", "faults:")
+SAID = re.compile(r"agreement|faults:|\d+ (passed|failed)")
 
 
 def main(words: Sequence[str]) -> int:
@@ -69,7 +70,7 @@ def _green(mutant: Mutant | None, suite: str, words: Sequence[str]) -> bool | No
     name = "as it is" if mutant is None else mutant.name
     print(f"{name}: {suite} ended with {done.returncode}: {last}", flush=True)
     # What could not be tried, a fault whose moment never came for one, has no result either.
-    return done.returncode == 0 if last.startswith(SAID) and "unfit" not in last else None
+    return done.returncode == 0 if SAID.match(last) and "unfit" not in last else None
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 AGREEMENT = "tests.integration.agreement.replay"
 FAULTS = "tests.faults"
+PYTEST = "pytest"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Mutant:
 
 _PREFLIGHT = "plugins/module_utils/_preflight"
 _MIGRATE = "plugins/module_utils/_migrate"
+_SRIOV = "plugins/module_utils/_sriov"
+_CRASHES = ("-q", "-x", "tests/unit/sriov/test_crashes.py")
 
 # Each needs the lab, and the fault that only the broken part can end well.
 IN_THE_LAB: tuple[Mutant, ...] = (
@@ -105,5 +108,33 @@ MUTANTS: tuple[Mutant, ...] = (
             facts["source"] = self.facts(destination)
 """,
         AGREEMENT,
+    ),
+    Mutant(
+        "nothing_is_attached_again",
+        f"{_SRIOV}/restore.py",
+        "    return _attached(side, nic, at_source, journal, rules)",
+        "    return Restored()",
+        PYTEST,
+        _CRASHES,
+    ),
+    Mutant(
+        "the_return_of_a_detach_is_believed",
+        f"{_SRIOV}/transaction.py",
+        "        if said == REMOVED:",
+        "        if said != REFUSED:",
+        PYTEST,
+        _CRASHES,
+    ),
+    Mutant(
+        "the_intent_goes_first",
+        f"{_MIGRATE}/settle.py",
+        """        nics.put_back(case, end, connection)
+        intent.remove(connection.lookupByUUIDString(case.uuid))
+""",
+        """        intent.remove(connection.lookupByUUIDString(case.uuid))
+        nics.put_back(case, end, connection)
+""",
+        PYTEST,
+        _CRASHES,
     ),
 )

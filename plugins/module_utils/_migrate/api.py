@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .._libvirt import LIBVIRT_ERRORS, Connect, Connection
 from .._model.api import LivemigError, Move, Outcome
+from .._sriov.api import Rules as VfRules
+from .alone import Result, Wanted, vf
 from .case import Case, End, Rules
 from .control import Control, under_way
 from .intent import Intent
@@ -35,13 +37,22 @@ __all__ = [
     "Loss",
     "Options",
     "Records",
+    "Result",
     "Rules",
+    "Wanted",
     "migrate",
     "planned",
     "recover",
     "run_id",
     "under_way",
+    "vf",
+    "vf_rules",
 ]
+
+
+def vf_rules(attempts: int, timeout_s: float, gap: bool) -> VfRules:
+    """How a guest is asked to let go of its functions."""
+    return VfRules(attempts=attempts, detach_s=timeout_s, gap=gap)
 
 
 def planned(moves: t.Sequence[Move]) -> list[Outcome]:

@@ -18,6 +18,7 @@ import xml.etree.ElementTree as ET
 
 from .._libvirt import error_code, libvirt
 from .._model.api import Move
+from .._sriov.api import Nic
 
 STATE_URI = "urn:livemig:state:1"
 _PREFIX = "livemig-state"
@@ -38,11 +39,22 @@ _KEPT = (
 
 
 class Intent(t.NamedTuple):
-    """``tls``: required or off, as the migration was started."""
+    """``tls``: required or off, as the migration was started. ``nics``: the virtual functions that the domain has at
+    the end, wherever it then runs."""
 
     run: str
     move: Move
     tls: str = "required"
+    nics: tuple[Nic, ...] = ()
+
+
+def kept_nics(nics: t.Sequence[Nic]) -> list[dict[str, t.Any]]:
+    """As JSON, for the metadata and the journal."""
+    return [nic._asdict() for nic in nics]
+
+
+def of_kept(run: str, move: Move, tls: str, nics: t.Sequence[t.Mapping[str, t.Any]] = ()) -> Intent:
+    return Intent(run, move, tls, tuple(Nic(**nic) for nic in nics))
 
 
 def to_xml(intent: Intent) -> str:
@@ -50,7 +62,7 @@ def to_xml(intent: Intent) -> str:
     element.set("destination", intent.move["destination"])
     element.set("tls", intent.tls)
     kept = {name: value for name, value in intent.move.items() if name in _KEPT}
-    element.text = json.dumps(kept, sort_keys=True)
+    element.text = json.dumps({**kept, "nics": kept_nics(intent.nics)}, sort_keys=True)
     return ET.tostring(element, encoding="unicode")
 
 
@@ -71,7 +83,8 @@ def from_xml(text: str) -> Intent | None:
         "profile": {},
         "forecast": None,
     }
-    return Intent(run, t.cast(Move, {**defaults, **values}), element.get("tls", "required"))
+    nics = values.pop("nics", [])
+    return of_kept(run, t.cast(Move, {**defaults, **values}), element.get("tls", "required"), nics)
 
 
 def write(domain: t.Any, intent: Intent) -> None:

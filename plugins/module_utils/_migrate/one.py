@@ -19,10 +19,9 @@ from .._libvirt import LIBVIRT_ERRORS, Connection, error_text, find_domain, libv
 from .._model.api import Finding, HostSnapshot, LivemigError, Move, Outcome, way_of
 from .._observe.api import domain_snapshot, remote_snapshot
 from .._preflight.api import judged_as, volatile_findings
-from . import intent, verdict
+from . import intent, nics, verdict
 from .case import Case, Rules
 from .converge import Pilot
-from .edits import definitions
 from .guard import guarded, heard
 from .outcome import measured, outcome
 from .progress import Board
@@ -104,12 +103,15 @@ def _locked(link: Link, case: Case, run: Run) -> Outcome:
         return outcome(move, "refused", running_on=move["source"], error=reasons)
     timeline = run.watch.fresh(case.uuid)
     try:
+        case = nics.planned(case)
         asks = link.asks.lookupByUUIDString(case.uuid)
         runs = way_of(move)["state"] == "running"
         pilot = Pilot(asks, move, timeline, run.shares, run.history) if runs else None
         if pilot is not None and pilot.refused is not None:
             return pilot.kept(outcome(move, "refused", running_on=move["source"], error=pilot.refused))
         run.board.started(case.uuid, asks, timeline)
+    except LivemigError as error:
+        return outcome(move, "refused", running_on=move["source"], error=str(error))
     except LIBVIRT_ERRORS as error:
         return outcome(move, "refused", running_on=None, error=error_text(error))
     return _migrate(link, domain, _as_it_starts(domain, case), options, timeline, pilot)
@@ -129,7 +131,7 @@ def _earlier(link: Link, case: Case, options: Options) -> Outcome | None:
     mark = None if domain is None else intent.read(domain)
     if mark is None:
         known = case.records.open_moves().get(case.uuid)
-        mark = None if known is None else intent.Intent(*known)
+        mark = None if known is None else intent.of_kept(*known)
     if mark is None:
         return None
     if mark.move["source"] != case.source.name:
@@ -196,11 +198,15 @@ def _migrate(
     """One attempt, or two where the policy wants that. ``pilot``: None for a guest that does not run."""
     started = time.monotonic()
     until = started + options.timeout_s
+    error_said: str | None
     while True:
         going = case if pilot is None else case.going(pilot.way(way_of(case.intent.move)))
         try:
             request = _request(domain, going, options, {} if pilot is None else pilot.parameters())
         except NO_CONNECTION as error:
+            if going.intent.nics:
+                settled, error_said = settle(going, _rules(options, sure=True)), error_text(error)
+                break
             forget(domain, going)
             refused = outcome(case.intent.move, "refused", running_on=case.source.name, error=error_text(error))
             return refused if pilot is None else pilot.kept(refused)
@@ -212,7 +218,7 @@ def _migrate(
     result = conclude(case, settled, error_said)
     if result["state"] == "moved" and way_of(case.intent.move)["state"] == "running":
         timeline.wait(("resumed", "completed"), _EVENTS_S)
-    result = measured(result, timeline, started, ended)
+    result = nics.with_phases(case, measured(result, timeline, started, ended), started)
     return result if pilot is None else pilot.kept(result)
 
 
@@ -221,8 +227,9 @@ def _request(domain: t.Any, case: Case, options: Options, more: t.Mapping[str, t
     move = case.intent.move
     wanted_flags = flags(move, options.tls)
     begin(domain, case)
+    nics.detach(case)
     # Read after the intent was written, since what is sent instead of libvirt's own must hold it too.
-    return {**parameters(move, definitions(domain, move["edits"]), options.tls), **more}, wanted_flags
+    return {**parameters(move, nics.definitions(domain, case), options.tls), **more}, wanted_flags
 
 
 def _attempt(
@@ -270,13 +277,16 @@ def begin(domain: t.Any, case: Case) -> None:
     move = case.intent.move
     secure = libvirt.VIR_DOMAIN_XML_SECURE
     inactive = secure | libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
-    kept = {
+    definition = {
         "run": case.intent.run,
         "live": domain.XMLDesc(secure),
         "inactive": domain.XMLDesc(inactive) if domain.isPersistent() else None,
     }
-    case.records.keep_definition(case.uuid, kept)
-    case.records.note(case.intent.run, "begun", uuid=case.uuid, domain=move["domain"], move=move, tls=case.intent.tls)
+    case.records.keep_definition(case.uuid, definition)
+    kept = intent.kept_nics(case.intent.nics)
+    case.records.note(
+        case.intent.run, "begun", uuid=case.uuid, domain=move["domain"], move=move, tls=case.intent.tls, nics=kept
+    )
     intent.write(domain, case.intent)
     autostart(domain, False)
 
@@ -310,6 +320,7 @@ def conclude(case: Case, settled: Settled, error: str | None) -> Outcome:
     if error is None and found.name == "unknown":
         # libvirt vouches for the move; a host has fallen silent since.
         left = f"it has moved, but {found.meaning}: recover does what is left to do"
+        left = "; ".join(filter(None, (left, settled.error)))
         return outcome(move, "moved", running_on=move["destination"], error=left)
     if error is not None:
         places = verdict.explain(move["source"], settled.source, move["destination"], settled.destination)

@@ -4,7 +4,7 @@
 
 """What this host keeps about its migrations: a journal for each run, definitions on their way, locks that die.
 
-    /var/lib/livemig/runs/RUN.jsonl        append-only: begun, ended, held, cut; over and heard for the run as a whole
+    /var/lib/livemig/runs/RUN.jsonl        append-only: begun, ended, held, cut, vf_*; over and heard of the whole run
     /var/lib/livemig/domains/UUID.json     the definition with its secrets, from the start to the end of a migration
     /run/livemig/UUID.lock                 held by the process that works on the domain
 
@@ -152,9 +152,9 @@ class Records:
             with contextlib.suppress(LivemigError):  # it is told again then
                 self.note(run, _HEARD)
 
-    def open_moves(self) -> dict[str, tuple[str, t.Any, str]]:
-        """uuid -> (run, move, tls) of every migration that was begun here and of which no end was noted."""
-        found: dict[str, tuple[str, t.Any, str]] = {}
+    def open_moves(self) -> dict[str, tuple[str, t.Any, str, t.Any]]:
+        """uuid -> (run, move, tls, nics) of every migration that was begun here and of which no end was noted."""
+        found: dict[str, tuple[str, t.Any, str, t.Any]] = {}
         closed: set[str] = set()
         for run in self.runs():
             for entry in reversed(self.entries(run)):
@@ -162,7 +162,7 @@ class Records:
                 if entry["event"] == "ended" and uuid is not None and uuid not in found:
                     closed.add(uuid)
                 elif entry["event"] == "begun" and uuid not in closed:
-                    found.setdefault(str(uuid), (run, entry["move"], entry["tls"]))
+                    found.setdefault(str(uuid), (run, entry["move"], entry["tls"], entry.get("nics", ())))
         return found
 
     def keep_definition(self, uuid: str, definition: t.Mapping[str, t.Any]) -> None:
@@ -186,7 +186,7 @@ class Records:
 
     def prune(self) -> None:
         """Removes journals beyond KEPT_RUNS, but none with an open migration."""
-        needed = {run for run, _move, _tls in self.open_moves().values()}
+        needed = {run for run, *_rest in self.open_moves().values()}
         for run in self.runs()[KEPT_RUNS:]:
             if run not in needed:
                 with contextlib.suppress(OSError):

@@ -61,8 +61,8 @@ def _is_wanted(each: Intent, asked: Asked) -> bool:
 def _found(asked: Asked, connect: Connect, records: Records) -> list[Intent]:
     """A domain's own intent counts more than the journal: a later run may have replaced what that one knew."""
     intents: dict[str, Intent] = {}
-    for uuid, (run, move, tls) in records.open_moves().items():
-        intents[uuid] = Intent(run, move, tls)
+    for uuid, known in records.open_moves().items():
+        intents[uuid] = intent.of_kept(*known)
     connection = connect(asked.uri)
     try:
         for domain in connection.listAllDomains():
@@ -124,7 +124,8 @@ def _said(case: Case, settled: Settled) -> Recovery:
     entry["running_on"] = None if found.on is None else move[found.on]
     entry["places"] = verdict.explain(move["source"], settled.source, move["destination"], settled.destination)
     uris = [end.uri or f"(no URI of {end.name})" for end in (case.source, case.destination)]
-    entry["commands"] = verdict.commands(found, move["domain"], *uris)
+    # Whoever takes the mark away by hand takes away what says which NICs are missing.
+    entry["commands"] = [] if case.intent.nics and settled.error else verdict.commands(found, move["domain"], *uris)
     entry["did"] = list(settled.did)
     entry["sentence"] = _sentence(entry)
     return entry

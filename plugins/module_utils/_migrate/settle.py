@@ -14,8 +14,8 @@ import typing as t
 
 from .._libvirt import error_text, find_domain, libvirt
 from .._model.api import LivemigError
-from . import intent, offline, postcopy, verdict
-from .case import Case, Rules
+from . import intent, nics, offline, postcopy, verdict
+from .case import Case, End, Rules
 from .edits import edited
 from .postcopy import HALVES
 from .truth import (
@@ -49,6 +49,12 @@ class Settled(t.NamedTuple):
 
 def settle(case: Case, rules: Rules) -> Settled:
     """Brings the migration to its end as far as that is safe. Raises nothing that libvirt reports."""
+    settled = _settle(case, rules)
+    is_over = settled.error is None and settled.did[-1:] and settled.did[-1] in _LAST
+    return settled if is_over or rules.look_only else settled._replace(error=nics.with_open(case, settled.error))
+
+
+def _settle(case: Case, rules: Rules) -> Settled:
     did: list[str] = []
     waited = False
     judge = _JUDGES[case.state]
@@ -132,14 +138,13 @@ def _finish_confirm(case: Case) -> None:
 def _release_source(case: Case) -> None:
     """The domain is where it was: our traces go, and the definition that a failed Finish may have left over there."""
     with case.open(case.source) as connection:
-        domain = connection.lookupByUUIDString(case.uuid)
-        autostart(domain, case.intent.move["autostart"])
-        intent.remove(domain)
+        autostart(connection.lookupByUUIDString(case.uuid), case.intent.move["autostart"])
     if not case.destination.fenced:
         with case.open(case.destination) as there:
             leftover = find_domain(there, case.uuid)
             if leftover is not None and not leftover.isActive() and _is_ours(leftover, case):
                 _undefine(leftover)
+    _unmark(case, case.source)
     _close(case, "failed")
 
 
@@ -162,13 +167,20 @@ def _release_destination(case: Case) -> None:
         if move["persistent"] and not domain.isPersistent():
             domain = there.defineXML(_definition(case, domain))
         autostart(domain, move["autostart"])
-        intent.remove(domain)
     if not case.source.fenced:
         with case.open(case.source) as connection:
             leftover = find_domain(connection, case.uuid)
             if leftover is not None and not leftover.isActive():
                 _undefine(leftover)
+    _unmark(case, case.destination)
     _close(case, "moved")
+
+
+def _unmark(case: Case, end: End) -> None:
+    """The intent goes once it is fulfilled. Raises LivemigError where a NIC is missing: then recover comes back."""
+    with case.open(end) as connection:
+        nics.put_back(case, end, connection)
+        intent.remove(connection.lookupByUUIDString(case.uuid))
 
 
 def _definition(case: Case, domain: t.Any) -> str:

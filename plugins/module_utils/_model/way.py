@@ -19,6 +19,10 @@ class Way(t.TypedDict):
     ``parallel``: connections, 0 for one stream; ``copy_storage``: none, all or inc; ``copy_disks``: targets, never
     empty where disks are copied; ``synchronous_writes``: the guest's writes wait for the copy, so that it comes to an
     end; ``bandwidth_mib_s``, ``disks_port``: 0, like an empty text, is libvirt's own choice.
+
+    ``vf``: what becomes of the guest's virtual functions: none (it has none), replug, failover or native; ``vf_gap``:
+    a guest without a standby may be without network meanwhile; ``vf_immediate``: its memory is allocated at once at the
+    destination.
     """
 
     state: str
@@ -37,6 +41,9 @@ class Way(t.TypedDict):
     disks_port: int
     disks_uri: str
     tls_destination: str
+    vf: str
+    vf_gap: bool
+    vf_immediate: bool
 
 
 class MoveProfile(t.TypedDict, total=False):
@@ -60,8 +67,8 @@ class MoveProfile(t.TypedDict, total=False):
 
 
 def way_of(move: t.Mapping[str, t.Any]) -> Way:
-    """A move's way; the plain one where it has none: a version that knew of no way has begun it."""
-    return move.get("way") or plain_way()
+    """A move's way; the plain one where it has none, or nothing: an earlier version has begun it."""
+    return t.cast(Way, {**plain_way(), **(move.get("way") or {})})
 
 
 def plain_way() -> Way:
@@ -83,4 +90,7 @@ def plain_way() -> Way:
         "disks_port": 0,
         "disks_uri": "",
         "tls_destination": "",
+        "vf": "none",
+        "vf_gap": False,
+        "vf_immediate": False,
     }

@@ -16,7 +16,7 @@ import threading
 import time
 import typing as t
 
-from .._libvirt import LIBVIRT_ERRORS, error_text
+from .._libvirt import LIBVIRT_ERRORS, error_text, libvirt
 
 CHANNEL = "org.qemu.guest_agent.0"
 NOT_ASKED: t.Mapping[str, t.Any] = {"asked": False}
@@ -33,10 +33,11 @@ class Agents:
         self._timeout_s, self._budget_s, self._clock = timeout_s, budget_s, clock
         self._until: float | None = None
 
-    def of(self, domain: t.Any, channels: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
+    def of(self, domain: t.Any, channels: t.Iterable[t.Mapping[str, t.Any]], links: bool = False) -> dict[str, t.Any]:
         """``asked``; if so ``answers``, ``reason`` and ``frozen``: whether its file systems are, None where unknown.
 
-        Raises OSError where the others have used up the time.
+        With ``links`` these too: name of each network device in the guest -> its MAC address; None where it does not
+        tell. Raises OSError where the others have used up the time.
         """
         states = [channel["target_state"] for channel in channels if channel["target_name"] == CHANNEL]
         if not states:
@@ -48,12 +49,19 @@ class Agents:
         left = min(self._timeout_s, self._until - self._clock())
         if left <= 0:
             raise OSError(f"the {self._budget_s:g} s for all agents of this host were used up by other guests")
-        return self._ask(domain, left)
+        return self._ask(domain, left, links)
 
     @staticmethod
-    def _ask(domain: t.Any, limit_s: float) -> dict[str, t.Any]:
+    def _ask(domain: t.Any, limit_s: float, links: bool) -> dict[str, t.Any]:
         found: list[dict[str, t.Any]] = []
-        worker = threading.Thread(target=lambda: found.append(_time(domain)), daemon=True)
+
+        def ask() -> None:
+            answer = _time(domain)
+            if links and answer["answers"]:
+                answer["links"] = _links(domain)
+            found.append(answer)
+
+        worker = threading.Thread(target=ask, daemon=True)
         worker.start()
         worker.join(limit_s)
         return found[0] if found else _answer(False, f"no answer within {limit_s:.0f} s")
@@ -71,6 +79,15 @@ def _time(domain: t.Any) -> dict[str, t.Any]:
             return _answer(True, "", frozen=None)
         return _answer(False, text)
     return _answer(True, "", frozen=False)
+
+
+def _links(domain: t.Any) -> dict[str, str] | None:
+    """Without those that have no MAC address, as the loopback."""
+    try:
+        found = domain.interfaceAddresses(libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
+    except LIBVIRT_ERRORS:
+        return None
+    return {name: str(entry["hwaddr"]).lower() for name, entry in found.items() if entry.get("hwaddr")}
 
 
 def _answer(answers: bool, reason: str, frozen: bool | None = None) -> dict[str, t.Any]:

@@ -23,6 +23,7 @@ from . import (
     answers_storage,
     boot_files,
     files,
+    fill,
 )
 from .area import Ask, Host
 from .collector import UNREADABLE, reason
@@ -102,6 +103,7 @@ TABLES: tuple[t.Mapping[str, Ask], ...] = (
     answers_security.ASKS,
     answers_storage.ASKS,
     boot_files.ASKS,
+    fill.ASKS,
 )
 ASKS: t.Mapping[str, Ask] = {name: ask for table in TABLES for name, ask in table.items()}
 """What can be asked -> who answers it."""

@@ -470,6 +470,8 @@ _HOSTDEV = Family(
         "uuid": "source/address/@uuid",
         "vendor": "source/vendor/@id",
         "product": "source/product/@id",
+        "guest_bus": "address/@bus",
+        "vlan": "vlan/tag/@id",
         "startup_policy": "source/@startupPolicy",
         "missing": "source/@missing",
         "protocol": "source/@protocol",

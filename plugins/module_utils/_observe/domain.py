@@ -228,7 +228,10 @@ def _snapshot(
 
 def _agent(domain: t.Any, facts: t.Mapping[str, t.Any], agents: Agents | None) -> dict[str, t.Any]:
     """Raises KeyError where it is not known whether the guest has a channel for one."""
-    return dict(NOT_ASKED) if agents is None else agents.of(domain, facts["devices"]["channels"])
+    if agents is None:
+        return dict(NOT_ASKED)
+    passed = any(each["type"] == "pci" for each in facts["hostdevs"])
+    return agents.of(domain, facts["devices"]["channels"], links=passed)
 
 
 def _operation(domain: t.Any, job: str) -> str | None:

@@ -39,12 +39,20 @@ def network(root: ET.Element) -> dict[str, t.Any]:
         "mtu": _number(root.find("mtu"), "size"),
         "inbound_kib": _number(root.find("bandwidth/inbound"), "average"),
         "addresses": [ip.get("address", "") for ip in root.findall("ip")],
+        "functions": _functions(root, forward),
         "reservations": {
             entry.get("mac", "").lower(): entry.get("ip", "") for entry in root.findall("ip/dhcp/host[@mac]")
         },
         "portgroups": {group.get("name", ""): _segment(group) for group in root.findall("portgroup")},
         **_segment(root),
     }
+
+
+def _functions(root: ET.Element, forward: ET.Element | None) -> dict[str, int] | None:
+    """Of a network of functions: how many it has, and how many of them are given out. None of all others."""
+    if forward is None or forward.get("mode") != "hostdev":
+        return None
+    return {"total": len(forward.findall("address")), "used": int(root.get("connections", "0"))}
 
 
 def _segment(element: ET.Element) -> dict[str, t.Any]:

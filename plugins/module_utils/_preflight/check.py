@@ -49,13 +49,21 @@ MIGRATION: t.Mapping[str, t.Any] = {
     "tunnelled": False,
     "undefine_source": True,
     "unsafe": False,
+    "vf": AUTO,
+    "vf_ceiling_ms": 0,
+    "vf_immediate": False,
+    "vf_pin_mib_s": 0,
     "zerocopy": False,
 }
 """What a migration may use, and what holds where the policy says nothing. ``copy_storage``: none, all or inc;
 ``copy_disks``: targets, empty for libvirt's own choice; ``compression``: libvirt's names of methods; ``parallel``:
 connections, 0 for one that is not called parallel, auto by the link; ``transport``: tcp, unix or rdma;
 ``disks_port``, ``disks_uri``: where copies of disks go, 0 and empty for libvirt's own choice; ``paused``: the guest is
-not resumed at the destination; ``tls_destination``: the name in the destination's certificate; 0 is no limit."""
+not resumed at the destination; ``tls_destination``: the name in the destination's certificate; 0 is no limit.
+
+``vf``: what becomes of virtual functions, chosen by facts where it is auto; ``vf_ceiling_ms``: the longest pause on
+their account; ``vf_immediate``: the memory of a guest that has one is allocated at once at the destination;
+``vf_pin_mib_s``: the destination's rate of allocating and pinning memory, 0: as measured there."""
 
 Need = t.Hashable
 """What a domain needs of a destination, in a form that is equal for domains with the same need."""

@@ -38,6 +38,7 @@ from .checks import (
     store,
     system,
     vcpu,
+    vf,
     virtual_network,
     way_back,
 )
@@ -68,6 +69,7 @@ _FORWARD: tuple[Check, ...] = (
     *chardev.CHECKS,
     *models.CHECKS,
     *hostdev.CHECKS,
+    *vf.CHECKS,
     *security.CHECKS,
     *label.CHECKS,
     *convergence.CHECKS,

@@ -14,6 +14,8 @@ import typing as t
 
 from .._model import cpuset
 from .._model.api import DomainSnapshot, Facts, HostSnapshot, Move, UnknownFact, Way, plain_way, way_of
+from .._sriov.api import FAILOVER, NONE, REFUSE, REPLUG
+from . import vf
 from .check import AUTO, MIGRATION, Policy, View
 from .disks import is_copied
 from .tls_name import tls_name
@@ -55,6 +57,12 @@ def choose(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapsh
             way["tls_destination"] = tls_name(view)
     way["postcopy"] = view.option("postcopy") and state != "paused"
     way["parallel"] = connections(view)
+    # Where it is not known what the domain has, the last look sees it, and refuses what the way is not made for.
+    with contextlib.suppress(UnknownFact):
+        chosen = vf.strategy(view).name
+        way["vf"] = NONE if chosen == REFUSE else chosen
+        way["vf_immediate"] = chosen in (REPLUG, FAILOVER) and view.option("vf_immediate")
+        way["vf_gap"] = chosen == REPLUG and vf.has_gap(view)
     copied = [disk.get("target") for disk in _disks(view) if is_copied(view, disk)]
     if copied:
         way["copy_storage"], way["copy_disks"] = view.option("copy_storage"), copied

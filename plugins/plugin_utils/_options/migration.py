@@ -13,8 +13,13 @@ import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import AUTO, MIGRATION
+from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.api import STRATEGIES
 
-_CHOICES = {"copy_storage": ["none", "all", "inc"], "transport": ["tcp", "unix", "rdma"]}
+_CHOICES = {
+    "copy_storage": ["none", "all", "inc"],
+    "transport": ["tcp", "unix", "rdma"],
+    "vf": list(STRATEGIES),
+}
 _TYPES = {bool: "bool", int: "int", list: "list", str: "str"}
 _LAST_PORT = 65535
 _SCHEMES = ("tcp:", "unix:")

@@ -27,7 +27,7 @@ def begin(kept: Records, run: str, uuid: str = UUID) -> None:
 
 def test_what_was_begun_and_not_ended_is_open(kept: Records) -> None:
     begin(kept, "run-1")
-    assert kept.open_moves() == {UUID: ("run-1", move(), "off")}
+    assert kept.open_moves() == {UUID: ("run-1", move(), "off", ())}
     kept.note("run-1", "ended", uuid=UUID)
     assert kept.open_moves() == {}
     begin(kept, "run-2")

@@ -140,6 +140,15 @@ def test_no_agent_is_asked_that_is_not_there() -> None:
     guest.getTime.assert_not_called()
 
 
+def test_the_network_devices_of_a_guest() -> None:
+    guest = _guest(return_value={"seconds": 1})
+    guest.interfaceAddresses.return_value = {"lo": {"hwaddr": None}, "eth0": {"hwaddr": "52:54:00:AA:00:01"}}
+    assert agent.Agents(3, 30).of(guest, [CHANNEL], links=True)["links"] == {"eth0": "52:54:00:aa:00:01"}
+    guest.interfaceAddresses.side_effect = ERROR("guest agent command failed")
+    assert agent.Agents(3, 30).of(guest, [CHANNEL], links=True)["links"] is None
+    assert "links" not in agent.Agents(3, 30).of(guest, [CHANNEL])
+
+
 def test_an_agent_that_hangs_is_given_up() -> None:
     release = threading.Event()
     said = agent.Agents(0.05, 30).of(_guest(side_effect=lambda: release.wait(30)), [CHANNEL])

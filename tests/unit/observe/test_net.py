@@ -142,12 +142,17 @@ def test_a_network() -> None:
         "mtu": 9000,
         "inbound_kib": 1000,
         "addresses": ["198.51.100.129"],
+        "functions": None,
         "reservations": {"52:54:00:4c:4d:fa": "198.51.100.131"},
         "portgroups": {"staff": {"vlans": [7, 42], "virtualport": "openvswitch"}},
         "vlans": [],
         "virtualport": None,
     }
     assert virtual_networks.network(parse("<network><name>x</name></network>"))["forward"] == "isolated"
+    address = "<address type='pci' domain='0' bus='1' slot='16' function='{}'/>"
+    functions = f"<forward mode='hostdev'>{address.format(0)}{address.format(2)}</forward>"
+    pool = virtual_networks.network(parse(f"<network connections='1'><name>vf</name>{functions}</network>"))
+    assert pool["functions"] == {"total": 2, "used": 1}
 
 
 def test_what_a_network_has_promised() -> None:

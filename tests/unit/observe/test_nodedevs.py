@@ -37,7 +37,9 @@ def _pci(root: pathlib.Path, address: str, kind: str, driver: str | None, group:
 
 
 @pytest.fixture
-def sysfs(tmp_path: pathlib.Path) -> pathlib.Path:
+def sysfs(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    for name in ("_ip_link", "_aliases"):
+        monkeypatch.setattr(host_nodedevs, name, lambda *_given: "")
     root = tmp_path / "devices"
     root.mkdir()
     _pci(root, PF, "8086:10c9", "igb", "6")
@@ -51,11 +53,66 @@ def sysfs(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def test_virtual_functions(sysfs: pathlib.Path) -> None:
-    same: dict[str, t.Any] = {"kind": "8086:10ca", "pf": PF, "pf_link": "down"}
+    same: dict[str, t.Any] = {
+        **{"kind": "8086:10ca", "pf": PF, "pf_link": "down", "port": "eth1", "net": None, "migratable": False},
+        **{"vlan": None, "trust": None, "spoof_check": None},
+    }
     assert host_nodedevs.virtual_functions(str(sysfs)) == [
         {**same, "address": FIRST, "driver": "vfio-pci", "others": []},
         {**same, "address": SECOND, "driver": None, "others": ["0000:01:00.0 (igb)"]},
     ]
+
+
+# The form that iproute2's ip/ipaddress.c gives it (print_vfinfo); the second as older versions write trust.
+IP_LINK = (
+    '[{"ifindex":3,"ifname":"eth1","operstate":"UP","vfinfo_list":['
+    '{"vf":0,"mac":"52:54:00:aa:00:01","vlan_list":[{"vlan":42,"qos":0}],"spoofchk":true,"link_state":"auto",'
+    '"trust":false},{"vf":1,"mac":"00:00:00:00:00:00","spoofchk":false,"link_state":"auto","trust":"on"}]}]'
+)
+ALIASES = (
+    "alias pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_core\n"
+    "alias vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i* mlx5_vfio_pci\n"
+    "alias vfio_pci:v00008086d000010CAsv*sd*bc*sc*i* some_vfio_pci\n"
+)
+
+
+def test_how_the_port_treats_each_function(sysfs: pathlib.Path) -> None:
+    for number, address in enumerate((FIRST, SECOND)):
+        (sysfs / PF / f"virtfn{number}").symlink_to(sysfs / address)
+    with mock.patch.object(host_nodedevs, "_ip_link", return_value=IP_LINK) as asked:
+        found = host_nodedevs.virtual_functions(str(sysfs))
+    assert [(each["vlan"], each["trust"], each["spoof_check"]) for each in found] == [
+        (42, False, True),
+        (0, True, False),
+    ]
+    assert asked.call_count == 1, "once for each port"
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", '[{"ifname":"eth1"}]'])
+def test_a_port_that_does_not_tell(text: str) -> None:
+    assert host_nodedevs.vf_settings(text) == {}
+
+
+def test_drivers_that_can_migrate_a_device(sysfs: pathlib.Path) -> None:
+    assert host_nodedevs.variant_kinds(ALIASES) == {"15b3:101e", "8086:10ca"}
+    with mock.patch.object(host_nodedevs, "_aliases", return_value=ALIASES):
+        assert [each["migratable"] for each in host_nodedevs.virtual_functions(str(sysfs))] == [
+            False,
+            True,
+        ], "the first is bound to vfio-pci, which cannot"
+    (sysfs / FIRST / "driver").unlink()
+    (sysfs.parent / "mlx5_vfio_pci").mkdir()
+    (sysfs / FIRST / "driver").symlink_to(sysfs.parent / "mlx5_vfio_pci")
+    assert [each["migratable"] for each in host_nodedevs.virtual_functions(str(sysfs))] == [True, False]
+
+
+def test_which_domains_are_defined_with_a_function() -> None:
+    host = mock.Mock(once=mock.Mock(return_value=[{"address": FIRST}]))
+    domains = [mock.Mock(XMLDesc=mock.Mock(return_value=XML)) for _number in range(2)]
+    for domain, name in zip(domains, ("b", "a"), strict=True):
+        domain.name.return_value = name
+    host.connection.listAllDomains.return_value = domains
+    assert host_nodedevs.defined(host) == {FIRST: ["a", "b"], SECOND: ["a", "b"]}
 
 
 def test_a_host_without_pci(tmp_path: pathlib.Path) -> None:

@@ -35,6 +35,12 @@ def _vf(host: str, address: str = _VF, **changes: t.Any) -> Edit:
         "kind": "8086:10ca",
         "driver": "igbvf",
         "others": [],
+        "migratable": False,
+        "net": None,
+        "port": "eth1",
+        "vlan": 0,
+        "trust": False,
+        "spoof_check": True,
         "pf": "0000:01:00.0",
         "pf_link": "up",
         **changes,
@@ -48,6 +54,11 @@ def _team(mac: str, alias: str = "ua-standby", teaming: str | None = "persistent
         put("nic", mac=mac, teaming=teaming),
         more("nic", alias=alias),
     )
+
+
+def _links(**macs: str) -> Edit:
+    answer = {"asked": True, "answers": True, "reason": "", "frozen": False, "links": macs}
+    return put("domain", agent=answer)
 
 
 _SAME = "52:54:00:00:00:03"
@@ -75,12 +86,46 @@ def _nothing(_scene: Scene) -> None:
 
 
 CASES: dict[str, Case] = {
-    "hd_pci_plain": Case(_pci(teaming="transient"), "interface 52:54:00:00:00:03", _hostdev("usb"), documented=NESTED),
+    "hd_pci_plain": Case(
+        _pci(), "interface 52:54:00:00:00:03 has no standby", _pci(teaming="transient"), documented=NESTED
+    ),
     "hd_mdev": Case(_hostdev("mdev"), "the mediated device mdev", _hostdev("usb"), documented=LIBVIRT),
+    "hd_vf_strategy": Case(
+        _pci(teaming="transient"),
+        "replug: its standby carries the traffic while interface 52:54:00:00:00:03 is off",
+        _pci(),
+        blocks=False,
+        documented=NESTED,
+    ),
     "hd_vfio_postcopy": Case(
         both(_pci(), migration(postcopy=True)),
         "it holds interface 52:54:00:00:00:03",
-        both(_hostdev("usb"), migration(postcopy=True)),
+        both(_pci(teaming="transient"), migration(postcopy=True)),
+        documented=NESTED,
+    ),
+    "hd_vfio_pin_time": Case(
+        both(_pci(teaming="transient"), migration(vf="failover", vf_ceiling_ms=100, vf_pin_mib_s=500)),
+        "with failover it stands still for about 512 ms (256 MiB, 4 KiB pages at 500 MiB/s)",
+        both(_pci(teaming="transient"), migration(vf="failover", vf_ceiling_ms=100, vf_pin_mib_s=5000)),
+        documented=NESTED,
+    ),
+    "hd_vfio_migratable": Case(
+        both(_pci(), _vf("source", migratable=True), _vf("destination", migratable=False)),
+        "0 of 1 have a driver that can migrate them",
+        both(_pci(), _vf("source", migratable=True), _vf("destination", migratable=True)),
+        documented="Linux, drivers/vfio/pci, and libvirt's NEWS of 10.0",
+    ),
+    "hd_unplug_ack_possible": Case(
+        _pci(teaming="transient", guest_bus="0x00"),
+        "it is on bus 0 of the guest, which has no hotplug",
+        _pci(teaming="transient", guest_bus="0x06"),
+        documented=NESTED,
+    ),
+    "hd_teaming_guest_ready": Case(
+        both(_pci(teaming="transient"), _links(eth1="52:54:00:00:00:03")),
+        "the guest has eth1 with this MAC address",
+        both(_pci(teaming="transient"), _links(eth0="52:54:00:00:00:03", eth1="52:54:00:00:00:03")),
+        blocks=False,
         documented=NESTED,
     ),
     "hd_teaming_pair_valid": Case(
@@ -88,7 +133,7 @@ CASES: dict[str, Case] = {
     ),
     "hd_free_vf_dest": Case(
         both(_HELD, _vf("destination"), fact("destination", "nodedevs.held", [_VF])),
-        "it holds 1 of 8086:10ca, and hv2 has 0 free of that kind (in all: 1 of 8086:10ca)",
+        "it holds 1 of 8086:10ca at eth1, and hv2 has 0 free of that kind there (in all: 1 of 8086:10ca at eth1)",
         both(_HELD, _vf("destination"), fact("destination", "nodedevs.held", ["0000:01:10.2"])),
         documented=NESTED,
     ),

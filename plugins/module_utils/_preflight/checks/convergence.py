@@ -12,8 +12,10 @@ from __future__ import annotations
 import typing as t
 
 from ..._model.api import Facts
+from ..._sriov.api import REPLUG
 from ..check import Check, Problem, Requirement, View, version_text
 from ..memory import size_mib
+from ..vf import strategy
 from ..way import connections
 
 _DEVICE_LIBVIRT, _DEVICE_QEMU = 10001000, 8000000
@@ -76,7 +78,7 @@ def _blockers(view: View) -> t.Iterator[Problem]:
 def _in_the_way(view: View) -> t.Iterator[tuple[str, t.Literal["warning"] | None]]:
     domain = view.domain
     for hostdev in domain.get("hostdevs"):
-        if hostdev["type"] in ("pci", "mdev"):
+        if hostdev["type"] == "mdev" or (hostdev["type"] == "pci" and strategy(view).name != REPLUG):
             yield f"it holds {hostdev['description']}, whose memory is pinned", None
     for device in domain.get("devices.memories"):
         if device["model"] == "nvdimm":

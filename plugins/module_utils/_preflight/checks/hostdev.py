@@ -4,8 +4,8 @@
 
 """Checks of passed-through devices.
 
-This version takes no PCI device off and puts none back: hd_pci_plain keeps every domain with one where it is. What the
-others say of the destination is for whoever detaches the device, moves the domain and attaches another one there.
+What becomes of a virtual function is in vf.py. What is said here of a destination is about the function that the domain
+is to get there.
 
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
@@ -16,10 +16,16 @@ import collections
 import typing as t
 
 from ..._model.api import Question
+from ..._sriov.api import REFUSE
 from ..check import Check, Problem, Requirement, View
+from ..edits import mapped
+from ..nics import with_edit
+from ..vf import address_of, strategy
 
-_ADDRESS = ("domain", "bus", "slot", "function")
 _VFIO = frozenset(("pci", "mdev"))
+# What a PF does with each of its functions, and what iproute2 calls it.
+_TREATMENT = ("trust", "spoof_check")
+_IP = {"trust": "trust", "spoof_check": "spoofchk"}
 _UP = frozenset(("up", "unknown", None))
 _DROPPED_IF_MISSING = frozenset(("optional", "requisite"))
 # libvirt refuses every <hostdev> but USB up to then, and leaves it to QEMU since (qemuMigrationSrcIsAllowedHostdev). A
@@ -56,12 +62,6 @@ def _scsi(view: View) -> t.Iterator[Problem]:
         )
 
 
-def _postcopy(view: View) -> t.Iterator[Problem]:
-    for hostdev in view.domain.get("hostdevs"):
-        if hostdev["type"] in _VFIO and view.option("postcopy"):
-            yield Problem(f"Domain {view.domain_name}", f"it holds {hostdev['description']}")
-
-
 def _teaming(view: View) -> t.Iterator[Problem]:
     """The rules of QEMU and of the guest's net_failover, which brings the two together by their MAC address."""
     teamed = [hostdev for hostdev in view.domain.get("hostdevs") if hostdev["teaming"] == "transient"]
@@ -78,63 +78,90 @@ def _teaming(view: View) -> t.Iterator[Problem]:
             yield Problem(what, f"its partner {alias} has another MAC address, {partner['mac']}")
 
 
-def address_of(hostdev: t.Mapping[str, t.Any]) -> str | None:
-    """The PCI address of the host as sysfs writes it; None where the definition has none."""
-    parts = [hostdev["more"].get(name) for name in _ADDRESS]
-    if hostdev["type"] != "pci" or any(part is None for part in parts[1:]):
-        return None
-    domain, bus, slot, function = (int(part or "0", 0) for part in parts)
-    return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
-
-
-def _held_functions(view: View) -> dict[str, str]:
-    """Address -> kind of the virtual functions that the domain holds."""
+def _held_functions(view: View) -> list[t.Mapping[str, t.Any]]:
+    """The virtual functions of the source that the domain holds."""
     held = {address_of(hostdev) for hostdev in view.domain.get("hostdevs")} - {None}
-    if not held:
-        return {}
-    return {entry["address"]: entry["kind"] for entry in view.source.get("nodedevs.vfs") if entry["address"] in held}
+    return [entry for entry in view.source.get("nodedevs.vfs") if entry["address"] in held] if held else []
 
 
 class Functions(t.NamedTuple):
+    """``port``: the PF's network device on the source, as the destination's is expected to be called; ``trust``,
+    ``spoof_check``: how the PF there treats them, None where it does not tell."""
+
     kind: str
+    port: str | None
     number: int
+    trust: bool | None
+    spoof_check: bool | None
 
 
 def _functions(view: View) -> t.Iterator[Functions]:
-    for kind, count in sorted(collections.Counter(_held_functions(view).values()).items()):
-        yield Functions(kind, count)
+    columns = ("kind", "port", *_TREATMENT)
+    counted = collections.Counter(tuple(entry[name] for name in columns) for entry in _held_functions(view))
+    for (kind, port, *treated), count in sorted(counted.items(), key=str):
+        yield Functions(kind, port, count, *treated)
 
 
-def _free(view: View, kind: str) -> list[t.Mapping[str, t.Any]]:
-    held = set(view.destination.get("nodedevs.held"))
+def _free(view: View, need: Functions, port: str | None) -> list[t.Mapping[str, t.Any]]:
+    held, defined = set(view.destination.get("nodedevs.held")), view.destination.get("nodedevs.defined")
     return [
         entry
         for entry in view.destination.get("nodedevs.vfs")
-        if entry["kind"] == kind and entry["address"] not in held
+        if entry["kind"] == need.kind
+        and (None in (port, entry.get("port")) or port == entry["port"])
+        and entry["address"] not in held
+        and not [name for name in defined.get(entry["address"], ()) if name != view.domain_name]
     ]
 
 
+def _port_there(view: View, need: Functions) -> str | None:
+    """The port of the same physical network: of the same name, or what the user has mapped for it."""
+    edit = None if need.port is None else mapped(view, "parent", need.port)
+    return need.port if edit is None else edit["new"]
+
+
 def _free_functions(view: View, need: Functions) -> t.Iterator[Problem]:
-    free = len(_free(view, need.kind))
-    if free < need.number:
-        others = collections.Counter(entry["kind"] for entry in view.destination.get("nodedevs.vfs"))
-        there = ", ".join(f"{count} of {kind}" for kind, count in sorted(others.items())) or "none at all"
-        yield Problem(
-            "Virtual functions of domain {domain}",
-            f"it holds {need.number} of {need.kind}, and {view.there} has {free} free of that kind (in all: {there})",
-        )
+    free = len(_free(view, need, need.port))
+    if free >= need.number:
+        return
+    there = view.destination.get("nodedevs.vfs")
+    others = collections.Counter(f"{entry['kind']} at {entry.get('port') or 'no port'}" for entry in there)
+    port = "" if need.port is None else f" at {need.port}"
+    problem = Problem(
+        "Virtual functions of domain {domain}",
+        f"it holds {need.number} of {need.kind}{port}, and {view.there} has {free} free of that kind there (in all: "
+        + (", ".join(f"{count} of {kind}" for kind, count in sorted(others.items())) or "none at all")
+        + ")",
+    )
+    if need.port is None:
+        yield problem
+    else:
+        yield with_edit(view, "parent", need.port, problem, lambda new: len(_free(view, need, new)) >= need.number)
 
 
 def _same_kind(view: View, need: Functions) -> t.Iterator[Problem]:
-    free = _free(view, need.kind)
+    free = _free(view, need, _port_there(view, need))
     linked = [entry for entry in free if entry["pf_link"] in _UP]
     if len(free) >= need.number > len(linked):
         down = sorted({entry["pf"] or "?" for entry in free if entry not in linked})
         yield Problem(f"Free virtual functions of {view.there}", f"PF {', '.join(down)} has no link")
+    for name in _TREATMENT:
+        differs = [entry for entry in free if entry[name] is not None and entry[name] != getattr(need, name)]
+        if getattr(need, name) is not None and len(free) >= need.number > len(free) - len(differs):
+            yield Problem(
+                f"Free virtual functions of {view.there}",
+                f"their PF has {name} {_word(not getattr(need, name))} for them",
+                expected=f"{_word(getattr(need, name))}, as on the source; libvirt does not carry it over",
+                remedy=f"set it there (ip link set {need.port or 'PF'} vf N {_IP[name]} {_word(getattr(need, name))})",
+            )
+
+
+def _word(is_on: bool) -> str:
+    return "on" if is_on else "off"
 
 
 def _viable(view: View, need: Functions) -> t.Iterator[Problem]:
-    free = _free(view, need.kind)
+    free = _free(view, need, _port_there(view, need))
     alone = [entry for entry in free if not entry["others"]]
     if len(free) >= need.number > len(alone):
         others = sorted({other for entry in free for other in entry["others"]})
@@ -156,8 +183,9 @@ class Place(t.NamedTuple):
 
 
 def _places(view: View) -> t.Iterator[Place]:
-    for address, kind in sorted(_held_functions(view).items()):
-        yield Place(address, kind)
+    """Of a domain that is to be moved by other means: ours give it another address (_migrate/nics.py)."""
+    for entry in _held_functions(view) if strategy(view).name == REFUSE else ():
+        yield Place(entry["address"], entry["kind"])
 
 
 def _ask_place(_view: View, need: Place) -> t.Iterator[Question]:
@@ -249,19 +277,6 @@ def _redirected(view: View) -> t.Iterator[Problem]:
 
 CHECKS: tuple[Check, ...] = (
     Check(
-        id="hd_pci_plain",
-        category="hostdev",
-        severity="error",
-        scope="domain",
-        title="No PCI device is passed through",
-        # QEMU lets a VF with <teaming type='transient'> pass. But the destination realizes it while the guest is paused
-        # (hw/net/virtio-net.c: failover_add_primary), and nothing in this version puts it back when that fails.
-        expected="none: this version takes no PCI device off and puts none back, also not a VF with <teaming>",
-        remedy="detach it before the migration and attach one at the destination afterwards",
-        evaluate=_no_hostdev("pci", "PCI device"),
-        volatile=True,
-    ),
-    Check(
         id="hd_mdev",
         category="hostdev",
         severity="error",
@@ -270,17 +285,6 @@ CHECKS: tuple[Check, ...] = (
         expected="none",
         remedy="detach it before the migration and attach one at the destination afterwards",
         evaluate=_no_hostdev("mdev", "mediated device"),
-        volatile=True,
-    ),
-    Check(
-        id="hd_vfio_postcopy",
-        category="hostdev",
-        severity="error",
-        scope="domain",
-        title="Post-copy is not used with passed-through devices",
-        expected="no post-copy: the device may write to any page at any time, so that all must be there",
-        remedy="leave post-copy out for this domain, or detach the device first",
-        evaluate=_postcopy,
         volatile=True,
     ),
     Check(
@@ -320,7 +324,7 @@ CHECKS: tuple[Check, ...] = (
         category="hostdev",
         severity="warning",
         scope="pair",
-        title="The destination's free virtual functions have a link",
+        title="The destination's free virtual functions have a link, and are treated as the source's",
         expected="enough free ones on ports with a link",
         remedy="connect the port or switch it on (ip link set PF up)",
         requires=Requirement(_functions, _same_kind),

@@ -1,0 +1,156 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The virtual functions of one move: planned before it begins, taken off before libvirt is asked, put back at its end.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from .._libvirt import Connection, libvirt
+from .._model.api import Edit, LivemigError, Outcome, Phase, way_of
+from .._observe.api import parse_xml
+from .._sriov.api import GONE, OFF, ON, UNSEEN, Nic, Rules, Side, allocated_at_once, placed, plan, take_off
+from .._sriov.api import put_back as restore
+from . import edits
+from .case import Case, End
+from .intent import of_kept
+
+RULES = Rules()
+_FREE = "free a function of that port and run recover, which puts it back; the guest runs on without it meanwhile"
+_ANSWER = "run recover once it has answered, or start the guest anew"
+_PORT, _BELOW = "parent", "devices/interface[@type='direct']/source"
+
+
+class _Journal:
+    """The source's own, by which a guest that lets go late is known."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+
+    def last(self) -> dict[str, t.Any]:
+        """Alias -> the last entry about it."""
+        entries = self._case.records.entries(self._case.intent.run)
+        mine = (entry for entry in entries if entry.get("uuid") == self._case.uuid)
+        return {entry["alias"]: entry for entry in mine if entry["event"] in (OFF, GONE, ON)}
+
+    def note(self, event: str, nic: Nic, instance: int, **values: t.Any) -> None:
+        run, move = self._case.intent.run, self._case.intent.move
+        about = {"uuid": move["uuid"], "domain": move["domain"], "alias": nic.alias, "instance": instance}
+        self._case.records.note(run, event, **about, **values)
+
+    def pending(self, nic: Nic, instance: int) -> bool:
+        said = self.last().get(nic.alias)
+        return said is not None and said["event"] == OFF and bool(said["instance"] == instance)
+
+
+def planned(case: Case) -> Case:
+    """With what each function is to get at the destination. Changes nothing. Raises LivemigError, and what libvirt
+    raises."""
+    move = case.intent.move
+    if way_of(move)["vf"] == "none":
+        return case
+    ports = {edit["old"]: edit["new"] or "" for edit in move["edits"] if edit["kind"] == _PORT}
+    claimed = _claimed(case)
+    with case.open(case.source) as here, case.open(case.destination) as there:
+        sides = _side(case, case.source, here), _side(case, case.destination, there)
+        found = plan(*sides, ports, _rules(case), claimed, stays=way_of(move)["vf"] == "native")
+    return case._replace(intent=case.intent._replace(nics=tuple(found)))
+
+
+def _claimed(case: Case) -> list[Nic]:
+    """By the other moves from here to the same destination that are not over. What is claimed from elsewhere shows when
+    it is attached."""
+    others = {uuid: of_kept(*known) for uuid, known in case.records.open_moves().items() if uuid != case.uuid}
+    there = case.destination.name
+    return [nic for other in others.values() if other.move["destination"] == there for nic in other.nics]
+
+
+def detach(case: Case) -> None:
+    """Where the way is replug. Raises LivemigError, and what libvirt raises: then some may be off, and settling is
+    due."""
+    if case.intent.nics and way_of(case.intent.move)["vf"] == "replug":
+        with case.open(case.source) as connection:
+            take_off(_side(case, case.source, connection), case.intent.nics, _Journal(case), _rules(case))
+
+
+def definitions(domain: t.Any, case: Case) -> dict[str, str]:
+    """As edits.definitions, with the functions that were planned at the destination."""
+    found = edits.definitions(domain, _of_definition(domain, case))
+    flags = {"destination_xml": libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE}
+    if domain.isPersistent():
+        flags["persistent_xml"] = flags["destination_xml"] | libvirt.VIR_DOMAIN_XML_INACTIVE
+    for name in flags if case.intent.nics else ():
+        for nic in case.intent.nics:
+            changed = placed(found.get(name) or domain.XMLDesc(flags[name]), nic, nic.planned)
+            if changed is not None:
+                found[name] = changed
+    if case.intent.nics and way_of(case.intent.move)["vf_immediate"]:
+        name = "destination_xml"
+        found[name] = allocated_at_once(found.get(name) or domain.XMLDesc(flags[name]))
+    return found
+
+
+def _of_definition(domain: t.Any, case: Case) -> list[Edit]:
+    """Without what is about the port of a function alone: no macvtap has that one below it."""
+    wanted, ports = case.intent.move["edits"], {nic.port for nic in case.intent.nics}
+    if not ports:
+        return wanted
+    below = {source.get("dev") for source in parse_xml(domain.XMLDesc(0)).findall(_BELOW)}
+    return [edit for edit in wanted if edit["kind"] != _PORT or edit["old"] not in ports - below]
+
+
+def put_back(case: Case, end: End, connection: Connection) -> None:
+    """Raises LivemigError where the guest is not what its intent says: which NIC, where, and what to do."""
+    if not case.intent.nics:
+        return
+    side = _side(case, end, connection)
+    if side.live() is None:
+        return
+    restored = restore(side, case.intent.nics, end == case.source, _Journal(case), _rules(case))
+    if restored.left:
+        raise LivemigError(
+            f"NICs of domain {case.intent.move['domain']} on {end.name}",
+            value="; ".join(restored.left),
+            expected="what it had before the migration",
+            remedy=_FREE if restored.missing else _ANSWER,
+        )
+
+
+def with_open(case: Case, error: str | None) -> str | None:
+    """The error with the functions that are not known to be back, as far as it does not name them."""
+    last = _Journal(case).last() if case.intent.nics else {}
+    off = [nic.called for nic in case.intent.nics if nic.alias in last and last[nic.alias]["event"] != ON]
+    unsaid = [called for called in off if called not in (error or "")]
+    text = (
+        f"{', '.join(unsaid)} was being taken off and may be missing: run recover, which puts it back"
+        if unsaid
+        else None
+    )
+    return "; ".join(filter(None, (error, text))) or None
+
+
+def with_phases(case: Case, result: Outcome, started: float) -> Outcome:
+    """With what the journal tells of the functions; what was before the start has a negative time.
+
+    ``started``: on ``time.monotonic()``."""
+    began = time.time() - (time.monotonic() - started)
+    mine: list[Phase] = [
+        {"name": entry["event"], "at_ms": round((entry["at"] - began) * 1000)}
+        for entry in (case.records.entries(case.intent.run) if case.intent.nics else ())
+        if entry["event"] in (OFF, GONE, ON, UNSEEN) and entry["uuid"] == case.uuid
+    ]
+    return {**result, "phases": sorted([*result["phases"], *mine], key=lambda phase: phase["at_ms"])}
+
+
+def _side(case: Case, end: End, connection: Connection) -> Side:
+    return Side(connection, case.uuid, end.name)
+
+
+def _rules(case: Case) -> Rules:
+    return RULES._replace(gap=way_of(case.intent.move)["vf_gap"])

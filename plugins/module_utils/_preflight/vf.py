@@ -1,0 +1,130 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A guest's virtual functions as facts tell of them: what the choice of a strategy is made of.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._model.api import UnknownFact
+from .._sriov.api import NATIVE, REPLUG, SEED_MIB_S, Asked, Choice, Device, Memory, bonded, choose, forecast_ms
+from .check import View
+from .controls import label_words
+from .memory import page_kib_at, shares
+
+GAP_WORD = "vf-gap"
+"""In a domain's label: it may be without network while its virtual function is off."""
+RATE_KEY = "fill:memory"
+"""The question by which a destination measures its rate."""
+_ADDRESS = ("domain", "bus", "slot", "function")
+
+
+def address_of(hostdev: t.Mapping[str, t.Any]) -> str | None:
+    """The PCI address of the host as sysfs writes it; None where the definition has none."""
+    parts = [hostdev["more"].get(name) for name in _ADDRESS]
+    if hostdev["type"] != "pci" or any(part is None for part in parts[1:]):
+        return None
+    domain, bus, slot, function = (int(part or "0", 0) for part in parts)
+    return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
+
+
+def strategy(view: View, stall_ms: int | None = None) -> Choice:
+    """Of a view with a domain. Right before the start nothing is known of node devices: what was decided then holds.
+    Raises UnknownFact."""
+    found = tuple(devices(view))
+    if not found:
+        return choose(Asked(view.option("vf"), ()))
+    state, gap = view.domain.get("state"), has_gap(view)
+    return choose(Asked(view.option("vf"), found, state, gap, stall_ms, ceiling_ms(view)))
+
+
+def has_gap(view: View) -> bool:
+    """Whether its label allows it to be without network. Raises UnknownFact."""
+    return GAP_WORD in label_words(view.domain.get("label"))
+
+
+def ceiling_ms(view: View) -> int:
+    """The longest pause that the policy allows; 0: it sets none."""
+    return int(view.policy.get("ceiling_ms") or view.option("vf_ceiling_ms"))
+
+
+def devices(view: View) -> t.Iterator[Device]:
+    for hostdev in view.domain.get("hostdevs"):
+        if hostdev["type"] == "pci":
+            yield Device(
+                hostdev["description"],
+                _is_function(view, hostdev),
+                hostdev["teaming"] == "transient",
+                _bonded(view, hostdev),
+                _native(view, hostdev),
+            )
+
+
+def _is_function(view: View, hostdev: t.Mapping[str, t.Any]) -> bool | None:
+    """libvirt takes nothing but virtual functions for an interface (virHostdevIsVirtualFunction)."""
+    if hostdev["mode"] == "interface":
+        return True
+    entry = _entry(view, hostdev)
+    return None if entry is None else bool(entry)
+
+
+def _native(view: View, hostdev: t.Mapping[str, t.Any]) -> bool:
+    entry = _entry(view, hostdev)
+    return _decided(view, NATIVE) if entry is None else bool(entry.get("migratable"))
+
+
+def _decided(view: View, name: str) -> bool:
+    """In the last look, which alone knows the move's state: _sriov/transaction.py looks for the rest itself."""
+    return "state" in view.policy and view.option("vf") == name
+
+
+def _entry(view: View, hostdev: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any] | None:
+    """What the source knows of this function; empty where it is none, None where it does not tell."""
+    try:
+        found = view.source.get("nodedevs.vfs")
+    except UnknownFact:
+        return None
+    address = address_of(hostdev)
+    return next((each for each in found if each["address"] == address), {})
+
+
+def _bonded(view: View, hostdev: t.Mapping[str, t.Any]) -> bool:
+    if _decided(view, REPLUG):
+        return True
+    try:
+        links = view.domain.get("agent").get("links") or {}
+    except UnknownFact:
+        return False
+    return bonded(links, hostdev["description"].rpartition(" ")[2].lower())
+
+
+def memory_of(view: View) -> tuple[Memory, ...]:
+    """The guest's memory by the pages that it gets at the destination. ``page_kib`` 0: its default size of huge pages,
+    which ``at`` fills in. Raises UnknownFact."""
+    backing = view.domain.get("settings.memory_backing")
+    allocated = backing["allocation"] == "immediate" or bool(backing["locked"]) or view.option("vf_immediate")
+    return tuple(
+        Memory(share.mib, {0: 4, None: 0}.get(share.page_kib, share.page_kib or 0), allocated)
+        for share in shares(view.domain)
+    )
+
+
+def stall_at(view: View, memory: t.Iterable[Memory]) -> tuple[int, float]:
+    """Milliseconds at the destination, and by which rate in MiB/s. Raises UnknownFact."""
+    at = [each._replace(page_kib=each.page_kib or page_kib_at(view.destination, None) or 4) for each in memory]
+    rate = _rate(view)
+    return forecast_ms(at, rate), rate
+
+
+def _rate(view: View) -> float:
+    """What the user has set; what was measured there; or that of the report that this began with."""
+    wanted = view.option("vf_pin_mib_s")
+    if wanted:
+        return float(wanted)
+    answer = view.answers.get(view.there, {}).get(RATE_KEY, {})
+    return float(answer.get("mib_s") or SEED_MIB_S)

@@ -1,0 +1,41 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the VF transaction is told, and what it writes down for whoever ends it.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .nic import Nic
+
+OFF, GONE, ON, UNSEEN = "vf_off", "vf_gone", "vf_on", "vf_unseen"
+"""In the journal: the guest was asked to let go; it has; it has one again; which its agent does not show yet."""
+
+
+class Journal(t.Protocol):
+    """What outlives this process. ``instance``: of the guest, whose new start forgets what it was asked for."""
+
+    def note(self, event: str, nic: Nic, instance: int, **values: t.Any) -> None: ...
+
+    def pending(self, nic: Nic, instance: int) -> bool:
+        """It was asked to let go, and was never seen without the device since."""
+
+
+class Rules(t.NamedTuple):
+    """``attempts``, each with ``detach_s`` for the guest's answer; ``late_s``: how long a guest that has not answered
+    is waited for once more at the end; ``carries_s``: within which the standby must have passed a
+    packet, 0: that is not looked at; ``verify_s``: within which the guest must see the device, where it has an agent;
+    ``gap``: a guest without a standby may be without network meanwhile.
+    """
+
+    attempts: int = 8
+    detach_s: float = 20.0
+    late_s: float = 10.0
+    carries_s: float = 5.0
+    verify_s: float = 10.0
+    gap: bool = False

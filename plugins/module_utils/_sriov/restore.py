@@ -1,0 +1,155 @@
+# Copyright (c) 2026, livemig contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The guest's functions, put back wherever it runs, until it has all NICs of its intent; and what could not be done.
+
+It takes nothing for granted but the intent and what libvirt says now, so that it ends what was interrupted anywhere:
+after a success, a failure, or a crash, in the first process or in recover's.
+
+Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing as t
+import xml.etree.ElementTree as ET
+
+from .._libvirt import LIBVIRT_ERRORS, error_text
+from .._model.api import LivemigError
+from .functions import usable, wanted_of, why_none
+from .journal import GONE, ON, UNSEEN, Journal, Rules
+from .nic import Nic, attach_xml, find, host_address, placed
+from .side import REFUSED, REMOVED, InUse, Side
+
+_POLL_S = 0.5
+# One that is in use may be followed by one that is not; what fails otherwise mostly fails for all, after a long pin.
+_OTHER_ERRORS = 3
+_REFUSALS: tuple[type[Exception], ...] = (InUse, *LIBVIRT_ERRORS)
+_LATE = "it was asked to let go of it and has not answered, and may still do so"
+
+
+class Restored(t.NamedTuple):
+    """``done``: what was attached, with its place and seconds; ``missing``: what could not be; ``unsure``: what the
+    guest may still let go of; ``notes``: what is right but should be known."""
+
+    done: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        return (*self.missing, *self.unsure)
+
+
+def put_back(side: Side, nics: t.Sequence[Nic], at_source: bool, journal: Journal, rules: Rules) -> Restored:
+    """The guest, which is on this side, gets what its intent holds. Raises what libvirt raises."""
+    each = [_restored(side, nic, at_source, journal, rules) for nic in nics]
+    return Restored(*(tuple(text for found in each for text in found[part]) for part in range(len(Restored._fields))))
+
+
+def _restored(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Rules) -> Restored:
+    if _has(side, nic):
+        if not (at_source and journal.pending(nic, side.instance())):
+            _redefine(side, nic)
+            return Restored()
+        said = _asked_again(side, nic, rules)
+        if said == REFUSED:
+            _note(journal, ON, nic, side)
+            return Restored()
+        if said is None:
+            return Restored(unsure=(f"{nic.called} of the guest on {side.name}: {_LATE}",))
+    if at_source and journal.pending(nic, side.instance()):
+        _note(journal, GONE, nic, side)
+    return _attached(side, nic, at_source, journal, rules)
+
+
+def _note(journal: Journal, event: str, nic: Nic, side: Side, **values: t.Any) -> None:
+    """A full disk must not cost the guest its NIC."""
+    with contextlib.suppress(LivemigError):
+        journal.note(event, nic, side.instance(), **values)
+
+
+def _has(side: Side, nic: Nic) -> bool:
+    live = side.live()
+    return live is not None and find(live, nic) is not None
+
+
+def _asked_again(side: Side, nic: Nic, rules: Rules) -> str | None:
+    """A guest that was asked to let go may do so at any time, or was not reached by what died while it asked: the
+    answer to one more request shows which."""
+    with side.removals() as heard:
+        device = find(side.live() or "<domain/>", nic)
+        if device is None:
+            return REMOVED
+        said = side.ask(ET.tostring(device, encoding="unicode"), heard, rules.late_s)
+        return said or (None if _has(side, nic) else REMOVED)
+
+
+def _attached(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Rules) -> Restored:
+    port = nic.port if at_source else nic.planned_port
+    refused: list[str] = []
+    other = 0
+    for place in _places(side, nic, at_source, port):
+        started = time.monotonic()
+        try:
+            side.attach(attach_xml(nic, place))
+        except _REFUSALS as error:
+            refused.append(f"{place or nic.network}: {error_text(error)}")
+            other += not isinstance(error, InUse)
+        # An error of libvirt's does not always mean that nothing was done.
+        if _has(side, nic) or other >= _OTHER_ERRORS:
+            break
+    if not _has(side, nic):
+        why = "; ".join(refused) or why_none(side.functions(), wanted_of(nic, port))
+        return Restored(missing=(f"{nic.called} is missing on {side.name}: no function can be had ({why})",))
+    seconds = time.monotonic() - started
+    where = place or f"network {nic.network}"
+    _note(journal, ON, nic, side, host=side.name, place=where, seconds=round(seconds, 1))
+    _redefine(side, nic)
+    notes = _unseen(side, nic, rules)
+    if notes:
+        _note(journal, UNSEEN, nic, side, host=side.name)
+    return Restored((f"{nic.called} at {where} of {side.name} in {seconds:.1f} s",), notes=notes)
+
+
+def _places(side: Side, nic: Nic, at_source: bool, port: str | None) -> list[str | None]:
+    """Addresses, the planned one first; None is what the network gives out.
+
+    At the source the guest's own is tried whatever is said of it: the host may have set it up as soon as it was back.
+    """
+    if nic.network is not None:
+        return [None]
+    found = usable(side.functions(), wanted_of(nic, port), nic.planned)
+    if not at_source or nic.address is None:
+        return list(found)
+    return [nic.address, *(address for address in found if address != nic.address)]
+
+
+def _redefine(side: Side, nic: Nic) -> None:
+    """The next start takes the function that the guest has now."""
+    live, definition = side.live(), side.persistent(secrets=True)
+    device = None if live is None else find(live, nic)
+    if device is None or definition is None:
+        return
+    changed = placed(definition, nic, host_address(device))
+    if changed is not None:
+        side.define(changed)
+
+
+def _unseen(side: Side, nic: Nic, rules: Rules) -> tuple[str, ...]:
+    """What the guest itself says, where it has an agent that tells."""
+    # Master, standby and function of net_failover have one MAC address.
+    wanted = 2 if nic.standby is not None else 1
+    end = time.monotonic() + rules.verify_s
+    while nic.mac is not None:
+        seen = side.links()
+        if seen is None or list(seen.values()).count(nic.mac) >= wanted:
+            break
+        if time.monotonic() >= end:
+            return (f"{nic.called} is attached on {side.name}, but the guest does not show it yet",)
+        time.sleep(min(_POLL_S, rules.verify_s))
+    return ()
