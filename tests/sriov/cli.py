@@ -81,7 +81,8 @@ def cmd_status(options: argparse.Namespace) -> int:
         print(json.dumps({"hosts": rows, "inventory": str(places().inventory)}, indent=2))
     for entry in [] if options.json else entries:
         reached = ", ".join(entry.stages) or "nothing"
-        say(f"{entry.name:8} {entry.word:7} {host(entry.name).address:14} ssh {'yes' if entry.ssh else 'no'}, {reached}")
+        ssh = "yes" if entry.ssh else "no"
+        say(f"{entry.name:8} {entry.word:7} {host(entry.name).address:14} ssh {ssh}, {reached}")
     return status_code(entries)
 
 

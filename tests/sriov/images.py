@@ -64,7 +64,8 @@ def machine_initramfs(root: Path) -> bytes:
 
 def guest_initramfs(root: Path, agent: bytes) -> bytes:
     entries = [*busybox(root, GUEST_APPLETS, source("guest-init")), Entry("bin/agent", 0o100755, agent)]
-    return gzip.compress(image.archive([*entries, *image.module_entries(root, kernel_of(root), GUEST_MODULES)]), mtime=0)
+    entries += image.module_entries(root, kernel_of(root), GUEST_MODULES)
+    return gzip.compress(image.archive(entries), mtime=0)
 
 
 def path(where: Places) -> Path:
