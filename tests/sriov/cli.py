@@ -9,11 +9,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from tests.lab.cli import BAD, INTERRUPTED, NOT_UP, OK, command_words, say
+from tests.lab.cli import command_words, say
 from tests.lab.errors import LabError
 from tests.lab.run import locked
 from tests.sriov import domain, enter, guests, lifecycle
 from tests.sriov.hosts import LOCK, MEMORY_MIB, host, places
+
+OK, BAD, NOT_UP, INTERRUPTED = 0, 1, 3, 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--memory", type=int, metavar="MIB", default=MEMORY_MIB, dest="memory_mib", help="of each (default %(default)s)"
     )
+    up.add_argument("--no-tls", action="store_true", help="do not run the collection's TLS playbook")
     commands.add_parser("down", help="end everything, leave nothing but the cache")
     status = commands.add_parser("status", help="0 all up, 1 something broken, 3 nothing up")
     status.add_argument("--json", action="store_true")
@@ -56,6 +59,8 @@ def _guest_parser(guest: argparse.ArgumentParser) -> None:
 def cmd_up(options: argparse.Namespace) -> int:
     with locked(LOCK):
         lifecycle.ensure_up(places(), options.memory_mib, say)
+        if not options.no_tls:
+            say("tls: " + lifecycle.ensure_certificates(places()))
     say(f"inventory: {places().inventory}")
     return OK
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab import hostfiles, inventory, keys, network, processes, requirements, roots
+from tests.lab import hostfiles, inventory, keys, network, processes, requirements, roots, tls
 from tests.lab.errors import LabError
 from tests.lab.hosts import Host
 from tests.lab.places import Places
@@ -95,6 +95,14 @@ def ensure_up(where: Places, memory_mib: int, say: Say) -> None:
         say(f"{host.name}: ready ({', '.join(stages(console(where, host)))})")
     say(f"both ready after {time.monotonic() - began:.0f} s")
     where.inventory.write_text(inventory.text(where, HOSTS), encoding="utf-8")
+
+
+def ensure_certificates(where: Places) -> str:
+    """Runs the collection's TLS playbook unless both machines have certificates; returns what happened, in words."""
+    there = " && ".join(f"test -s /{name}" for name in (*tls.CERTIFICATES, tls.AUTHORITY))
+    if all(enter.exec_on(host.name, ["sh", "-c", there], check=False).returncode == 0 for host in HOSTS):
+        return "certificates in place"
+    return tls.make(where, enter.prefix())
 
 
 def available_mib() -> int:
