@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the machines and their guests boot, made of the other lab's roots: built once, cached beside its guest images.
+"""What the machines and their guests boot, made of the other lab's roots.
 
-A machine's disk is its root and nothing else. Everything that is its own, keys too, comes with its initramfs (see
-machine.py), so that a change of it needs no new image.
+A machine's disk begins as its root and nothing else: built once, cached beside the other lab's guest images. Everything
+that is its own, keys and guest's initramfs too, comes with the machine's initramfs, made anew for each start.
 """
 
 from __future__ import annotations
@@ -63,32 +63,29 @@ def machine_initramfs(root: Path) -> bytes:
 
 
 def guest_initramfs(root: Path, agent: bytes) -> bytes:
+    """agent: the other lab's, a static program."""
     entries = [*busybox(root, GUEST_APPLETS, source("guest-init")), Entry("bin/agent", 0o100755, agent)]
     entries += image.module_entries(root, kernel_of(root), GUEST_MODULES)
     return gzip.compress(image.archive(entries), mtime=0)
 
 
 def path(where: Places) -> Path:
-    """The folder of the images that belong to the roots and sources as they are now."""
-    sources = [source(name) for name in ("machine-initramfs", "guest-init")]
-    sources += [Path(module).read_bytes() for module in (__file__, qemu.__file__)]
-    return where.guest_images / ("sriov-" + image.key(roots.key(suite()), sources))
+    """The folder of the kernel and the disk's image that belong to the root as it is now."""
+    recipe = " ".join(qemu.make_filesystem(SPARE_MIB)).encode()
+    return where.guest_images / ("sriov-" + image.key(roots.key(suite()), [recipe]))
 
 
 def ensure(where: Places) -> bool:
-    """Builds the images unless they are there; True when they were built. The roots must be there."""
+    """Builds kernel and disk image unless they are there; True when they were built. The roots must be there."""
     target, root = path(where), roots.path(where, suite())
     if target.is_dir():
         return False
-    agent = (image.ensure(where) / "agent").read_bytes()
     with locked(where.cache_lock):
         if target.is_dir():
             return False
         temporary = where.guest_images / f"{target.name}.building"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        (temporary / qemu.MACHINE_INITRAMFS).write_bytes(machine_initramfs(root))
-        (temporary / qemu.GUEST_INITRAMFS).write_bytes(guest_initramfs(root, agent))
         shutil.copy(root / "boot" / f"vmlinuz-{kernel_of(root)}", temporary / qemu.KERNEL)
         _make_base(where, root, temporary)
         temporary.rename(target)

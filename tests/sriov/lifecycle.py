@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab import hostfiles, inventory, keys, network, processes, requirements, roots, tls
+from tests.lab import hostfiles, image, inventory, keys, network, processes, requirements, roots, tls
 from tests.lab.errors import LabError
 from tests.lab.hosts import Host
 from tests.lab.places import Places
@@ -86,9 +86,8 @@ def ensure_up(where: Places, memory_mib: int, say: Say) -> None:
     keys.ensure(where, HOSTS)
     wiring.ensure(HOSTS)
     began = time.monotonic()
+    _start_all(where, down, memory_mib)
     for host in HOSTS:
-        if host in down:
-            start(where, host, memory_mib)
         say(f"{host.name}: {'started' if host in down else 'runs'}")
     await_ready(where, HOSTS, began + BOOT_TIMEOUT_S)
     for host in HOSTS:
@@ -120,18 +119,24 @@ def demand_memory(needed_mib: int, found_mib: int) -> None:
         )
 
 
-def start(where: Places, host: Host, memory_mib: int) -> None:
+def _start_all(where: Places, hosts: Iterable[Host], memory_mib: int) -> None:
+    agent = (image.ensure(where) / "agent").read_bytes()
+    guest = images.guest_initramfs(roots.path(where, images.suite()), agent)
+    for host in hosts:
+        start(where, host, memory_mib, guest)
+
+
+def start(where: Places, host: Host, memory_mib: int, guest_initramfs: bytes) -> None:
     """Gives the machine an empty disk over the common image and starts its QEMU."""
     folder, root = images.path(where), roots.path(where, images.suite())
     script = (root / hostfiles.LIBVIRTD_SCRIPT.lstrip("/")).read_text(encoding="utf-8")
     files = machine.files(host, keys.load(where, host), script, images.source("machine-init").decode())
-    own = machine.entries(files, (folder / qemu.GUEST_INITRAMFS).read_bytes())
-    base = (folder / qemu.MACHINE_INITRAMFS).read_bytes()
+    own = machine.entries(files, guest_initramfs)
     for name in (qemu.disk_name, qemu.console_name, qemu.pid_name, qemu.monitor_name):
         (where.state / name(host)).unlink(missing_ok=True)
     initrd = where.state / qemu.initrd_name(host)
     initrd.touch(mode=0o600)
-    initrd.write_bytes(machine.initrd(base, own))
+    initrd.write_bytes(machine.initrd(images.machine_initramfs(root), own))
     for argv in (qemu.create_disk(host), qemu.command(host, memory_mib)):
         emulator = str(roots.path(where, EMULATOR_SUITE))
         command = qemu.in_root(emulator, str(where.state), str(folder), argv)

@@ -11,6 +11,7 @@ from tests.sriov import qemu
 from tests.sriov.hosts import NETNS_NAME, namespace, wire_address
 
 MANAGEMENT, WIRE = "mgmt", "wire"
+MACS = {MANAGEMENT: "52:54:00:4c:63:01", WIRE: "52:54:00:4c:63:02"}
 ADDRESSES = {MANAGEMENT: f"{NETWORK}.{CONTROLLER_OCTET}/{PREFIX}", WIRE: f"{wire_address(CONTROLLER_OCTET)}/{PREFIX}"}
 
 
@@ -20,6 +21,8 @@ def ensure(hosts: tuple[Host, ...]) -> None:
     ip("link", "set", "lo", "up", netns=NETNS_NAME)
     for bridge, address in ADDRESSES.items():
         ensure_bridge(NETNS_NAME, bridge)
+        # a bridge without an address of its own takes its lowest port's, and changes it when a port comes
+        ip("link", "set", bridge, "address", MACS[bridge], netns=NETNS_NAME)
         # a bridge that listens to IGMP may drop IPv6's neighbour discovery of a VF that has just come
         ip("link", "set", bridge, "type", "bridge", "mcast_snooping", "0", netns=NETNS_NAME)
         ip("addr", "replace", address, "dev", bridge, netns=NETNS_NAME)

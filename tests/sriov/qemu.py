@@ -12,8 +12,6 @@ STATE_INSIDE = "/mnt"
 IMAGES_INSIDE = "/media"
 BASE = "base.ext4"
 KERNEL = "vmlinuz"
-MACHINE_INITRAMFS = "machine.cpio"
-GUEST_INITRAMFS = "guest.cpio"
 
 # Mounts in a mount namespace of their own, on the cached root: to the machine nothing is mounted. $1: root, $2: state,
 # $3: images, then the command.
@@ -88,10 +86,10 @@ def command(host: Host, memory_mib: int, cpus: int = 2) -> list[str]:
         *("-device", "virtio-blk-pci,drive=disk"),
         *_tap("management", management_tap(host)),
         *("-device", f"virtio-net-pci,netdev=management,mac={management_mac(host)},romfile="),
-        # behind a root port: SR-IOV needs PCI Express, and so the PF is on bus 1
-        *("-device", "pcie-root-port,id=port,chassis=1,slot=1"),
+        # Behind a root port: SR-IOV needs PCI Express, and so the PF is on bus 1. An id "port" would clash with a property.
+        *("-device", "pcie-root-port,id=rp1,chassis=1,slot=1"),
         *_tap("wire", wire_tap(host)),
-        *("-device", f"igb,id=pf,bus=port,netdev=wire,mac={pf_mac(host)},romfile="),
+        *("-device", f"igb,id=pf,bus=rp1,netdev=wire,mac={pf_mac(host)},romfile="),
     ]
 
 

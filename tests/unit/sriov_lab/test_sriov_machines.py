@@ -74,9 +74,9 @@ def test_an_unknown_machine_is_named() -> None:
 def test_the_machine_has_an_iommu_and_a_pf_behind_a_root_port() -> None:
     devices = after(qemu.command(SR1, 2048), "-device")
     assert "intel-iommu,intremap=on" in devices
-    assert any(device.startswith("pcie-root-port,id=port") for device in devices)
+    assert any(device.startswith("pcie-root-port,id=rp1") for device in devices)
     (pf,) = [device for device in devices if device.startswith("igb,")]
-    assert "bus=port" in pf and f"mac={hosts.pf_mac(SR1)}" in pf
+    assert "bus=rp1" in pf and f"mac={hosts.pf_mac(SR1)}" in pf
     assert "intel_iommu=on" in after(qemu.command(SR1, 2048), "-append")[0]
 
 
