@@ -86,7 +86,7 @@ def command(host: Host, memory_mib: int, cpus: int = 2) -> list[str]:
         *("-device", "virtio-blk-pci,drive=disk"),
         *_tap("management", management_tap(host)),
         *("-device", f"virtio-net-pci,netdev=management,mac={management_mac(host)},romfile="),
-        # Behind a root port: SR-IOV needs PCI Express, and so the PF is on bus 1. An id "port" would clash with a property.
+        # behind a root port: SR-IOV needs PCI Express, and so the PF is on bus 1
         *("-device", "pcie-root-port,id=rp1,chassis=1,slot=1"),
         *_tap("wire", wire_tap(host)),
         *("-device", f"igb,id=pf,bus=rp1,netdev=wire,mac={pf_mac(host)},romfile="),
