@@ -6,12 +6,14 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
 
 from tests.lab import keys
 from tests.lab.errors import LabError
 from tests.lab.hosts import CONTROLLER
 from tests.lab.run import run
+from tests.sriov import probe
 from tests.sriov.hosts import host, namespace, places
 
 CONNECT_TIMEOUT_S = 10
@@ -37,6 +39,12 @@ def exec_on(
 ) -> subprocess.CompletedProcess[str]:
     """Runs a short command in ctl or a machine; a LabError when it fails (unless check is off) or takes too long."""
     return run(words(name, argv), stdin=stdin, timeout_s=timeout_s, check=check, keeps_lock=False)
+
+
+def answers(kind: str, address: str, seconds: float) -> bool:
+    """Whether the address answers a program in ctl in time; kind: see probe.py."""
+    argv = [sys.executable, "-I", probe.__file__, kind, address, str(seconds)]
+    return exec_on(CONTROLLER, argv, check=False, timeout_s=seconds + 30).returncode == 0
 
 
 def replace_process(name: str, argv: Sequence[str]) -> None:
