@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.sriov.lifecycle import pid_of
 
 BOOT_TIMEOUT_S = 300.0
 VIRSH_TIMEOUT_S = 120.0
+HUGE_PAGES = "/proc/sys/vm/nr_hugepages"
 LINKS = re.compile(r"LINKS (\d+\.\d+)((?: [\w.-]+:[\w.-]*:\w+)*)")
 
 
@@ -55,6 +57,20 @@ def runs_on(where: Places, name: str) -> list[str]:
     return [host.name for host in running(where) if name in virsh(host, "list", "--name").split()]
 
 
+def huge_pages(entries: Mapping[str, Mapping[str, Any]]) -> int:
+    """Huge pages of 2 MiB that the guests on record need, on each machine: any of them may come by a migration."""
+    return sum((entry["memory_mib"] + 1) // 2 for entry in entries.values() if entry["backing"] == "hugepages")
+
+
+def _reserve(where: Places, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    wanted = huge_pages(entries)
+    for host in running(where):
+        argv = ["sh", "-c", f"echo {wanted} >{HUGE_PAGES} && cat {HUGE_PAGES}"]
+        found = int(enter.exec_on(host.name, argv).stdout)
+        if found < wanted:
+            raise LabError(f"{host.name} has {found} huge pages", f"{wanted}", "`down`, then `up` with more --memory")
+
+
 def start(where: Places, host: Host, guest: Guest, *, wait: bool = True) -> Started:
     """Defines and starts the guest and waits for its first tick; one that runs on that machine is left alone."""
     domain.validate(guest)
@@ -71,7 +87,9 @@ def start(where: Places, host: Host, guest: Guest, *, wait: bool = True) -> Star
                 f"it to be off or on {host.name}",
                 f"guest stop {guest.name}",
             )
-        write_records(where, {**entries, guest.name: {"octet": octet, **asdict(guest)}})
+        entries = {**entries, guest.name: {"octet": octet, **asdict(guest)}}
+        write_records(where, entries)
+        _reserve(where, entries)
         began = time.monotonic()
         for machine in running(where):
             enter.exec_on(machine.name, ["rm", "-f", f"{CONSOLES_INSIDE}/{guest.name}.log"])
@@ -102,9 +120,12 @@ def stop(where: Places, name: str) -> bool:
         left = runs_on(where, name)
         if left:
             raise LabError(f"guest {name} still runs on {', '.join(left)}", "no such domain", "see that libvirtd's log")
-        if name in entries:
-            write_records(where, {key: value for key, value in entries.items() if key != name})
-    return found
+        if not found:
+            return False
+        left_over = {key: value for key, value in entries.items() if key != name}
+        write_records(where, left_over)
+        _reserve(where, left_over)
+    return True
 
 
 def listing(where: Places) -> list[dict[str, Any]]:

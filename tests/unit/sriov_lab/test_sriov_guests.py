@@ -113,3 +113,13 @@ def test_the_last_word_about_links_counts() -> None:
     assert found["eth2"] == ("igbvf", "up")
     assert found["lo"] == ("", "unknown")
     assert guests.links("") == {}
+
+
+def test_huge_pages_are_those_of_the_guests_that_use_them() -> None:
+    entries = {
+        "a": {"memory_mib": 1024, "backing": "hugepages"},
+        "b": {"memory_mib": 257, "backing": "hugepages"},
+        "c": {"memory_mib": 2048, "backing": "none"},
+    }
+    assert guests.huge_pages(entries) == 512 + 129
+    assert guests.huge_pages({}) == 0
