@@ -19,9 +19,10 @@ export PYTHONDONTWRITEBYTECODE := 1
 export GIT_CONFIG_COUNT := 1
 export GIT_CONFIG_KEY_0 := safe.directory
 export GIT_CONFIG_VALUE_0 := $(CURDIR)
-$(GATES) test demo firing integration agreement faults bench mutants lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+$(GATES) test test-sriov demo firing integration agreement faults bench mutants lab-%: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup test $(GATES) docs firing fired integration agreement faults bench mutants demo lab-up lab-down lab-status lab-exec clean
+.PHONY: help setup test $(GATES) docs firing fired integration agreement faults bench mutants demo lab-up lab-down lab-status lab-exec \
+	lab-sriov-up lab-sriov-down test-sriov clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -129,6 +130,15 @@ lab-status: setup ## what of the lab is up
 lab-exec: setup ## run CMD on HOST of the lab: make lab-exec HOST=hv1 CMD='virsh list'
 	$(PY) -m tests.lab exec $(HOST) -- $(CMD)
 
+lab-sriov-up: setup ## raise the SR-IOV lab: two machines with emulated VFs (8 GiB of memory)
+	$(PY) -m tests.sriov up
+
+lab-sriov-down: setup ## take the SR-IOV lab down, leave nothing behind
+	$(PY) -m tests.sriov down
+
+test-sriov: setup ## tests in the SR-IOV lab, which is raised for them and taken down; KEEP=1 leaves it up
+	PYTHONPATH=$(TREE) pytest tests/sriov
+
 clean: ## remove everything that setup and the gates made
-	@if [ -d $(VENV) ]; then $(PY) -m tests.lab down; fi
+	@if [ -d $(VENV) ]; then $(PY) -m tests.lab down; $(PY) -m tests.sriov down; fi
 	rm -rf .ansible .cache $(VENV) changelogs/.plugin-cache.yaml tests/output

@@ -38,7 +38,8 @@ def records(where: Places) -> dict[str, dict[str, Any]]:
     return loaded
 
 
-def _write_records(where: Places, entries: dict[str, dict[str, Any]]) -> None:
+def write_records(where: Places, entries: dict[str, dict[str, Any]]) -> None:
+    """Replaces the record as a whole: a reader sees the old one or the new one."""
     partial = where.guests.with_suffix(".new")
     partial.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     partial.rename(where.guests)
@@ -78,7 +79,7 @@ def start(where: Places, host: Host, guest: Guest, *, wait: bool = True) -> Star
                 f"guest stop {guest.name}",
             )
         enter.prefix(host.name)  # says it if the host is down
-        _write_records(where, {**entries, guest.name: {"octet": octet, **asdict(guest)}})
+        write_records(where, {**entries, guest.name: {"octet": octet, **asdict(guest)}})
         began = time.monotonic()
         _define_and_start(where, host, guest, octet)
     if not wait:
@@ -137,7 +138,7 @@ def stop(where: Places, name: str) -> bool:
         (where.disks / f"{name}.qcow2").unlink(missing_ok=True)
         where.console(name).unlink(missing_ok=True)
         if name in entries:
-            _write_records(where, {key: value for key, value in entries.items() if key != name})
+            write_records(where, {key: value for key, value in entries.items() if key != name})
     return found
 
 

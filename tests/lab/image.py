@@ -74,10 +74,11 @@ def kernel_of(root: Path) -> str:
     return versions[-1]
 
 
-def _modules(root: Path, kernel: str) -> list[Entry]:
+def module_entries(root: Path, kernel: str, wanted: Iterable[str] = MODULES) -> list[Entry]:
+    """The wanted modules and what they need as mod/NN-NAME.ko, numbered in the order to load them."""
     base = root / "lib/modules" / kernel
     entries = []
-    for number, path in enumerate(load_order((base / "modules.dep").read_text(encoding="utf-8"), MODULES)):
+    for number, path in enumerate(load_order((base / "modules.dep").read_text(encoding="utf-8"), wanted)):
         data = (base / path).read_bytes()
         if path.endswith(".xz"):
             data = lzma.decompress(data)
@@ -99,7 +100,7 @@ def _initramfs(root: Path, agent: bytes) -> bytes:
     entries.append(Entry("bin/busybox", 0o100755, (root / "bin/busybox").read_bytes()))
     entries += [Entry(f"bin/{applet}", 0o120777, b"busybox") for applet in APPLETS]
     entries.append(Entry("bin/agent", 0o100755, agent))
-    entries += _modules(root, kernel_of(root))
+    entries += module_entries(root, kernel_of(root))
     entries.append(Entry("init", 0o100755, (SOURCES / "init").read_bytes()))
     return gzip.compress(archive(entries), mtime=0)
 

@@ -30,14 +30,14 @@ def _key(path: Path, comment: str) -> None:
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)])
 
 
-def ensure(where: Places) -> None:
+def ensure(where: Places, hosts: tuple[Host, ...] = HOSTS) -> None:
     where.ssh.mkdir(parents=True, exist_ok=True)
     where.ssh.chmod(0o700)
     _key(where.ssh / USER_KEY, "livemig-lab")
-    for host in HOSTS:
+    for host in hosts:
         _key(where.ssh / host.name, host.name)
-    public = {host.name: _read(where.ssh / f"{host.name}.pub") for host in HOSTS}
-    (where.ssh / "known_hosts").write_text(known_hosts(public), encoding="utf-8")
+    public = {host.name: _read(where.ssh / f"{host.name}.pub") for host in hosts}
+    (where.ssh / "known_hosts").write_text(known_hosts(public, hosts), encoding="utf-8")
 
 
 def load(where: Places, host: Host) -> Keys:

@@ -59,7 +59,8 @@ SUITES: dict[str, tuple[str, ...]] = {
         # for the host `store`, whose root is this one
         "glusterfs-server",
     ),
-    "bookworm": (),
+    # the hosts of the SR-IOV lab (tests/sriov) are machines: the cloud kernel has neither igb nor vfio-pci
+    "bookworm": ("linux-image-amd64", "pciutils", "ethtool"),
     "testing": ("virtiofsd", "libvirt-daemon-lock"),
 }
 # What a suite does not have, and its hosts do not need.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tests.lab import enter, processes
@@ -80,6 +80,11 @@ def ensure(where: Places, hosts: Iterable[Host]) -> str:
     """Runs the playbook if it is needed and possible; returns what happened, in words."""
     if in_place(hosts):
         return "certificates in place"
+    return make(where, enter.prefix(CONTROLLER))
+
+
+def make(where: Places, prefix: Sequence[str]) -> str:
+    """Runs the playbook if it is possible; prefix: the words that put a command where the hosts can be reached."""
     if cause := obstacle(where):
         return f"skipped: {cause}"
     link_checkout(where)
@@ -87,7 +92,7 @@ def ensure(where: Places, hosts: Iterable[Host]) -> str:
     log = where.state / "tls.log"
     with log.open("w", encoding="utf-8") as output:
         done = subprocess.run(
-            [*enter.prefix(CONTROLLER), *command],
+            [*prefix, *command],
             env=environment(where),
             cwd=where.checkout,
             stdin=subprocess.DEVNULL,
