@@ -10,6 +10,7 @@ import typing as t
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._action import ControllerAction
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._options import api as policies
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._options.convergence import convergence
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._options.migration import (
     MIGRATION_OPTION,
     changed,
@@ -29,6 +30,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "edits": policies.EDITS_OPTION,
     "probe": {"type": "bool", "default": False},
     "migration": MIGRATION_OPTION,
+    "convergence": {"type": "dict", "default": {}},
 }
 
 
@@ -48,6 +50,7 @@ class ActionModule(ControllerAction):
         policy = {name: args[name] for name in ("tls", "uris", "unreachable", "addresses", "probe")}
         policy["controls"] = policies.controls(args["checks"], domains, task_vars.get("groups", {}))
         policy["migration"] = migration(args["migration"])
+        policy["convergence"] = convergence(args["convergence"])
         policy["edits"] = policies.edits(args["edits"], destinations)
         found = api.findings(hosts, domains, destinations, answers, policy)
         return {

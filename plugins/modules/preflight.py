@@ -197,12 +197,6 @@ options:
         type: str
         choices: [auto, replug, failover, native, refuse]
         default: auto
-      vf_ceiling_ms:
-        description:
-          - The longest that a guest may stand still while the destination pins its memory, in milliseconds. A move
-            whose forecast is longer is ruled out. V(0) is no limit.
-        type: int
-        default: 0
       vf_immediate:
         description:
           - Allocate all memory of a guest with virtual functions when its QEMU starts at the destination
@@ -220,6 +214,12 @@ options:
         description: Send memory without copying it (C(--zerocopy)).
         type: bool
         default: false
+  convergence:
+    description:
+      - What each migration may cost, as in M(livemig.libvirt.plan). A guest whose forecast of standing still while the
+        destination pins its memory, with O(migration.vf=failover), is longer than C(ceiling_ms) is ruled out.
+    type: dict
+    default: {}
   checks:
     description:
       - What you have decided about checks. Of several decisions that speak of a finding, the last one holds.

@@ -17,6 +17,7 @@ from . import questions as asking
 from .check import AUTO, MIGRATION, Check, Policy, Problem, View
 from .controls import label_words
 from .memory import Share, pages_at, required_memory_mib, required_pages
+from .profile import profile_of
 from .registry import CHECKS, registry
 from .way import choose, is_movable, judged_as, tcp_uri
 from .world import INACTIVE, World
@@ -40,6 +41,7 @@ __all__ = [
     "matching_controls",
     "pages_at",
     "postcopy_obstacles",
+    "profile_of",
     "questions",
     "registry",
     "require_snapshots",

@@ -20,7 +20,7 @@ Policy = t.Mapping[str, t.Any]
 """``tls``: required (the default) or off; ``uris``: destination name -> URI by which the sources reach it;
 ``unreachable``: host name -> why no snapshot of it came; ``migration``: what the migration is to use (see MIGRATION);
 ``controls``: what the user has decided about checks (see controls.py); ``edits``: what may be rewritten in a
-definition (see edits.py)."""
+definition (see edits.py); ``convergence``: what a migration may cost (see profile.py)."""
 
 AUTO = "auto"
 """By facts: see connections in way.py. To the checks it is one stream: what needs more has to say how many."""
@@ -50,7 +50,6 @@ MIGRATION: t.Mapping[str, t.Any] = {
     "undefine_source": True,
     "unsafe": False,
     "vf": AUTO,
-    "vf_ceiling_ms": 0,
     "vf_immediate": False,
     "vf_pin_mib_s": 0,
     "zerocopy": False,
@@ -61,9 +60,9 @@ connections, 0 for one that is not called parallel, auto by the link; ``transpor
 ``disks_port``, ``disks_uri``: where copies of disks go, 0 and empty for libvirt's own choice; ``paused``: the guest is
 not resumed at the destination; ``tls_destination``: the name in the destination's certificate; 0 is no limit.
 
-``vf``: what becomes of virtual functions, chosen by facts where it is auto; ``vf_ceiling_ms``: the longest pause on
-their account; ``vf_immediate``: the memory of a guest that has one is allocated at once at the destination;
-``vf_pin_mib_s``: the destination's rate of allocating and pinning memory, 0: as measured there."""
+``vf``: what becomes of virtual functions, chosen by facts where it is auto; ``vf_immediate``: the memory of a guest
+that has one is allocated at once at the destination; ``vf_pin_mib_s``: the destination's rate of allocating and pinning
+memory, 0: as measured there."""
 
 Need = t.Hashable
 """What a domain needs of a destination, in a form that is equal for domains with the same need."""

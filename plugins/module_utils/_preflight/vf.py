@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import typing as t
 
-from .._model.api import UnknownFact
+from .._model.api import LivemigError, UnknownFact
 from .._sriov.api import NATIVE, REPLUG, SEED_MIB_S, Asked, Choice, Device, Memory, bonded, choose, forecast_ms
 from .check import View
 from .controls import label_words
 from .memory import page_kib_at, shares
+from .profile import profile_of
 
 GAP_WORD = "vf-gap"
 """In a domain's label: it may be without network while its virtual function is off."""
@@ -49,8 +50,12 @@ def has_gap(view: View) -> bool:
 
 
 def ceiling_ms(view: View) -> int:
-    """The longest pause that the policy allows; 0: it sets none."""
-    return int(view.policy.get("ceiling_ms") or view.option("vf_ceiling_ms"))
+    """The longest pause that the guest's profile allows. Raises UnknownFact."""
+    label = view.domain.get("label")
+    try:
+        return profile_of(view.domain_name or "", label, view.policy).ceiling_ms
+    except LivemigError as error:
+        raise UnknownFact(str(error)) from error
 
 
 def devices(view: View) -> t.Iterator[Device]:

@@ -21,27 +21,16 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
     MoveProfile,
     Way,
 )
-from ansible_collections.livemig.libvirt.plugins.module_utils._policy.api import DEFAULT, Profile, begin, from_label
+from ansible_collections.livemig.libvirt.plugins.module_utils._policy.api import begin
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import (
     Policy,
     Problem,
     judge,
-    label_words,
     postcopy_obstacles,
+    profile_of,
 )
 
 _CHECK = "guest_migration_policy_tag"
-
-
-def profile_of(domain: DomainSnapshot, policy: Policy) -> Profile:
-    """The run's profile with what the domain's label says. Raises LivemigError where the label cannot be meant."""
-    wanted = policy.get("convergence", {})
-    return from_label(
-        label_words(domain.get("label")),
-        wanted.get("profile", DEFAULT),
-        f"Label of domain {domain['name']}",
-        wanted.get("settings", {}),
-    )
 
 
 def mislabelled(domains: t.Sequence[DomainSnapshot], policy: Policy) -> list[Finding]:
@@ -49,7 +38,7 @@ def mislabelled(domains: t.Sequence[DomainSnapshot], policy: Policy) -> list[Fin
     found = []
     for domain in domains:
         try:
-            profile_of(domain, policy)
+            profile_of(domain["name"], domain.get("label"), policy)
         except LivemigError as error:
             problem = Problem(error.what, str(error.value), expected=error.expected, remedy=error.remedy)
             found.append(judge(_CHECK, domain, None, problem))
@@ -60,7 +49,7 @@ def promise(
     domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapshot, way: Way, policy: Policy
 ) -> tuple[MoveProfile, Forecast | None]:
     """Profile and forecast of one move; no forecast for a guest that does not run."""
-    chosen = profile_of(domain, policy)
+    chosen = profile_of(domain["name"], domain.get("label"), policy)
     obstacles = _obstacles(domain, source, destination, way, policy) if chosen.postcopy else []
     promised = t.cast(MoveProfile, {**chosen._asdict(), "obstacles": obstacles})
     if way["state"] != "running":

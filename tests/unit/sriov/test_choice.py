@@ -96,7 +96,7 @@ def scene(**options: t.Any) -> Scene:
 
 
 def test_the_forecast_takes_what_was_measured_there() -> None:
-    found = scene(vf="failover", vf_ceiling_ms=1000)
+    found = scene(vf="failover")
     assert found.of("hd_vfio_pin_time") == []
     found.answers["hv2"]["fill:memory"] = {"mib_s": 100}
     (finding,) = found.of("hd_vfio_pin_time")
@@ -105,8 +105,42 @@ def test_the_forecast_takes_what_was_measured_there() -> None:
     assert found.of("hd_vfio_pin_time") == []
 
 
+@pytest.mark.parametrize(
+    ("label", "convergence", "severity"),
+    [
+        (None, {}, "error"),
+        ("<p>ceiling_ms=2500</p>", {}, "error"),
+        ("<p>ceiling_ms=2600</p>", {}, None),
+        (None, {"profile": "deadline"}, None),
+        ("<p>profile=gentle</p>", {"profile": "deadline"}, "error"),
+        (None, {"settings": {"ceiling_ms": 3000}}, None),
+    ],
+)
+def test_the_forecast_is_judged_by_the_guests_own_profile(
+    label: str | None, convergence: dict[str, t.Any], severity: str | None
+) -> None:
+    found = scene(vf="failover", vf_pin_mib_s=100)
+    found.domain["label"] = label
+    found.policy["convergence"] = convergence
+    assert [each["severity"] for each in found.of("hd_vfio_pin_time")] == ([] if severity is None else [severity])
+
+
+def test_what_is_allowed_may_still_be_long() -> None:
+    found = scene(vf="failover", vf_pin_mib_s=50)
+    found.policy["convergence"] = {"settings": {"ceiling_ms": 60000}}
+    (finding,) = found.of("hd_vfio_pin_time")
+    assert (finding["severity"], finding["blocks"]) == ("warning", False)
+
+
+def test_a_label_that_cannot_be_meant_is_unknown() -> None:
+    found = scene(vf="failover")
+    found.domain["label"] = "<p>ceiling=1</p>"
+    (finding,) = found.of("hd_vfio_pin_time")
+    assert finding["status"] == "unknown" and "ceiling" in finding["message"]
+
+
 def test_a_long_pin_after_replug_is_only_a_warning() -> None:
-    found = scene(vf_ceiling_ms=10, vf_pin_mib_s=10)
+    found = scene(vf_pin_mib_s=10)
     (finding,) = found.of("hd_vfio_pin_time")
     assert not finding["blocks"] and "the guest runs meanwhile" in finding["expected"]
 

@@ -48,6 +48,7 @@ def _postcopy(view: View) -> t.Iterator[Problem]:
 class Stall(t.NamedTuple):
     strategy: str
     memory: tuple[Memory, ...]
+    ceiling_ms: int
 
 
 def _stall(view: View) -> t.Iterator[Stall]:
@@ -55,7 +56,7 @@ def _stall(view: View) -> t.Iterator[Stall]:
         return
     chosen = strategy(view).name
     if chosen in (REPLUG, FAILOVER):
-        yield Stall(chosen, memory_of(view))
+        yield Stall(chosen, memory_of(view), ceiling_ms(view))
 
 
 def _ask_rate(view: View, _need: Stall) -> t.Iterator[Question]:
@@ -65,17 +66,16 @@ def _ask_rate(view: View, _need: Stall) -> t.Iterator[Question]:
 
 def _pins(view: View, need: Stall) -> t.Iterator[Problem]:
     milliseconds, rate = stall_at(view, need.memory)
-    ceiling = ceiling_ms(view)
     size = sum(each.mib for each in need.memory)
     figure = f"about {milliseconds} ms ({size} MiB, 4 KiB pages at {rate:.0f} MiB/s)"
-    if need.strategy == FAILOVER and (milliseconds > _LONG_MS or 0 < ceiling < milliseconds):
+    if need.strategy == FAILOVER and milliseconds > min(_LONG_MS, need.ceiling_ms):
         yield Problem(
             "Domain {domain}",
             f"with failover it stands still for {figure} while {view.there} allocates and pins its memory",
-            expected=f"{ceiling or _LONG_MS} ms at most",
+            expected=f"{min(_LONG_MS, need.ceiling_ms)} ms at most",
             remedy="choose replug (migration.vf), which pins while the guest runs; or put its memory on huge pages, or "
             "allocate it at once",
-            severity="error" if 0 < ceiling < milliseconds else None,
+            severity="error" if milliseconds > need.ceiling_ms else None,
         )
     elif need.strategy == REPLUG and milliseconds > _LONG_MS:
         yield Problem(
