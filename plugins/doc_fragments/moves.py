@@ -193,6 +193,10 @@ options:
             type: str
             choices: [none, replug, failover, native]
             default: none
+          vf_reason:
+            description: Why that was chosen.
+            type: str
+            default: ""
           vf_gap:
             description: Whether a guest without a standby may be without network meanwhile.
             type: bool

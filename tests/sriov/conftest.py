@@ -13,7 +13,7 @@ from tests.sriov import cli
 
 @pytest.fixture(scope="session")
 def sriov_lab() -> Iterator[None]:
-    assert cli.main(["up"]) == cli.OK
+    assert cli.main(["up", "--no-tls"]) == cli.OK
     yield
     if os.environ.get("KEEP") != "1":
         assert cli.main(["down"]) == cli.OK

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.guests import Started
-from tests.lab.run import wait_until
-from tests.sriov import domain, enter, guests
+from tests.sriov import domain, enter, guests, seen
 from tests.sriov.hosts import BY_NAME, places, vf_address
 
 HOST = BY_NAME["sr1"]
@@ -22,12 +21,8 @@ def guest(sriov_lab: None) -> Iterator[Started]:
     assert guests.stop(places(), "teamed")
 
 
-def drivers(name: str) -> set[str]:
-    return {driver for driver, state in guests.links(guests.console_of(HOST, name)).values() if state == "up"}
-
-
 def test_it_has_standby_and_vf(guest: Started) -> None:
-    assert wait_until(lambda: {"virtio_net", "igbvf"} <= drivers(guest.name), LINK_TIMEOUT_S, 1.0), drivers(guest.name)
+    assert seen.has_both(HOST, guest.name), seen.drivers(HOST, guest.name)
 
 
 def test_it_answers_on_the_wire(guest: Started) -> None:

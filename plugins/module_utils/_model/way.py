@@ -20,9 +20,9 @@ class Way(t.TypedDict):
     empty where disks are copied; ``synchronous_writes``: the guest's writes wait for the copy, so that it comes to an
     end; ``bandwidth_mib_s``, ``disks_port``: 0, like an empty text, is libvirt's own choice.
 
-    ``vf``: what becomes of the guest's virtual functions: none (it has none), replug, failover or native; ``vf_gap``:
-    a guest without a standby may be without network meanwhile; ``vf_immediate``: its memory is allocated at once at the
-    destination.
+    ``vf``: what becomes of the guest's virtual functions: none (it has none), replug, failover or native;
+    ``vf_reason``: why, for people; ``vf_gap``: a guest without a standby may be without network meanwhile;
+    ``vf_immediate``: its memory is allocated at once at the destination.
     """
 
     state: str
@@ -42,6 +42,7 @@ class Way(t.TypedDict):
     disks_uri: str
     tls_destination: str
     vf: str
+    vf_reason: str
     vf_gap: bool
     vf_immediate: bool
 
@@ -91,6 +92,7 @@ def plain_way() -> Way:
         "disks_uri": "",
         "tls_destination": "",
         "vf": "none",
+        "vf_reason": "",
         "vf_gap": False,
         "vf_immediate": False,
     }

@@ -59,8 +59,9 @@ def choose(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapsh
     way["parallel"] = connections(view)
     # Where it is not known what the domain has, the last look sees it, and refuses what the way is not made for.
     with contextlib.suppress(UnknownFact):
-        chosen = vf.strategy(view).name
-        way["vf"] = NONE if chosen == REFUSE else chosen
+        chosen, reason = vf.strategy(view)
+        if chosen not in (NONE, REFUSE):
+            way["vf"], way["vf_reason"] = chosen, reason
         way["vf_immediate"] = chosen in (REPLUG, FAILOVER) and view.option("vf_immediate")
         way["vf_gap"] = chosen == REPLUG and vf.has_gap(view)
     copied = [disk.get("target") for disk in _disks(view) if is_copied(view, disk)]

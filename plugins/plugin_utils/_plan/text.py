@@ -64,9 +64,10 @@ def _ways(moves: t.Sequence[Move]) -> list[str]:
 def _way_text(way: Way) -> str:
     usual = plain_way()
     said = {name: value for name, value in way.items() if value != usual[name]}  # type: ignore[literal-required]
-    state = said.pop("state", None)
+    state, reason = said.pop("state", None), said.pop("vf_reason", None)
     words = [_STATES[state]] if state in _STATES else []
     words += [f"{name} {_value(value)}" for name, value in said.items()]
+    words += [f"because {reason}"] if reason else []
     return f"with {', '.join(words)}" if words else ""
 
 

@@ -28,6 +28,16 @@ def test_moves() -> None:
     ]
 
 
+def test_what_becomes_of_virtual_functions_is_said_with_its_reason() -> None:
+    made = plan(HOSTS[:1], [domain("web1"), domain("web2")])
+    for move, nic in zip(made["moves"], ("one", "two"), strict=True):
+        move["way"].update(vf="replug", vf_reason=f"its standby carries the traffic while {nic} is off")
+    assert table(made).splitlines()[-2:] == [
+        "  web1 goes with vf replug, because its standby carries the traffic while one is off.",
+        "  web2 goes with vf replug, because its standby carries the traffic while two is off.",
+    ]
+
+
 def test_a_reason_that_holds_everywhere_is_said_once() -> None:
     shown = lines(HOSTS, [domain("a")], [against("disk_same_object", "a", "hv1", name) for name in ("hv2", "hv3")])
     assert shown[2] == "a (running) stays on hv1:"

@@ -163,6 +163,7 @@ def test_the_way_says_what_was_chosen(teaming: str | None, label: str | None, vf
     found.domain["label"] = label
     way = api.choose(found.domain, found.source, found.destination, found.policy)
     assert (way["vf"], way["vf_gap"]) == (vf, gap)
+    assert bool(way["vf_reason"]) is (vf != "none")
 
 
 def test_a_bond_is_seen_through_the_agent() -> None:
