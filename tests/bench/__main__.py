@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure side by side, and keep what came out: python -m tests.bench [preflight] [observe] [migrate] [batches]
 or: python -m tests.bench convergence [--arms] [--grid] [--calm] [--rounds N], see convergence.py
+or: python -m tests.bench sriov [--rounds N], see sriov.py
 
 Raw results go to docs/benchmarks/NAME.json, the tables to docs/benchmarks/README.md.
 """
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench import batches, convergence, migrate, observe, preflight
+from tests.bench import batches, convergence, migrate, observe, preflight, sriov
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 SUITES: dict[str, Any] = {"preflight": preflight, "observe": observe, "migrate": migrate, "batches": batches}
@@ -33,6 +34,8 @@ bench` measures anew; the raw results are beside this page. Convergence has [a p
 def main(words: Sequence[str]) -> int:
     if words[:1] == ["convergence"]:
         return convergence.main(words[1:])
+    if words[:1] == ["sriov"]:
+        return sriov.main(words[1:])
     chosen = list(words) or list(SUITES)
     unknown = [name for name in chosen if name not in SUITES]
     if unknown:

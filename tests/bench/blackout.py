@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 
 from tests.lab import enter
 
@@ -68,12 +69,14 @@ class Watched:
 
     The longest time between the sending of two packets that came back: too long by at most two intervals (4 ms).
     ``every_s``: a guest that is slowed down cannot answer as many, and loses what does not fit into its buffers.
+    ``prefix``: the words that put a command where the guest can be reached; the lab's witness without it.
     """
 
     blackout_ms: float
 
-    def __init__(self, address: str, every_s: float = EVERY_S) -> None:
-        words = [*enter.prefix("witness"), "python3", "-c", PROBER, address, str(every_s)]
+    def __init__(self, address: str, every_s: float = EVERY_S, prefix: Sequence[str] | None = None) -> None:
+        where = enter.prefix("witness") if prefix is None else prefix
+        words = [*where, "python3", "-c", PROBER, address, str(every_s)]
         self._prober = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> Watched:
