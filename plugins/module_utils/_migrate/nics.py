@@ -15,7 +15,7 @@ import typing as t
 from .._libvirt import Connection, libvirt
 from .._model.api import Edit, LivemigError, Outcome, Phase, way_of
 from .._observe.api import parse_xml
-from .._sriov.api import GONE, OFF, ON, UNSEEN, Nic, Rules, Side, allocated_at_once, placed, plan, take_off
+from .._sriov.api import GONE, OFF, ON, QUIET, UNSEEN, Nic, Rules, Side, allocated_at_once, placed, plan, take_off
 from .._sriov.api import put_back as restore
 from . import edits
 from .case import Case, End
@@ -143,7 +143,7 @@ def with_phases(case: Case, result: Outcome, started: float) -> Outcome:
     mine: list[Phase] = [
         {"name": entry["event"], "at_ms": round((entry["at"] - began) * 1000)}
         for entry in (case.records.entries(case.intent.run) if case.intent.nics else ())
-        if entry["event"] in (OFF, GONE, ON, UNSEEN) and entry["uuid"] == case.uuid
+        if entry["event"] in (OFF, GONE, ON, UNSEEN, QUIET) and entry["uuid"] == case.uuid
     ]
     return {**result, "phases": sorted([*result["phases"], *mine], key=lambda phase: phase["at_ms"])}
 

@@ -9,7 +9,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
-from .journal import GONE, OFF, ON, UNSEEN, Journal, Rules
+from .journal import GONE, OFF, ON, QUIET, UNSEEN, Journal, Rules
 from .nic import Nic, allocated_at_once, bonded, defined_nics, find, host_address, placed
 from .restore import Restored, put_back
 from .side import Side
@@ -25,6 +25,7 @@ __all__ = [
     "NONE",
     "OFF",
     "ON",
+    "QUIET",
     "REFUSE",
     "REPLUG",
     "SEED_MIB_S",

@@ -170,7 +170,8 @@ FAULTS: dict[str, t.Callable[[World], None]] = {
     "the daemon refuses": _fault(lets_go="error"),
     "the daemon dies when asked": _fault(lets_go="the daemon dies"),
     "the daemon dies and the guest lets go": _fault(lets_go="the daemon dies and it goes"),
-    "the standby is silent": _fault(silent=True),
+    "the standby is silent": _fault(silent="without it"),
+    "nobody talks to the guest": _fault(silent="always"),
     "the migration fails": _migration_fails,
     "the migration fails and its function is taken": _stolen_at_home,
     "the migration fails and all functions are taken": _nothing_left_at_home,
@@ -244,6 +245,14 @@ def test_the_phases_show_when_it_was_off(world: World) -> None:
     phases = {phase["name"]: phase["at_ms"] for phase in outcome["phases"]}
     assert phases["vf_off"] <= phases["vf_gone"] <= phases["suspended"] <= phases["vf_on"]
     assert list(phases)[:2] == ["vf_off", "vf_gone"]
+
+
+def test_a_guest_that_nobody_talks_to_is_moved_and_that_is_told(world: World) -> None:
+    """Silence says nothing where nothing was heard before."""
+    world.guest.silent = "always"
+    (outcome,) = world.move()
+    assert (outcome["state"], outcome["error"]) == ("moved", None) and world.complete()
+    assert "standby_quiet" in [phase["name"] for phase in outcome["phases"]]
 
 
 def test_a_guest_that_does_not_show_it_is_told(world: World) -> None:
