@@ -56,8 +56,8 @@ IN_THE_LAB: tuple[Mutant, ...] = (
     Mutant(
         "the_definition_stays",
         f"{_MIGRATE}/settle.py",
-        '                _undefine(leftover)\n    _close(case, "moved")',
-        '                pass\n    _close(case, "moved")',
+        "                _undefine(leftover)\n    _unmark(case, case.destination)",
+        "                pass\n    _unmark(case, case.destination)",
         FAULTS,
         ("--only", "source-daemon-killed-resumed"),
     ),
