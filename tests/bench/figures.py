@@ -105,6 +105,14 @@ def total_error(run: Run, last: bool = False) -> float | None:
     return float(abs(said[-1 if last else 0]["total_ms"] / 1000 - seen) / seen)
 
 
+def started_error(run: Run) -> float | None:
+    """Part by which the forecast from before the start was wrong about the whole time: of guests that were known."""
+    said = (run.get("started") or {}).get("total_ms")
+    if run["ended"] != "moved" or len(run["attempts"]) > 1 or said is None:
+        return None
+    return float(abs(said / 1000 - run["total_s"]) / run["total_s"])
+
+
 def near(error: tuple[float, float]) -> bool:
     return error[0] <= 60 or error[1] <= 0.25
 
@@ -237,8 +245,12 @@ def grid_bars(runs: Sequence[Run], link_mib_s: float) -> list[Bar]:
             text = f"{ms:.0f} ms; {share:.0%}; within: {sum(map(near, found))} of {len(found)}"
             met = sum(map(near, found)) >= 0.9 * len(found)
             bars.append(Bar(f"forecast of the blackout, P90 error, by {what}", text, "25 % or 60 ms", met))
-    for what, last in (("first forecast", False), ("last forecast", True)):
-        totals = [part for run in runs if (part := total_error(run, last)) is not None]
+    for what, error in (
+        ("before the start, guests that moved before", started_error),
+        ("first forecast", total_error),
+        ("last forecast", lambda run: total_error(run, last=True)),
+    ):
+        totals = [part for run in runs if (part := error(run)) is not None]
         worst = percentile(totals)
         if worst is not None:
             text = f"{worst:.0%} ({len(totals)} runs)"

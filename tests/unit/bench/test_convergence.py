@@ -156,6 +156,12 @@ def test_the_error_of_the_time_counts_from_the_first_pass() -> None:
     assert figures.total_error(run(forecasts=said, attempts=[{}, {}])) is None
 
 
+def test_the_forecast_from_before_the_start_counts_where_there_was_one() -> None:
+    assert figures.started_error(run(started={"total_ms": 7500})) == pytest.approx(0.25)
+    assert figures.started_error(run(started={"total_ms": None})) is None is figures.started_error(run())
+    assert figures.started_error(run(started={"total_ms": 7500}, ended="aborted")) is None
+
+
 def bars(**ours: Any) -> dict[str, bool | None]:
     def some(arm: arms.Arm, **changes: Any) -> list[dict[str, Any]]:
         return [run(part=ARMS, arm=arm.name, **changes)] * 3
