@@ -245,12 +245,12 @@ def grid_bars(runs: Sequence[Run], link_mib_s: float) -> list[Bar]:
             text = f"{ms:.0f} ms; {share:.0%}; within: {sum(map(near, found))} of {len(found)}"
             met = sum(map(near, found)) >= 0.9 * len(found)
             bars.append(Bar(f"forecast of the blackout, P90 error, by {what}", text, "25 % or 60 ms", met))
-    for what, error in (
+    for what, wrong in (
         ("before the start, guests that moved before", started_error),
         ("first forecast", total_error),
         ("last forecast", lambda run: total_error(run, last=True)),
     ):
-        totals = [part for run in runs if (part := error(run)) is not None]
+        totals = [part for run in runs if (part := wrong(run)) is not None]
         worst = percentile(totals)
         if worst is not None:
             text = f"{worst:.0%} ({len(totals)} runs)"
