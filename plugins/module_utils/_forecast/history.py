@@ -86,8 +86,8 @@ def _between(outcome: t.Mapping[str, t.Any], ends: t.Mapping[str, str | None]) -
 def remember(
     guest: Guest, stopped_with_mib: float | None, setup_ms: float | None = None, resident_mib: float | None = None
 ) -> Convergence:
-    """What an outcome keeps for the next run. ``guest``: with what its first pass has sent as ``touched_mib``, 0 where
-    that was not seen; ``stopped_with_mib``: left to send at the switchover; ``setup_ms``: what the migration took
+    """What an outcome keeps for the next run. ``guest``: with what had to cross as ``touched_mib``, 0 where that was
+    not seen; ``stopped_with_mib``: left to send at the switchover; ``setup_ms``: what the migration took
     before its first pass and after its switchover; ``resident_mib``: before the start; None: not known."""
     return {
         "resident_mib": _rounded(resident_mib),

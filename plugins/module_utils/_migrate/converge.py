@@ -15,7 +15,7 @@ import threading
 import time
 import typing as t
 
-from .._forecast.api import Guest, Sample, remember, sample, touched_mib, with_history
+from .._forecast.api import Guest, Sample, remember, sample, touched_mib, unsent_mib, with_history
 from .._libvirt import LIBVIRT_ERRORS, error_text, libvirt
 from .._model.api import Convergence, Downtime, Move, MoveProfile, Outcome, PassSample, PolicyDecision, Way, way_of
 from .._policy import api as policy
@@ -29,6 +29,8 @@ _ABORT_TRIES, _AGAIN_S = 25, 0.2
 _JOIN_S = 5.0
 _LINK_S = 600.0
 _KIB, _MIB = 1024, 1024 * 1024
+_FIRST = 4
+"""Samples: the beginning, and the ends of three passes. Later passes are short, and full of what was left over."""
 _SOON_S = 0.5
 """A guest that is stopped later after the beginning of a pass has left nobody knows how much."""
 _LONG_S = 1.0
@@ -92,6 +94,7 @@ class Pilot:
         self._parameters = dict(self.start.parameters)
         self._attempt, self._began = 1, time.monotonic()
         self._begun = self._often = False
+        self._crossed_mib = 0.0
         self._samples: list[PassSample] = []
         self._decisions: list[PolicyDecision] = []
         self._asking: threading.Thread | None = None
@@ -160,13 +163,13 @@ class Pilot:
         link."""
         state, seen = self._state, self._state.samples[1:]
         free = tuple(entry for entry in state.samples if not entry.throttle)
-        guest = state.guest if state.throttled else policy.shown(state._replace(samples=free))
+        guest = state.guest if state.throttled else policy.shown(state._replace(samples=free[:_FIRST]))
         if guest is None:
             guest = state.guest._replace(dirty_mib_s=None, working_set_mib=None)
         if state.siblings and state.yielded is None:
             # A share of the link is not what it carries.
             guest = guest._replace(link_mib_s=state.guest.link_mib_s)
-        guest = guest._replace(touched_mib=_crossed_mib(seen, self._timeline))
+        guest = guest._replace(touched_mib=self._crossed_mib or _in_one_pass_mib(self._timeline))
         # Post-copy has left most of it, and its end is not that of the pause.
         whole = result["state"] == "moved" and self._timeline.first("postcopy") is None
         stopped = self._timeline.first("suspended") if whole else None
@@ -265,6 +268,9 @@ class Pilot:
         return found[0] if found else {}
 
     def _step(self, seen: Sample) -> None:
+        if seen.iteration == 2:
+            rate_mib_s = seen.rate_mib_s or 0.0
+            self._crossed_mib = seen.sent_mib + unsent_mib(rate_mib_s, self._state.limit_ms)
         self._samples.append(
             {
                 "attempt": self._attempt,
@@ -338,10 +344,8 @@ def _left(last: Sample, stopped_at: float, guest: Guest) -> float | None:
     return max(0.0, min(left, max(last.remaining_mib, guest.working_set_mib or 0.0)))
 
 
-def _crossed_mib(seen: t.Sequence[Sample], timeline: Timeline) -> float:
-    """What the first pass has sent; 0 where that is not known."""
-    if seen:
-        return seen[0].sent_mib if seen[0].iteration == 2 else 0.0
+def _in_one_pass_mib(timeline: Timeline) -> float:
+    """What was sent where there was one pass only; 0 otherwise."""
     completed = timeline.first("completed")
     if completed is None or len(timeline.all("iteration")) != 1 or timeline.first("postcopy") is not None:
         return 0.0

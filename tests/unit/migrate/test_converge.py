@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
+from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import unsent_mib
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import converge, one, watch
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Records
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Outcome, plain_way
@@ -230,7 +231,9 @@ def test_an_earlier_run_is_remembered(pair: Pair) -> None:
     domain.migration = Memory(pair, [120] * 6)
     known = converge.guest_of(converge.resident_mib(domain), move(), pair.records.history())
     assert known.link_mib_s == pytest.approx(LINK, rel=0.1) and known.dirty_mib_s and known.dirty_mib_s > LINK
-    assert (learnt["convergence"]["resident_mib"], known.touched_mib) == (256, 128)
+    # What the pass has sent, and what QEMU's limit let it leave over.
+    assert learnt["convergence"]["resident_mib"] == 256
+    assert known.touched_mib == pytest.approx(128 + unsent_mib(LINK, 300))
 
 
 def test_what_the_plan_knew_is_taken_where_nothing_is_known_here(pair: Pair) -> None:
