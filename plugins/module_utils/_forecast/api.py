@@ -10,8 +10,8 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 from .._model.api import Forecast, PassForecast
-from .history import remember, with_history
-from .model import BASE_MS, Guest, Pass, Point, blackout_ms, fixed_ms, passes, unique_mib
+from .history import remember, touched_mib, with_history
+from .model import BASE_MS, Guest, Pass, Point, blackout_ms, fixed_ms, passes, unique_mib, unsent_mib
 from .samples import Sample, estimate, rate_mib_s, sample, windows
 from .verdict import (
     RESERVE,
@@ -52,7 +52,9 @@ __all__ = [
     "sample",
     "seconds",
     "stopping",
+    "touched_mib",
     "unique_mib",
+    "unsent_mib",
     "usable_ms",
     "windows",
     "with_history",

@@ -21,6 +21,9 @@ _CAUTION = 0.8
 """Of what a guest has written, the figure that four runs of five stayed below: planning with the middle would be wrong
 every other time."""
 
+_BASE_LEAST_MS = 20.0
+"""No switchover takes less (model.py); where a run seems to have, more was left at the stop than there was."""
+
 
 def with_history(
     guest: Guest,
@@ -57,14 +60,38 @@ def with_history(
     return guest._replace(base_ms=statistics.median(bases)) if bases else guest
 
 
+def touched_mib(
+    resident_mib: float | None,
+    memory_mib: float,
+    outcomes: t.Sequence[t.Mapping[str, t.Any]] = (),
+    uuid: str | None = None,
+) -> float:
+    """What of a guest's memory must cross: what is resident (None: not known, so all of it), and of that the part that
+    had to in its earlier runs, for QEMU itself and pages of zeros do not. Never more than it has (0: not known)."""
+    resident = float(memory_mib if resident_mib is None else resident_mib)
+    kept = [outcome["convergence"] for outcome in outcomes if outcome.get("convergence") and outcome["uuid"] == uuid]
+    parts = [min(1.0, run["touched_mib"] / run["resident_mib"]) for run in kept[-RUNS:] if _crossed(run)]
+    touched = resident * (statistics.median(parts) if parts else 1.0)
+    return min(touched, memory_mib) if memory_mib else touched
+
+
+def _crossed(kept: t.Mapping[str, t.Any]) -> bool:
+    return bool(kept.get("touched_mib") and kept.get("resident_mib"))
+
+
 def _between(outcome: t.Mapping[str, t.Any], ends: t.Mapping[str, str | None]) -> bool:
     return all(name is None or outcome.get(end) == name for end, name in ends.items())
 
 
-def remember(guest: Guest, stopped_with_mib: float | None, setup_ms: float | None = None) -> Convergence:
-    """What an outcome keeps for the next run. ``stopped_with_mib``: left to send at the switchover; ``setup_ms``: what
-    the migration took before its first pass and after its switchover; None: not known."""
+def remember(
+    guest: Guest, stopped_with_mib: float | None, setup_ms: float | None = None, resident_mib: float | None = None
+) -> Convergence:
+    """What an outcome keeps for the next run. ``guest``: with what had to cross as ``touched_mib``, 0 where that was
+    not seen; ``stopped_with_mib``: left to send at the switchover; ``setup_ms``: what the migration took
+    before its first pass and after its switchover; ``resident_mib``: before the start; None: not known."""
     return {
+        "resident_mib": _rounded(resident_mib),
+        "touched_mib": _rounded(guest.touched_mib or None),
         "dirty_mib_s": _rounded(guest.dirty_mib_s),
         "working_set_mib": _rounded(guest.working_set_mib),
         "link_mib_s": _rounded(guest.link_mib_s or None),
@@ -88,4 +115,4 @@ def _base_ms(guest: Guest, outcome: t.Mapping[str, t.Any], kept: t.Mapping[str, 
     if measured is None or kept["stopped_with_mib"] is None or not kept["link_mib_s"]:
         return None
     explained = blackout_ms(guest._replace(base_ms=0.0, link_mib_s=kept["link_mib_s"]), kept["stopped_with_mib"])
-    return max(0.0, measured - explained)
+    return max(_BASE_LEAST_MS, measured - explained)

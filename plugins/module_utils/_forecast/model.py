@@ -79,6 +79,11 @@ def blackout_ms(guest: Guest, remaining_mib: float) -> float:
     return remaining_mib / guest.link_mib_s * 1000 + fixed_ms(guest)
 
 
+def unsent_mib(rate_mib_s: float, limit_ms: float) -> float:
+    """What a pass leaves over: it ends as soon as QEMU could send the rest within its limit, and sees that late."""
+    return max(0.0, rate_mib_s * (limit_ms / 1000 - _LOOK_S / 2))
+
+
 def working_set(guest: Guest) -> float | None:
     """Where only a rate was sampled: four seconds of it, never more than there is.
 
@@ -104,7 +109,7 @@ def passes(guest: Guest, start: Point, limit_ms: float, rate_mib_s: float | None
     for number in range(start.done + 1, start.done + 1 + _PASSES):
         if start.done and remaining <= threshold:
             break
-        left = min(remaining, max(0.0, threshold - rate * _LOOK_S / 2))
+        left = min(remaining, unsent_mib(rate, limit_ms))
         copied = remaining - left
         fresh = unique_mib(copied / rate, dirty, wide)
         # Of what was left some is written again. The rest of the first pass may lie anywhere in what was touched; later

@@ -15,7 +15,7 @@ import threading
 import time
 import typing as t
 
-from .._forecast.api import Guest, Sample, remember, sample, with_history
+from .._forecast.api import Guest, Sample, remember, sample, touched_mib, unsent_mib, with_history
 from .._libvirt import LIBVIRT_ERRORS, error_text, libvirt
 from .._model.api import Convergence, Downtime, Move, MoveProfile, Outcome, PassSample, PolicyDecision, Way, way_of
 from .._policy import api as policy
@@ -29,6 +29,8 @@ _ABORT_TRIES, _AGAIN_S = 25, 0.2
 _JOIN_S = 5.0
 _LINK_S = 600.0
 _KIB, _MIB = 1024, 1024 * 1024
+_FIRST = 4
+"""Samples: the beginning, and the ends of three passes. Later passes are short, and full of what was left over."""
 _SOON_S = 0.5
 """A guest that is stopped later after the beginning of a pass has left nobody knows how much."""
 _LONG_S = 1.0
@@ -37,10 +39,11 @@ _NOT_JUDGED = "no plan has judged whether it is safe here"
 _THROTTLES, _POSTCOPIES = "VIR_MIGRATE_AUTO_CONVERGE", "VIR_MIGRATE_POSTCOPY"
 
 
-def guest_of(domain: t.Any, move: Move, earlier: t.Sequence[t.Mapping[str, t.Any]]) -> Guest:
+def guest_of(resident: float | None, move: Move, earlier: t.Sequence[t.Mapping[str, t.Any]]) -> Guest:
     """What is known of the guest before its start: its memory as it is now, what the plan knew, which may be a fresh
     sample and the runs of all hosts, and where that is nothing what this host's own runs have shown."""
-    guest, planned = Guest(touched_mib(domain, move["memory_mib"]), 0.0), move.get("forecast")
+    planned = move.get("forecast")
+    guest = Guest(touched_mib(resident, move["memory_mib"], earlier, move["uuid"]), 0.0)
     if planned is not None:
         guest = guest._replace(
             link_mib_s=planned["link_mib_s"],
@@ -50,16 +53,13 @@ def guest_of(domain: t.Any, move: Move, earlier: t.Sequence[t.Mapping[str, t.Any
     return with_history(guest, earlier, move["destination"], move["source"], move["uuid"])
 
 
-def touched_mib(domain: t.Any, memory_mib: int) -> float:
-    """What of its memory must cross: resident in QEMU, but never more than the guest has. Huge pages do not count as
-    resident, and are taken as a whole. 0 where nothing is known."""
+def resident_mib(domain: t.Any) -> float | None:
+    """Of QEMU. None where libvirt does not tell, and with huge pages, which do not count as resident."""
     resident: int | None = None
     with contextlib.suppress(*LIBVIRT_ERRORS):
         if "<hugepages" not in domain.XMLDesc(0):
             resident = domain.memoryStats().get("rss")
-    if resident is None:
-        return float(memory_mib)
-    return min(resident / _KIB, memory_mib) if memory_mib else resident / _KIB
+    return None if resident is None else resident / _KIB
 
 
 def profile_of(wanted: MoveProfile) -> policy.Profile:
@@ -82,8 +82,9 @@ class Pilot:
         way, wanted = way_of(move), move.get("profile") or {}
         obstacles, self._capped = wanted.get("obstacles"), bool(way["bandwidth_mib_s"])
         self._decides = not (way["postcopy"] or way["auto_converge"])
+        self._resident_mib = resident_mib(domain)
         self._state, self.start = policy.begin(
-            guest_of(domain, move, earlier),
+            guest_of(self._resident_mib, move, earlier),
             profile_of(wanted),
             time.monotonic(),
             obstacles=[_NOT_JUDGED] if obstacles is None else obstacles,
@@ -93,6 +94,7 @@ class Pilot:
         self._parameters = dict(self.start.parameters)
         self._attempt, self._began = 1, time.monotonic()
         self._begun = self._often = False
+        self._crossed_mib = 0.0
         self._samples: list[PassSample] = []
         self._decisions: list[PolicyDecision] = []
         self._asking: threading.Thread | None = None
@@ -160,22 +162,29 @@ class Pilot:
         """Of a guest that was slowed down, what it was like before; of one that is through with its first pass, the
         link."""
         state, seen = self._state, self._state.samples[1:]
-        guest = state.guest if state.throttled else policy.shown(state)
+        free = tuple(entry for entry in state.samples if not entry.throttle)
+        guest = state.guest if state.throttled else policy.shown(state._replace(samples=free[:_FIRST]))
         if guest is None:
             guest = state.guest._replace(dirty_mib_s=None, working_set_mib=None)
         if state.siblings and state.yielded is None:
             # A share of the link is not what it carries.
             guest = guest._replace(link_mib_s=state.guest.link_mib_s)
+        guest = guest._replace(touched_mib=self._crossed_mib or _in_one_pass_mib(self._timeline))
         # Post-copy has left most of it, and its end is not that of the pause.
         whole = result["state"] == "moved" and self._timeline.first("postcopy") is None
         stopped = self._timeline.first("suspended") if whole else None
         setup_ms = _setup_ms(result, self._timeline) if whole and self._attempt == 1 else None
         if seen:
-            return remember(guest, None if stopped is None else _left(seen[-1], stopped.at, guest), setup_ms)
+            # How much a guest writes while it is slowed down is not known.
+            known = stopped is not None and len(free) == len(state.samples) and not state.throttled
+            left = _left(seen[-1], stopped.at, guest) if stopped is not None and known else None
+            return remember(guest, left, setup_ms, self._resident_mib)
         if stopped is None or state.capped or state.siblings or self._shares.others(self._uuid):
             return None
         link_mib_s = _carried(self._timeline, stopped.at)
-        return None if link_mib_s is None else remember(guest._replace(link_mib_s=link_mib_s), None, setup_ms)
+        if link_mib_s is None:
+            return None
+        return remember(guest._replace(link_mib_s=link_mib_s), None, setup_ms, self._resident_mib)
 
     def _follow(self, over: threading.Event) -> None:
         seen, last = 0, None
@@ -259,6 +268,9 @@ class Pilot:
         return found[0] if found else {}
 
     def _step(self, seen: Sample) -> None:
+        if seen.iteration == 2:
+            rate_mib_s = seen.rate_mib_s or 0.0
+            self._crossed_mib = seen.sent_mib + unsent_mib(rate_mib_s, self._state.limit_ms)
         self._samples.append(
             {
                 "attempt": self._attempt,
@@ -323,11 +335,21 @@ class Pilot:
 
 
 def _left(last: Sample, stopped_at: float, guest: Guest) -> float | None:
-    """What was left to send when it was stopped: at the beginning of the pass, less what was sent since."""
+    """What was left to send when it was stopped: at the beginning of the pass, less what was sent since, and with what
+    was written since, which is no more than its working set."""
     since_s = stopped_at - last.at_s
     if since_s > _SOON_S:
         return None
-    return max(0.0, last.remaining_mib + ((guest.dirty_mib_s or 0.0) - guest.link_mib_s) * since_s)
+    left = last.remaining_mib + ((guest.dirty_mib_s or 0.0) - guest.link_mib_s) * since_s
+    return max(0.0, min(left, max(last.remaining_mib, guest.working_set_mib or 0.0)))
+
+
+def _in_one_pass_mib(timeline: Timeline) -> float:
+    """What was sent where there was one pass only; 0 otherwise."""
+    completed = timeline.first("completed")
+    if completed is None or len(timeline.all("iteration")) != 1 or timeline.first("postcopy") is not None:
+        return 0.0
+    return float(completed.data.get("memory_processed") or 0) / _MIB
 
 
 def _first_pass_done(stats: t.Mapping[str, t.Any]) -> bool:

@@ -196,9 +196,12 @@ class PolicyDecision(t.TypedDict):
 
 
 class Convergence(t.TypedDict):
-    """What one migration has shown of its guest and of its link, for the next forecast. ``setup_ms``: what it took
-    before its first pass and after its switchover."""
+    """What one migration has shown of its guest and of its link, for the next forecast. ``resident_mib``: of QEMU,
+    before the start; ``touched_mib``: what of it had to cross; ``setup_ms``: what it took before its first pass and
+    after its switchover."""
 
+    resident_mib: float | None
+    touched_mib: float | None
     dirty_mib_s: float | None
     working_set_mib: float | None
     link_mib_s: float | None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Guest, with_history
+from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Guest, touched_mib, with_history
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import (
     DomainSnapshot,
     Finding,
@@ -61,19 +61,13 @@ def promise(
 
 def expected(domain: DomainSnapshot, destination: str, way: Way, policy: Policy) -> Guest:
     """What is known of the guest: from its snapshot, from earlier runs, and of the link from the user."""
-    guest = Guest(touched_mib(domain), 0.0, dirty_mib_s=domain.get("dirty_mib_s"))
-    guest = with_history(guest, policy.get("history", ()), destination, domain["host"], domain["uuid"])
+    history = policy.get("history", ())
+    resident = None if domain["hugepages"] else domain.get("resident_mib")
+    touched = touched_mib(resident, domain["memory_mib"], history, domain["uuid"])
+    guest = Guest(touched, 0.0, dirty_mib_s=domain.get("dirty_mib_s"))
+    guest = with_history(guest, history, destination, domain["host"], domain["uuid"])
     said = policy.get("convergence", {}).get("link_mib_s") or way["bandwidth_mib_s"]
     return guest if guest.link_mib_s else guest._replace(link_mib_s=float(said))
-
-
-def touched_mib(domain: DomainSnapshot) -> float:
-    """Resident memory, but never more than the guest has; all of it where that is not known, and with huge pages, which
-    do not count as resident."""
-    resident = domain.get("resident_mib")
-    if resident is None or domain["hugepages"]:
-        return float(domain["memory_mib"])
-    return float(min(resident, domain["memory_mib"]))
 
 
 def _obstacles(

@@ -134,8 +134,13 @@ def test_how_a_run_ended(changes: dict[str, Any], found: str) -> None:
     ],
 )
 def test_what_is_right_for_a_guest(guest: tuple[int, int, int], ceiling_ms: int, moved: bool, hard: bool) -> None:
-    found = figures.expected(guest, ceiling_ms, LINK)
+    found = figures.expected(guest, ceiling_ms, LINK, "gentle")
     assert ("moved" in found, "refused" in found) == (moved, hard)
+
+
+def test_a_small_budget_may_end_a_guest_that_would_converge() -> None:
+    found = {name: figures.expected((256, 128, 28), 500, LINK, name) for name in ("gentle", "deadline")}
+    assert found["gentle"] == {"moved"} and "postcopy" in found["deadline"]
 
 
 def forecast(at_s: float, blackout_ms: float | None, total_ms: float | None) -> dict[str, Any]:
@@ -154,6 +159,12 @@ def test_the_error_of_the_time_counts_from_the_first_pass() -> None:
     assert figures.total_error(run(forecasts=said)) == pytest.approx(0.2)
     assert figures.total_error(run(forecasts=said), last=True) == pytest.approx(0.1)
     assert figures.total_error(run(forecasts=said, attempts=[{}, {}])) is None
+
+
+def test_the_forecast_from_before_the_start_counts_where_there_was_one() -> None:
+    assert figures.started_error(run(started={"total_ms": 7500})) == pytest.approx(0.25)
+    assert figures.started_error(run(started={"total_ms": None})) is None is figures.started_error(run())
+    assert figures.started_error(run(started={"total_ms": 7500}, ended="aborted")) is None
 
 
 def bars(**ours: Any) -> dict[str, bool | None]:

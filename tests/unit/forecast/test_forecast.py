@@ -184,6 +184,26 @@ def test_history_that_says_nothing_changes_nothing(outcomes: list[dict[str, t.An
     assert api.with_history(unknown, outcomes, "hv2") == unknown
 
 
+def test_no_switchover_is_thought_to_take_nothing() -> None:
+    """More than was explained: what was left at the stop is an estimate."""
+    assert api.with_history(guest(), [kept(10.0, 100.0, 0)], "hv2").base_ms == 20
+
+
+@pytest.mark.parametrize(
+    ("resident", "memory", "touched"),
+    [(400.0, 1024.0, 200), (None, 1024.0, 512), (4000.0, 1024.0, 1024), (90.0, 0, 45)],
+)
+def test_what_was_not_sent_before_is_not_expected_to_be_sent(
+    resident: float | None, memory: float, touched: int
+) -> None:
+    """QEMU's own memory, and pages of zeros."""
+    runs = [
+        {"uuid": uuid, "convergence": api.remember(guest()._replace(touched_mib=sent), None, None, 400.0)}
+        for uuid, sent in (("mine", 200.0), ("other", 1.0), ("mine", 0.0))
+    ]
+    assert api.touched_mib(resident, memory, runs, "mine") == touched
+
+
 def test_a_link_is_known_from_anybody_and_a_guest_from_itself() -> None:
     unknown = guest(dirty_mib_s=None, working_set_mib=None)._replace(link_mib_s=0.0)
     mine = {**kept(5.0, 50.0), "uuid": "mine", "source": "hv1", "destination": "hv9"}

@@ -32,6 +32,7 @@ class Domain:
         self.auto = 0
         self.calls: list[str] = []
         self.where = (libvirt.VIR_DOMAIN_RUNNING, 0)
+        self.resident_mib = 128
         self.persistent = True
         self.notes: dict[str, str] = {}
         self.job = 0
@@ -90,7 +91,7 @@ class Domain:
         return self.stats
 
     def memoryStats(self) -> dict[str, int]:
-        return {"rss": 128 * 1024}
+        return {"rss": self.resident_mib * 1024}
 
     def migrateSetMaxDowntime(self, milliseconds: int, _flags: int = 0) -> None:
         self.calls.append(f"limit {milliseconds}")

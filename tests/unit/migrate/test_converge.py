@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
+from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import unsent_mib
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import converge, one, watch
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Records
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Outcome, plain_way
@@ -222,18 +223,22 @@ def test_the_link_is_learnt_from_a_single_pass(pair: Pair) -> None:
 
 
 def test_an_earlier_run_is_remembered(pair: Pair) -> None:
+    pair.source.domains[UUID].resident_mib = 256
     run(pair, [120] * 6, profile={"throttle": False})
     (learnt,) = pair.records.history()
     assert set(learnt) == {"uuid", "source", "destination", "downtime", "convergence"}
     domain = pair.source.domains[UUID]
     domain.migration = Memory(pair, [120] * 6)
-    known = converge.guest_of(domain, move(), pair.records.history())
+    known = converge.guest_of(converge.resident_mib(domain), move(), pair.records.history())
     assert known.link_mib_s == pytest.approx(LINK, rel=0.1) and known.dirty_mib_s and known.dirty_mib_s > LINK
+    # What the pass has sent, and what QEMU's limit let it leave over.
+    assert learnt["convergence"]["resident_mib"] == 256
+    assert known.touched_mib == pytest.approx(128 + unsent_mib(LINK, 300))
 
 
 def test_what_the_plan_knew_is_taken_where_nothing_is_known_here(pair: Pair) -> None:
     planned: t.Any = {"dirty_mib_s": 20.0, "working_set_mib": 50.0, "link_mib_s": 100.0}
-    known = converge.guest_of(pair.source.domains[UUID], move(forecast=planned), [])
+    known = converge.guest_of(128.0, move(forecast=planned), [])
     assert (known.touched_mib, known.dirty_mib_s, known.working_set_mib, known.link_mib_s) == (128, 20, 50, 100)
 
 

@@ -7,12 +7,12 @@ import typing as t
 
 import pytest
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError, plain_way
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight import api as preflight
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import postcopy_obstacles, registry
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._options.convergence import convergence
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan import api
-from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.promise import touched_mib
+from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.promise import expected
 from tests.unit.plan.fleet import domain, host, policy
 
 LABEL = "<label xmlns='urn:livemig:policy:1'>{}</label>"
@@ -100,7 +100,8 @@ def test_why_it_is_not_expected_to_arrive_is_said() -> None:
 @pytest.mark.parametrize(("resident", "huge", "touched"), [(90, False, 90), (90, True, 1024), (5000, False, 1024)])
 def test_what_is_touched(resident: int, huge: bool, touched: int) -> None:
     """Huge pages do not count as resident, and QEMU has memory of its own."""
-    assert touched_mib(domain("a", 1024, resident_mib=resident, hugepages=huge)) == touched
+    guest = domain("a", 1024, resident_mib=resident, hugepages=huge)
+    assert expected(guest, "hv2", plain_way(), policy("hv2")).touched_mib == touched
 
 
 def test_postcopy_that_could_not_be_judged_is_in_its_own_way() -> None:
