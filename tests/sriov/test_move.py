@@ -20,7 +20,7 @@ HERE, THERE = BY_NAME["sr1"], BY_NAME["sr2"]
 NAME = "mover"
 SLOW_MIB_S = 2
 UNDER_WAY_S = 120.0
-EVERY_S = 0.05
+EVERY_S = 0.25
 LONGEST_MS = 15_000
 """Under load an emulated machine stands still for seconds; a guest that lost its network does not come back at all."""
 
