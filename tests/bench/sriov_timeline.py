@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 WIDTH, LEFT, RIGHT, TOP, STEP, BAR = 760, 190, 70, 34, 30, 16
-_START = "asked"
-"""The call of libvirt, from which all times count."""
 STYLE = "font-family='sans-serif' font-size='12'"
 
 
@@ -24,20 +22,19 @@ class Span(NamedTuple):
 SPANS = (
     Span("asked to let go of the VF", "vf_off", "vf_gone", "#d9a441"),
     Span("traffic over the standby", "vf_gone", "vf_on", "#8fb8de"),
-    Span("migration", _START, "resumed", "#9a9a9a"),
+    Span("migration", "iteration 1", "resumed", "#9a9a9a"),
     Span("the guest stands still", "suspended", "resumed", "#c0392b"),
 )
 
 
 def svg(title: str, phases: Mapping[str, float]) -> str:
-    """One bar for each span of which both ends are known, in seconds from the call of libvirt on."""
-    known = {_START: 0.0, **phases}
-    spans = [(span, known[span.begin], known[span.end]) for span in SPANS if {span.begin, span.end} <= set(known)]
+    """One bar for each span of which both ends are known, in seconds from the beginning of the move on."""
+    spans = [(span, phases[span.begin], phases[span.end]) for span in SPANS if {span.begin, span.end} <= set(phases)]
     first = min(0.0, *(begin for _span, begin, _end in spans))
     last = max(end for _span, _begin, end in spans)
     scale = (WIDTH - LEFT - RIGHT) / max(last - first, 1.0)
     lines = [
-        f"<text x='8' y='20' {STYLE} font-weight='bold'>{title}: seconds from the call of libvirt on</text>",
+        f"<text x='8' y='20' {STYLE} font-weight='bold'>{title}: seconds from its beginning on</text>",
     ]
     for number, (span, begin, end) in enumerate(spans):
         y, x = TOP + number * STEP, LEFT + (begin - first) * scale

@@ -136,7 +136,7 @@ def with_open(case: Case, error: str | None) -> str | None:
 
 
 def with_phases(case: Case, result: Outcome, started: float) -> Outcome:
-    """With what the journal tells of the functions; what was before the start has a negative time.
+    """With what the journal tells of the functions.
 
     ``started``: on ``time.monotonic()``."""
     began = time.time() - (time.monotonic() - started)
