@@ -17,6 +17,8 @@ description:
     to be taken. MAC address, VLAN, alias and the address in the guest stay.
   - It detaches only what a standby stands in for, waits until the guest has really let go, and sees that the standby
     carries packets. Where one of that fails, the guest has its functions again.
+  - A guest that was asked to let go and has not answered may do so at any time. This host keeps a record of that, and
+    V(attached) asks it once more, so that the guest ends with the function or this fails and says so.
 extends_documentation_fragment:
   - livemig.libvirt.connection
   - livemig.libvirt.attributes
@@ -130,7 +132,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     finally:
         connection.close()
     return {
-        "changed": found.before != found.after,
+        "changed": found.before != found.after or bool(found.done),
         "nics": found.after,
         "done": list(found.done),
         "notes": list(found.notes),

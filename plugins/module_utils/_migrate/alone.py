@@ -14,7 +14,9 @@ import typing as t
 from .._libvirt import Connection, error_text
 from .._model.api import LivemigError
 from .._sriov.api import (
+    GONE,
     OFF,
+    ON,
     Nic,
     Rules,
     Side,
@@ -27,10 +29,12 @@ from .._sriov.api import (
     take_off,
 )
 from . import intent
-from .records import Records
+from .records import BY_HAND, Records
 from .truth import NO_CONNECTION
 
 ATTACHED, DETACHED = "attached", "detached"
+_ASKED = "it was asked to let go of {} and has not answered: it is asked once more"
+_ANSWER = "run this again once the guest has answered, or start the guest anew"
 
 
 class Wanted(t.NamedTuple):
@@ -57,17 +61,25 @@ class Result(t.NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-class _Memory:
-    """A journal that lasts as long as this process: the definition is what outlives it."""
+class _Journal:
+    """One of this host's for each domain: the definition says what to put back, but not what the guest may still let
+    go of."""
 
-    def __init__(self) -> None:
-        self._last: dict[str | None, str] = {}
+    def __init__(self, records: Records, domain: t.Any) -> None:
+        self._records, self._uuid, self._domain = records, domain.UUIDString(), domain.name()
+
+    @property
+    def _run(self) -> str:
+        return f"{BY_HAND}{self._uuid}"
 
     def note(self, event: str, nic: Nic, instance: int, **values: t.Any) -> None:
-        self._last[nic.mac or nic.alias] = event
+        about = {"uuid": self._uuid, "domain": self._domain, "nic": nic.key, "instance": instance}
+        self._records.note(self._run, event, **about, **values)
 
     def pending(self, nic: Nic, instance: int) -> bool:
-        return self._last.get(nic.mac or nic.alias) == OFF
+        entries = [each for each in self._records.entries(self._run) if each["event"] in (OFF, GONE, ON)]
+        said = next((each for each in reversed(entries) if each["nic"] == nic.key), None)
+        return said is not None and said["event"] == OFF and bool(said["instance"] == instance)
 
 
 def vf(connection: Connection, host: str, wanted: Wanted, records: Records, look_only: bool) -> Result:
@@ -75,33 +87,35 @@ def vf(connection: Connection, host: str, wanted: Wanted, records: Records, look
     domain = connection.lookupByName(wanted.domain)
     side = Side(connection, domain.UUIDString(), host)
     if look_only:
-        return _changed(side, domain, wanted, look_only)
+        return _changed(side, domain, wanted, records, look_only)
     records.ready()
     with records.lock(domain.UUIDString()):
-        return _changed(side, domain, wanted, look_only)
+        return _changed(side, domain, wanted, records, look_only)
 
 
-def _changed(side: Side, domain: t.Any, wanted: Wanted, look_only: bool) -> Result:
-    _require_free(domain, wanted)
+def _changed(side: Side, domain: t.Any, wanted: Wanted, records: Records, look_only: bool) -> Result:
+    _require_free(domain, wanted, records)
+    journal, instance = _Journal(records, domain), side.instance()
     nics = _chosen(_all(side), wanted)
     before = [_shown(side, nic) for nic in nics]
-    due = [nic for nic, shown in zip(nics, before) if shown["state"] != wanted.state]
+    asked = [nic for nic in nics if wanted.state == ATTACHED and journal.pending(nic, instance)]
+    due = [nic for nic, shown in zip(nics, before) if shown["state"] != wanted.state or nic in asked]
     require = _require_leaving if wanted.state == DETACHED else _require_ports
     require(side, due, wanted)
     if look_only:
         kept = [shown["address"] if nic not in due else None for nic, shown in zip(nics, before)]
         after: list[Shown] = [{"mac": nic.mac, "state": wanted.state, "address": at} for nic, at in zip(nics, kept)]
-        return Result(before, after)
+        return Result(before, after, notes=tuple(_ASKED.format(nic.called) for nic in asked))
     if wanted.state == DETACHED:
-        _take_off(side, due, wanted.rules)
+        _take_off(side, due, journal, wanted.rules)
         return Result(before, [_shown(side, nic) for nic in nics])
-    restored = put_back(side, due, True, _Memory(), wanted.rules)
+    restored = put_back(side, due, True, journal, wanted.rules)
     if restored.left:
-        raise _failed(wanted, side, "; ".join(restored.left))
+        raise _failed(wanted, side, "; ".join(restored.left), "" if restored.missing else _ANSWER)
     return Result(before, [_shown(side, nic) for nic in nics], restored.done, restored.notes)
 
 
-def _require_free(domain: t.Any, wanted: Wanted) -> None:
+def _require_free(domain: t.Any, wanted: Wanted, records: Records) -> None:
     if not (domain.isActive() and domain.isPersistent()):
         raise LivemigError(
             f"Domain {wanted.domain}",
@@ -109,7 +123,8 @@ def _require_free(domain: t.Any, wanted: Wanted) -> None:
             expected="a domain that runs and whose definition says what it has",
             remedy="start it, or define it (virsh define)",
         )
-    if intent.read(domain) is not None:
+    # A definition that somebody has replaced does not bear the mark any more; the journal still knows of it.
+    if intent.read(domain) is not None or domain.UUIDString() in records.open_moves():
         raise LivemigError(
             f"Domain {wanted.domain}",
             value="a migration of it has not come to its end",
@@ -121,17 +136,13 @@ def _require_free(domain: t.Any, wanted: Wanted) -> None:
 def _all(side: Side) -> list[Nic]:
     """What the guest has, and what its definition says besides; with the port of each, as far as that is known."""
     live, definition = side.live() or "<domain/>", side.persistent() or "<domain/>"
-    found = nics_with_standby(side, live)
-    found += [nic for nic in defined_nics(definition, _gives_out(side)) if find(live, nic) is None]
+    off = [nic for nic in defined_nics(definition, live, side.gives_out) if find(live, nic) is None]
+    found = nics_with_standby(side, live, off)
     functions = {each.address: each for each in side.functions()} if found else {}
     return [
         nic if (own := functions.get(nic.address or "")) is None else nic._replace(kind=own.kind, port=own.port)
         for nic in found
     ]
-
-
-def _gives_out(side: Side) -> t.Callable[[str], bool]:
-    return lambda network: side.spare(network) is not None
 
 
 def _chosen(nics: t.Sequence[Nic], wanted: Wanted) -> list[Nic]:
@@ -161,9 +172,9 @@ def _require_ports(side: Side, nics: t.Sequence[Nic], wanted: Wanted) -> None:
 def _require_leaving(side: Side, nics: t.Sequence[Nic], wanted: Wanted) -> None:
     """Nothing is taken off that could not be put back, or without what stands in for it."""
     live, definition = side.live() or "<domain/>", side.persistent() or "<domain/>"
-    defined = {nic.mac or nic.place for nic in defined_nics(definition, _gives_out(side))}
+    defined = defined_nics(definition, live, side.gives_out)
     for nic in nics:
-        if (nic.mac or nic.place) not in defined:
+        if not any(map(nic.is_nic, defined)):
             raise LivemigError(
                 f"{nic.called} of domain {wanted.domain}",
                 value="its definition does not have it",
@@ -184,9 +195,8 @@ def _shown(side: Side, nic: Nic) -> Shown:
     return {"mac": nic.mac, "state": ATTACHED, "address": host_address(device)}
 
 
-def _take_off(side: Side, nics: t.Sequence[Nic], rules: Rules) -> None:
+def _take_off(side: Side, nics: t.Sequence[Nic], journal: _Journal, rules: Rules) -> None:
     """All of them, or as before."""
-    journal = _Memory()
     try:
         take_off(side, nics, journal, rules)
     except NO_CONNECTION as error:
@@ -196,14 +206,14 @@ def _take_off(side: Side, nics: t.Sequence[Nic], rules: Rules) -> None:
             f"Virtual functions on {side.name}",
             value=text,
             expected="a guest that lets go of them",
-            remedy="run this module again with state attached, if one goes later" if left else "they are as before",
+            remedy="run this module again with state attached" if left else "they are as before",
         ) from error
 
 
-def _failed(wanted: Wanted, side: Side, text: str) -> LivemigError:
+def _failed(wanted: Wanted, side: Side, text: str, remedy: str = "") -> LivemigError:
     return LivemigError(
         f"NICs of domain {wanted.domain} on {side.name}",
         value=text,
         expected="what its definition says",
-        remedy="do what is said there, then run this again",
+        remedy=remedy or "do what is said there, then run this again",
     )

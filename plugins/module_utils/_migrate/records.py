@@ -5,6 +5,7 @@
 """What this host keeps about its migrations: a journal for each run, definitions on their way, locks that die.
 
     /var/lib/livemig/runs/RUN.jsonl        append-only: begun, ended, held, cut, vf_*; over and heard of the whole run
+    /var/lib/livemig/runs/vf-UUID.jsonl    the same of the module vf: vf_*
     /var/lib/livemig/domains/UUID.json     the definition with its secrets, from the start to the end of a migration
     /run/livemig/UUID.lock                 held by the process that works on the domain
 
@@ -28,6 +29,8 @@ from .control import RUN_DIR, Control
 STATE_DIR = "/var/lib/livemig"
 KEPT_RUNS = 100
 """Journals of runs that are over and of which nothing is open; older ones are removed."""
+BY_HAND = "vf-"
+"""Begins the names of journals of virtual functions that were taken off without a run: one for each domain."""
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _AGAIN_S = 0.2
@@ -97,9 +100,11 @@ class Records:
             os.fsync(file.fileno())
 
     def entries(self, run: str) -> list[Entry]:
-        """The run's journal; what a crash has cut off at its end is left out. Empty where there is none."""
+        """The run's journal; what a crash has cut off at its end is left out. Empty where there is none. Raises
+        LivemigError where it cannot be read."""
         found = []
-        with contextlib.suppress(FileNotFoundError), open(self._journal(run), encoding="utf-8") as file:
+        none = contextlib.suppress(FileNotFoundError)
+        with _kept(self._state), none, open(self._journal(run), encoding="utf-8") as file:
             for line in file:
                 with contextlib.suppress(ValueError):
                     found.append(json.loads(line))
@@ -185,9 +190,9 @@ class Records:
             os.remove(self._definition(uuid))
 
     def prune(self) -> None:
-        """Removes journals beyond KEPT_RUNS, but none with an open migration."""
+        """Removes journals beyond KEPT_RUNS, but none with an open migration, and none that is no run's."""
         needed = {run for run, *_rest in self.open_moves().values()}
-        for run in self.runs()[KEPT_RUNS:]:
+        for run in [run for run in self.runs() if not run.startswith(BY_HAND)][KEPT_RUNS:]:
             if run not in needed:
                 with contextlib.suppress(OSError):
                     os.remove(self._journal(run))

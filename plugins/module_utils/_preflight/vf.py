@@ -34,6 +34,11 @@ def address_of(hostdev: t.Mapping[str, t.Any]) -> str | None:
     return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
 
 
+def mac_of(hostdev: t.Mapping[str, t.Any]) -> str | None:
+    """None of a plain <hostdev>, whose definition does not tell it."""
+    return str(hostdev["description"]).rpartition(" ")[2].lower() if hostdev["mode"] == "interface" else None
+
+
 def strategy(view: View, stall_ms: int | None = None) -> Choice:
     """Of a view with a domain. Right before the start nothing is known of node devices: what was decided then holds.
     Raises UnknownFact."""
@@ -67,6 +72,7 @@ def devices(view: View) -> t.Iterator[Device]:
                 hostdev["teaming"] == "transient",
                 _bonded(view, hostdev),
                 _native(view, hostdev),
+                hostdev["mode"] != "interface",
             )
 
 
@@ -103,9 +109,11 @@ def _bonded(view: View, hostdev: t.Mapping[str, t.Any]) -> bool:
         return True
     try:
         links = view.domain.get("agent").get("links") or {}
+        others = [nic["mac"].lower() for nic in view.domain.get("interfaces") if nic["type"] != "hostdev"]
     except UnknownFact:
         return False
-    return bonded(links, hostdev["description"].rpartition(" ")[2].lower())
+    functions = [mac_of(each) for each in view.domain.get("hostdevs") if each["type"] == "pci"]
+    return bonded(links, mac_of(hostdev), functions, others)
 
 
 def memory_of(view: View) -> tuple[Memory, ...]:

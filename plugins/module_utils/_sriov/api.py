@@ -10,7 +10,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 from .journal import GONE, OFF, ON, QUIET, UNSEEN, Journal, Rules
-from .nic import Nic, allocated_at_once, bonded, defined_nics, find, host_address, placed
+from .nic import Nic, allocated_at_once, bonded, defined_nics, find, host_address, placed, shown
 from .restore import Restored, put_back
 from .side import Side
 from .stall import SEED_MIB_S, Memory, forecast_ms
@@ -52,5 +52,6 @@ __all__ = [
     "plan",
     "put_back",
     "require_standby",
+    "shown",
     "take_off",
 ]

@@ -15,7 +15,7 @@ from .nic import Nic
 
 OFF, GONE, ON, UNSEEN, QUIET = "vf_off", "vf_gone", "vf_on", "vf_unseen", "standby_quiet"
 """In the journal: the guest was asked to let go; it has; it has one again; which its agent does not show yet. And:
-nothing passes its standby, nor did so before, so that nobody knows whether it carries."""
+the guest sends nothing over its standby, so that nobody knows whether it carries."""
 
 
 class Journal(t.Protocol):
@@ -29,9 +29,9 @@ class Journal(t.Protocol):
 
 class Rules(t.NamedTuple):
     """``attempts``, each with ``detach_s`` for the guest's answer; ``late_s``: how long a guest that has not answered
-    is waited for once more at the end; ``carries_s``: within which the standby must have passed a packet, where it has
-    done so before (0: that is not looked at); ``verify_s``: within which the guest must see the device, where it has an
-    agent; ``gap``: a guest without a standby may be without network meanwhile.
+    is waited for once more at the end; ``carries_s``: within which something must come by the standby, where the guest
+    sends (0: that is not looked at); ``verify_s``: within which the guest must see the device, where it has an agent;
+    ``gap``: a guest without a standby may be without network meanwhile.
     """
 
     attempts: int = 8

@@ -9,12 +9,14 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import collections
 import copy
 import typing as t
 import xml.etree.ElementTree as ET
 
 from .._observe.api import parse_xml
 
+GivesOut = t.Callable[[str], bool]
 _PARTS = ("domain", "bus", "slot", "function")
 _BONDS = ("bond", "team")
 _USER_ALIAS = "ua-"
@@ -27,7 +29,7 @@ class Nic(t.NamedTuple):
     libvirt does not set it (a plain <hostdev>); ``xml``: the element, as it is attached again; ``kind``
     (vendor:device) and ``port`` (the PF's network device) of the function on the source; ``standby``: the host's
     network device of the NIC that carries the traffic meanwhile, empty where it is one of several, None where nothing
-    does.
+    does. ``twin``: another function of the guest has the same MAC address.
 
     ``planned``: the function's PCI address at the destination, ``planned_port``: the PF's network device there; None
     where a libvirt network gives one out, and before the destination was looked at.
@@ -41,6 +43,7 @@ class Nic(t.NamedTuple):
     standby: str | None = None
     planned: str | None = None
     planned_port: str | None = None
+    twin: bool = False
 
     @property
     def network(self) -> str | None:
@@ -66,7 +69,22 @@ class Nic(t.NamedTuple):
     @property
     def called(self) -> str:
         """For messages."""
-        return f"VF {self.mac or self.alias}"
+        return f"VF {self.mac} ({self.alias or self.place})" if self.twin else f"VF {self.mac or self.alias}"
+
+    @property
+    def key(self) -> str:
+        """Tells it from the guest's other functions, also while it is off."""
+        if self.mac is not None and not self.twin:
+            return self.mac
+        return f"{self.mac or ''} {self.alias if self.alias.startswith(_USER_ALIAS) else self.place}".strip()
+
+    def is_device(self, device: ET.Element) -> bool:
+        """Whether the element is this NIC: by its MAC address, and where that does not tell by its place as well."""
+        known = self.mac is not None and not self.twin
+        return _mac(device) == self.mac and (known or _same_place(parse_xml(self.xml), device))
+
+    def is_nic(self, other: Nic) -> bool:
+        return self.is_device(parse_xml(other.xml))
 
 
 def address_text(element: ET.Element | None) -> str | None:
@@ -91,6 +109,15 @@ def _alias(device: ET.Element) -> str:
     return "" if alias is None else alias.get("name", "")
 
 
+def _same_place(one: ET.Element, other: ET.Element) -> bool:
+    """By the user's alias, where both have one, or else by the address in the guest."""
+    aliases = _alias(one), _alias(other)
+    if all(alias.startswith(_USER_ALIAS) for alias in aliases):
+        return aliases[0] == aliases[1]
+    places = address_text(one.find("address")), address_text(other.find("address"))
+    return places[0] is not None and places[0] == places[1]
+
+
 def passed_through(root: ET.Element) -> list[ET.Element]:
     """The elements of all PCI devices of the host that a definition has. A network of functions shows in the live
     definition as the function that it has given out."""
@@ -113,58 +140,108 @@ def is_linked(live: str, device: str) -> bool:
     return False
 
 
-def nics_of(live: str, inactive: str | None) -> list[Nic]:
+def _no_network(_name: str) -> bool:
+    return False
+
+
+def nics_of(live: str, inactive: str | None, gives_out: GivesOut = _no_network) -> list[Nic]:
     """Every passed-through PCI device of a running domain. ``inactive``: its persistent definition, which alone says
-    by which network a function was given out."""
-    root = parse_xml(live)
-    standbys = {_alias(nic): nic for nic in root.findall("devices/interface")}
-    kept = None if inactive is None else parse_xml(inactive)
-    return [_nic(device, standbys, kept) for device in passed_through(root)]
+    by which network a function was given out. ``gives_out``: whether a network of this name gives out functions."""
+    root, kept = parse_xml(live), parse_xml(inactive or "<domain/>")
+    shared = _shared((root, kept), gives_out)
+    return [_nic(device, _of_network(kept, device, gives_out), root, shared) for device in passed_through(root)]
 
 
-def bonded(links: t.Mapping[str, str], mac: str | None) -> bool:
-    """Whether the guest has this function in a bond: the bond, the function and the other NIC have one MAC address.
-    ``links``: its network devices, name -> MAC address."""
-    same = [name for name, found in links.items() if found == mac]
-    return len(same) > 2 and any(name.startswith(_BONDS) for name in same)
+def defined_nics(inactive: str, live: str, gives_out: GivesOut) -> list[Nic]:
+    """The same of a persistent definition. ``live``: the running domain, which has the standbys."""
+    root, running = parse_xml(inactive), parse_xml(live)
+    shared = _shared((root, running), gives_out)
+    return [_nic(device, None, running, shared) for device in _functions(root, gives_out)]
 
 
-def with_bond(nic: Nic, live: str, links: t.Mapping[str, str]) -> Nic:
-    """With the NIC of its bond as the standby, where it has no <teaming> and the guest shows a bond."""
-    if nic.standby is not None or not bonded(links, nic.mac):
-        return nic
-    targets = [target.get("dev", "") for target in parse_xml(live).findall("devices/interface/target")]
-    return nic._replace(standby=targets[0] if len(targets) == 1 else "")
-
-
-def defined_nics(inactive: str, gives_out: t.Callable[[str], bool]) -> list[Nic]:
-    """The same of a persistent definition. ``gives_out``: whether a network of this name gives out functions."""
-    root = parse_xml(inactive)
+def _functions(root: ET.Element, gives_out: GivesOut) -> list[ET.Element]:
+    """With those that a network is still to give out."""
     named = [
         nic
         for nic in root.findall("devices/interface")
-        if nic.get("type") == "network" and gives_out(nic.find("source").get("network", ""))  # type: ignore[union-attr]
+        if nic.get("type") == "network" and not _is_function(nic) and gives_out(_network(nic))
     ]
-    return [_nic(device, {}, None) for device in [*passed_through(root), *named]]
+    return [*passed_through(root), *named]
 
 
-def _nic(device: ET.Element, others: t.Mapping[str, ET.Element], kept: ET.Element | None) -> Nic:
+def _network(nic: ET.Element) -> str:
+    source = nic.find("source")
+    return "" if source is None else source.get("network", "")
+
+
+def _shared(roots: t.Iterable[ET.Element], gives_out: GivesOut) -> set[str | None]:
+    """MAC addresses that several functions of one definition have."""
+    counted = [collections.Counter(map(_mac, _functions(root, gives_out))) for root in roots]
+    return {mac for each in counted for mac, number in each.items() if mac is not None and number > 1}
+
+
+def _nic(device: ET.Element, named: ET.Element | None, live: ET.Element, shared: t.Collection[str | None]) -> Nic:
+    """``named``: what the definition has instead of the device, where a network has given that out."""
     teaming = device.find("teaming")
+    others = {_alias(nic): nic for nic in live.findall("devices/interface")}
     partner = None if teaming is None else others.get(teaming.get("persistent", ""))
     target = None if partner is None else partner.find("target")
     return Nic(
         alias=_alias(device),
         mac=_mac(device),
-        xml=ET.tostring(_template(device, kept), encoding="unicode").strip(),
+        xml=ET.tostring(_template(device, named), encoding="unicode").strip(),
         standby=None if target is None else target.get("dev"),
+        twin=_mac(device) in shared,
     )
 
 
-def _template(device: ET.Element, kept: ET.Element | None) -> ET.Element:
+def number_with(live: str, mac: str | None) -> int:
+    """How many functions the guest has with this MAC address."""
+    return [_mac(device) for device in passed_through(parse_xml(live))].count(mac)
+
+
+def shown(links: t.Mapping[str, str], mac: str | None) -> list[str]:
+    """The guest's network devices with this MAC address, without VLANs on top of them, which have it too (eth0.42).
+    ``links``: its network devices, name -> MAC address."""
+    return sorted(name for name, found in links.items() if found == mac and "." not in name)
+
+
+def is_bond(name: str) -> bool:
+    return name.startswith(_BONDS)
+
+
+def may_be_in_bond(links: t.Mapping[str, str], bond: str | None, mac: str | None) -> bool:
+    """What is in a bond shows the bond's MAC address, and its own, by which its definition calls it, no more."""
+    return mac == bond or mac not in links.values()
+
+
+def bonded(
+    links: t.Mapping[str, str], mac: str | None, functions: t.Iterable[str | None], others: t.Iterable[str | None]
+) -> bool:
+    """Whether the guest has this function in a bond with a NIC that is none: the bond has more members than functions.
+    ``functions``, ``others``: the MAC addresses of the guest's functions, None where not known, and other NICs."""
+    same = shown(links, mac)
+    members = [name for name in same if not is_bond(name)]
+    taken = [each for each in functions if may_be_in_bond(links, mac, each)]
+    return len(same) > len(members) > len(taken) and any(may_be_in_bond(links, mac, each) for each in others)
+
+
+def with_bond(nic: Nic, live: str, links: t.Mapping[str, str]) -> Nic:
+    """With the NIC of its bond as the standby, where it has no <teaming> and the guest shows a bond."""
+    root = parse_xml(live)
+    others = [each for each in root.findall("devices/interface") if not _is_function(each)]
+    functions = map(_mac, passed_through(root))
+    if nic.standby is not None or not bonded(links, nic.mac, functions, map(_mac, others)):
+        return nic
+    members = [each.find("target") for each in others if may_be_in_bond(links, nic.mac, _mac(each))]
+    targets = [target.get("dev", "") for target in members if target is not None]
+    return nic._replace(standby=targets[0] if len(targets) == 1 else "")
+
+
+def _template(device: ET.Element, named: ET.Element | None) -> ET.Element:
     """The device without what belongs to its present place. Its address in the guest stays, and so the guest's name
     of it."""
     found = copy.deepcopy(device)
-    named = None if kept is None else _of_network(kept, device)
     if named is not None:
         found = copy.deepcopy(named)
         for address in found.findall("address"):
@@ -182,15 +259,22 @@ def _template(device: ET.Element, kept: ET.Element | None) -> ET.Element:
     return found
 
 
-def _of_network(kept: ET.Element, device: ET.Element) -> ET.Element | None:
-    """A standby has the same MAC address, and may be on a network too."""
+def _of_network(kept: ET.Element, device: ET.Element, gives_out: GivesOut) -> ET.Element | None:
+    """What the definition has instead of a function that a network has given out. A standby has the same MAC address,
+    and may be on a network too."""
     mac = _mac(device)
-    for nic in kept.findall("devices/interface"):
-        teaming = nic.find("teaming")
-        is_standby = teaming is not None and teaming.get("type") == "persistent"
-        if mac is not None and nic.get("type") == "network" and _mac(nic) == mac and not is_standby:
-            return nic
-    return None
+    found = [
+        nic
+        for nic in kept.findall("devices/interface")
+        if mac is not None and nic.get("type") == "network" and _mac(nic) == mac and not _is_standby(nic)
+    ]
+    same = [nic for nic in found if _same_place(nic, device)]
+    return next(iter(same or [nic for nic in found if gives_out(_network(nic))]), None)
+
+
+def _is_standby(nic: ET.Element) -> bool:
+    teaming = nic.find("teaming")
+    return teaming is not None and teaming.get("type") == "persistent"
 
 
 def attach_xml(nic: Nic, address: str | None) -> str:
@@ -211,18 +295,12 @@ def _place(device: ET.Element, address: str | None) -> None:
 
 
 def find(xml: str, nic: Nic) -> ET.Element | None:
-    """The device of a definition that is this NIC: by its MAC address, or else by its place in the guest."""
+    """The device of a definition that is this NIC."""
     return _found(parse_xml(xml), nic)
 
 
 def _found(root: ET.Element, nic: Nic) -> ET.Element | None:
-    place = nic.place
-    for device in passed_through(root):
-        if nic.mac is not None and _mac(device) == nic.mac:
-            return device
-        if nic.mac is None and place is not None and address_text(device.find("address")) == place:
-            return device
-    return None
+    return next((device for device in passed_through(root) if nic.is_device(device)), None)
 
 
 def allocated_at_once(definition: str) -> str:

@@ -21,7 +21,7 @@ from .._libvirt import LIBVIRT_ERRORS, error_text
 from .._model.api import LivemigError
 from .functions import usable, wanted_of, why_none
 from .journal import GONE, ON, UNSEEN, Journal, Rules
-from .nic import Nic, attach_xml, find, host_address, placed
+from .nic import Nic, attach_xml, find, host_address, is_bond, number_with, placed, shown
 from .side import REFUSED, REMOVED, InUse, Side
 
 _POLL_S = 0.5
@@ -120,9 +120,12 @@ def _places(side: Side, nic: Nic, at_source: bool, port: str | None) -> list[str
     """Addresses, the planned one first; None is what the network gives out.
 
     At the source the guest's own is tried whatever is said of it: the host may have set it up as soon as it was back.
+    A plain <hostdev> gets no other one, which would have another MAC address.
     """
     if nic.network is not None:
         return [None]
+    if nic.mac is None:
+        return [nic.address if at_source else nic.planned]
     found = usable(side.functions(), wanted_of(nic, port), nic.planned)
     if not at_source or nic.address is None:
         return list(found)
@@ -142,14 +145,20 @@ def _redefine(side: Side, nic: Nic) -> None:
 
 def _unseen(side: Side, nic: Nic, rules: Rules) -> tuple[str, ...]:
     """What the guest itself says, where it has an agent that tells."""
-    # Master, standby and function of net_failover have one MAC address.
-    wanted = 2 if nic.standby is not None else 1
     end = time.monotonic() + rules.verify_s
     while nic.mac is not None:
         seen = side.links()
-        if seen is None or list(seen.values()).count(nic.mac) >= wanted:
+        if seen is None or _shows(seen, nic, number_with(side.live() or "<domain/>", nic.mac)):
             break
         if time.monotonic() >= end:
             return (f"{nic.called} is attached on {side.name}, but the guest does not show it yet",)
         time.sleep(min(_POLL_S, rules.verify_s))
     return ()
+
+
+def _shows(links: t.Mapping[str, str], nic: Nic, functions: int) -> bool:
+    """Whether the guest has so many functions with the NIC's MAC address, beside what else has it: the master of
+    net_failover, or the bond, and the standby."""
+    names = shown(links, nic.mac)
+    others = 2 if nic.standby is not None else sum(map(is_bond, names))
+    return len(names) >= functions + others

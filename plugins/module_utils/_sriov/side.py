@@ -126,10 +126,15 @@ class Side:
             return len(forward.findall("address")) - int(root.get("connections", "0"))
         return None
 
-    def passed(self, device: str) -> int:
-        """Packets that went through a network device of the domain's, both ways."""
+    def gives_out(self, network: str) -> bool:
+        """Whether it is a network of functions."""
+        return self.spare(network) is not None
+
+    def passed(self, device: str) -> tuple[int, int]:
+        """Packets that came to the guest by a network device of the domain's, and that it has sent. libvirt tells them
+        as the guest sees them, of a tap and of a macvtap (virNetDevTapInterfaceStats)."""
         figures = self._domain.interfaceStats(device)
-        return int(figures[1]) + int(figures[5])
+        return int(figures[1]), int(figures[5])
 
     def links(self) -> dict[str, str] | None:
         """The guest's network devices, name -> MAC address; None where it has no agent that tells.

@@ -19,13 +19,15 @@ STRATEGIES = (AUTO, REPLUG, FAILOVER, NATIVE, REFUSE)
 
 class Device(t.NamedTuple):
     """``function``: it is a virtual function, None where that is not known; ``teamed``: its standby is <teaming>'s;
-    ``bonded``: the guest's agent shows a bond; ``native``: its driver can migrate it, on both hosts."""
+    ``bonded``: the guest's agent shows a bond; ``native``: its driver can migrate it, on both hosts; ``plain``: it is a
+    <hostdev>, of which libvirt sets neither MAC address nor VLAN."""
 
     called: str
     function: bool | None = None
     teamed: bool = False
     bonded: bool = False
     native: bool = False
+    plain: bool = False
 
     @property
     def has_standby(self) -> bool:
@@ -51,6 +53,10 @@ class Choice(t.NamedTuple):
 
 def _other(asked: Asked) -> list[Device]:
     return [each for each in asked.devices if each.function is False]
+
+
+def _plain(asked: Asked) -> list[Device]:
+    return [each for each in asked.devices if each.plain]
 
 
 def _bare(asked: Asked) -> list[Device]:
@@ -89,6 +95,13 @@ _ROWS: tuple[_Row, ...] = (
     _Row((AUTO, NATIVE), _native, NATIVE, "the drivers of {all} can migrate them"),
     _Row((NATIVE,), lambda asked: True, REFUSE, "no driver can migrate all of {all} on both hosts"),
     _Row((), _other, REFUSE, "{other} is no virtual function, and another one would be another device"),
+    _Row(
+        (),
+        _plain,
+        REFUSE,
+        "{plain} is a plain <hostdev>, whose MAC address and VLAN libvirt gives to no other function; define it as "
+        "<interface type='hostdev'>",
+    ),
     _Row((), lambda asked: asked.state != "running", REFUSE, "it is {asked.state}, and lets go of nothing"),
     _Row(
         (FAILOVER,),
@@ -113,7 +126,8 @@ _ROWS: tuple[_Row, ...] = (
 def choose(asked: Asked) -> Choice:
     """The strategy, and why. ``failover`` is never chosen without being asked for: what it does while the guest stands
     still, replug does while the guest runs."""
-    names = {"all": _names(asked.devices), "other": _names(_other(asked)), "bare": _names(_bare(asked))}
+    found = {"all": asked.devices, "other": _other(asked), "plain": _plain(asked), "bare": _bare(asked)}
+    names = {name: _names(devices) for name, devices in found.items()}
     for row in _ROWS:
         if (not row.wanted or asked.wanted in row.wanted) and row.fits(asked):
             return Choice(row.name, row.reason.format(asked=asked, **names))

@@ -5,7 +5,7 @@
 """A guest never loses a NIC: find a function at the destination, then take the guest's off.
 
     plan        nothing is touched: a usable function there, a guest that can let go, a standby that is up
-    take_off    write down, ask, wait for libvirt's event, ask again; then the standby must carry packets, as before
+    take_off    write down, ask, wait for libvirt's event, ask again; then the standby must carry packets
     put_back    of restore.py, on every path that follows
 
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
@@ -24,9 +24,9 @@ from .nic import Nic, find, is_linked, nics_of, with_bond
 from .side import REFUSED, REMOVED, Removals, Side
 
 _POLL_S = 0.1
-_BEFORE = 0.2
 _ON_ITS_WAY = "on its way here"
 _NO_HOTPLUG = "see that its operating system is up and handles PCI hotplug (acpiphp, pciehp), or choose to stop it"
+_AS_NIC = "define it as <interface type='hostdev'> with its MAC address and VLAN, and start the guest anew"
 
 
 def plan(
@@ -52,6 +52,7 @@ def plan(
     planned: list[Nic] = []
     for nic in found:
         if not stays:
+            _require_mac(source, nic)
             require_standby(source, nic, live, rules)
         if nic.network is not None:
             _require_spare(destination, nic, sum(each.network == nic.network for each in (*claimed, *found)))
@@ -61,11 +62,19 @@ def plan(
     return planned
 
 
-def nics_with_standby(side: Side, live: str) -> list[Nic]:
-    """The guest's functions, each with its standby as far as <teaming> or the guest's agent tell of one."""
-    found = nics_of(live, side.persistent())
+def nics_with_standby(side: Side, live: str, off: t.Sequence[Nic] = ()) -> list[Nic]:
+    """The guest's functions, and those that are ``off``, each with its standby as far as <teaming> or the guest's agent
+    tell of one."""
+    found = [*nics_of(live, side.persistent(), side.gives_out), *off]
     links = (side.links() or {}) if any(nic.standby is None for nic in found) else {}
     return [with_bond(nic, live, links) for nic in found]
+
+
+def _require_mac(source: Side, nic: Nic) -> None:
+    """Of a plain <hostdev> libvirt sets neither, so that another function would be another NIC."""
+    if nic.mac is None:
+        value = f"{nic.called} is a plain <hostdev>, whose MAC address and VLAN libvirt gives to no other function"
+        raise _cannot(source, value, "a NIC that another function can stand in for", _AS_NIC)
 
 
 def require_standby(source: Side, nic: Nic, live: str, rules: Rules) -> None:
@@ -132,19 +141,17 @@ def take_off(source: Side, nics: t.Sequence[Nic], journal: Journal, rules: Rules
     """The guest is without its functions when this returns, and its standbys carry. Raises LivemigError, and what
     libvirt raises: then some may be off, and ``put_back`` is due."""
     instance = source.instance()
-    # Of a guest that nobody talks to nothing is heard afterwards either. The first look is the shorter one: what passes
-    # now and then shall not be missed by chance.
-    heard_before = [_carries(source, nic, rules.carries_s * _BEFORE) for nic in nics]
     with source.removals() as heard:
         for nic in nics:
             _detach(source, heard, nic, journal, instance, rules)
-    for nic, was_heard in zip(nics, heard_before):
-        if _carries(source, nic, rules.carries_s):
-            continue
-        if was_heard:
-            value = f"no packet has passed its standby {nic.standby} within {rules.carries_s:g} s without {nic.called}"
-            raise _cannot(source, value, "a standby that carries its traffic", "see net_failover or the bond in it")
-        journal.note(QUIET, nic, instance)
+    for standby, nic in {nic.standby: nic for nic in nics if nic.standby and rules.carries_s}.items():
+        came, went = _passed(source, standby, rules.carries_s)
+        if went and not came:
+            value = f"without {nic.called} it sends over its standby {standby}, and nothing has come back within "
+            remedy = "see that the standby's network is that of the VF, with the same VLAN"
+            raise _cannot(source, f"{value}{rules.carries_s:g} s", "a standby that carries its traffic", remedy)
+        if not went:
+            journal.note(QUIET, nic, instance)
 
 
 def _detach(source: Side, heard: Removals, nic: Nic, journal: Journal, instance: int, rules: Rules) -> None:
@@ -169,13 +176,12 @@ def _detach(source: Side, heard: Removals, nic: Nic, journal: Journal, instance:
     journal.note(GONE, nic, instance)
 
 
-def _carries(source: Side, nic: Nic, seconds: float) -> bool:
-    """Whether a packet passes its standby in time, or that is not to be looked at."""
-    if not nic.standby or not seconds:
-        return True
-    before, end = source.passed(nic.standby), time.monotonic() + seconds
-    while source.passed(nic.standby) <= before:
-        if time.monotonic() >= end:
-            return False
+def _passed(source: Side, standby: str, seconds: float) -> tuple[bool, bool]:
+    """Whether packets have come to the guest by its standby and have gone out, as soon as both did or time is over."""
+    before, end = source.passed(standby), time.monotonic() + seconds
+    while True:
+        now = source.passed(standby)
+        came, went = now[0] > before[0], now[1] > before[1]
+        if (came and went) or time.monotonic() >= end:
+            return came, went
         time.sleep(min(_POLL_S, seconds))
-    return True

@@ -122,9 +122,9 @@ CASES: dict[str, Case] = {
         documented=NESTED,
     ),
     "hd_teaming_guest_ready": Case(
-        both(_pci(teaming="transient"), _links(eth1="52:54:00:00:00:03")),
-        "the guest has eth1 with this MAC address",
-        both(_pci(teaming="transient"), _links(eth0="52:54:00:00:00:03", eth1="52:54:00:00:00:03")),
+        both(_pci(teaming="transient"), _links(eth0=_SAME, eth1=_SAME)),
+        "the guest has eth0, eth1 with this MAC address",
+        both(_pci(teaming="transient"), _links(eth0=_SAME, eth1=_SAME, eth2=_SAME)),
         blocks=False,
         documented=NESTED,
     ),

@@ -30,6 +30,15 @@ NAMED = (
     "<teaming type='transient' persistent='ua-standby'/><alias name='ua-vf'/></interface>"
 )
 """The same in the definition, where a network gives the function out."""
+TEAMING = ("<teaming type='persistent'/>", "<teaming type='transient' persistent='ua-standby'/>")
+PLAIN = (
+    "<hostdev mode='subsystem' type='pci' managed='yes'><source><address domain='0x0000' bus='0x01' slot='0x10' "
+    "function='0x0'/></source><teaming type='transient' persistent='ua-standby'/><alias name='ua-vf'/>"
+    "<address type='pci' domain='0x0000' bus='0x02' slot='0x00' function='0x0'/></hostdev>"
+)
+"""A function whose MAC address libvirt does not know."""
+PASSES = {"": (1, 1), "without it": (0, 1), "hears only": (1, 0), "always": (0, 0)}
+"""What passes the standby of a guest that has let go, by ``silent``: packets to it, and from it."""
 ADDRESS = "<address type='pci' domain='0x0000' bus='{}' slot='{}' function='{}'/>"
 PF_XML = (
     "<device><name>pci_{tag}</name><driver><name>igb</name></driver><capability type='pci'><domain>0</domain>"
@@ -85,8 +94,8 @@ class Process:
 
 class Guest(standin.Domain):
     """A domain with devices. ``lets_go``: at once, never (before ``let_go`` is called), refused, error (of the
-    daemon), the daemon dies, the daemon dies and it goes (while nobody listens). ``silent``: its standby passes
-    nothing, always or without it (the function)."""
+    daemon), the daemon dies, the daemon dies and it goes (while nobody listens). ``silent``: what passes its standby
+    (PASSES) without a function, or always."""
 
     host: SriovHost
 
@@ -97,7 +106,7 @@ class Guest(standin.Domain):
         self.leaving: list[str] = []
         self.silent = ""
         self.agent: dict[str, str] | None = None
-        self.packets = 0
+        self.packets = [0, 0]
 
     def ID(self) -> int:
         return self.number
@@ -115,8 +124,9 @@ class Guest(standin.Domain):
     def interfaceStats(self, device: str) -> tuple[int, ...]:
         assert device == "macvtap0"
         alone = not any("hostdev" in each for each in self.devices)
-        self.packets += 0 if self.silent == "always" or (self.silent == "without it" and alone) else 1
-        return (0, self.packets, 0, 0, 0, 0, 0, 0)
+        more = PASSES[self.silent if alone or self.silent == "always" else ""]
+        self.packets = [number + passed for number, passed in zip(self.packets, more)]
+        return (0, self.packets[0], 0, 0, 0, self.packets[1], 0, 0)
 
     def interfaceAddresses(self, _source: int) -> dict[str, t.Any]:
         if self.agent is None:
@@ -131,7 +141,7 @@ class Guest(standin.Domain):
         if self.lets_go == "error":
             raise libvirt.libvirtError("Timed out during operation: cannot acquire state change lock")
         if self.lets_go == "refused":
-            self.host.tell("DEVICE_REMOVAL_FAILED", self, _alias(xml))
+            self.host.tell("DEVICE_REMOVAL_FAILED", self, alias_of(xml))
             raise libvirt.libvirtError("operation failed: unplug of device was rejected by the guest")
         self.leaving.append(xml)
         if self.lets_go.startswith("the daemon dies"):
@@ -146,10 +156,10 @@ class Guest(standin.Domain):
     def let_go(self) -> None:
         """What it was asked for, now."""
         for xml in self.leaving:
-            found = [each for each in self.devices if _mac_of(each) == _mac_of(xml) and "hostdev" in each]
+            found = [each for each in self.devices if alias_of(each) == alias_of(xml) and "hostdev" in each]
             for each in found:
                 self.devices.remove(each)
-                self.host.tell("DEVICE_REMOVED", self, _alias(each))
+                self.host.tell("DEVICE_REMOVED", self, alias_of(each))
         self.leaving = []
 
     def attachDeviceFlags(self, xml: str, flags: int) -> None:
@@ -162,11 +172,11 @@ class Guest(standin.Domain):
         address = place(xml)
         if self.host.broken:
             raise libvirt.libvirtError("internal error: unable to execute QEMU command 'device_add'")
-        if address in self.host.claimed:
+        if address in {*self.host.claimed, *map(place, self.devices)}:
             raise libvirt.libvirtError(
                 f"Requested operation is not valid: PCI device {address} is in use by driver QEMU, domain other"
             )
-        assert all(place(each) != address for each in self.devices), "it has this one already"
+        assert alias_of(xml) not in map(alias_of, self.devices), "it has this one already"
         self.devices.append(xml)
 
 
@@ -212,6 +222,15 @@ class SriovHost(standin.Host):
 
     def put(self, address: str = "0000:01:10.0", uuid: str = UUID, number: int = 1) -> Guest:
         guest = self.domains[uuid] = Guest(self, uuid, [STANDBY, vf(address)], number)
+        return guest
+
+    def put_twins(self) -> Guest:
+        """A guest with a bond of two functions and a standby, which have one MAC address."""
+        guest = self.put()
+        both = vf("0000:01:10.0"), twin("0000:01:10.2")
+        guest.devices = [without_team(each) for each in (STANDBY, *both)]
+        guest.config = list(guest.devices)
+        guest.agent = dict.fromkeys(("bond0", "eth0", "eth1", "eth2"), MAC)
         return guest
 
     def tell(self, event: str, domain: Guest, alias: str) -> None:
@@ -284,6 +303,15 @@ def vf(address: str) -> str:
     return VF.format(bus=bus, slot=slot, function=function)
 
 
+def twin(address: str) -> str:
+    """The other function of the same guest."""
+    return vf(address).replace("ua-vf", "ua-twin").replace("bus='0x02'", "bus='0x03'")
+
+
+def without_team(xml: str) -> str:
+    return xml.replace(TEAMING[0], "").replace(TEAMING[1], "")
+
+
 def place(xml: str) -> str | None:
     address = ET.fromstring(xml).find("source/address")
     if address is None:
@@ -292,14 +320,9 @@ def place(xml: str) -> str | None:
     return "{:04x}:{:02x}:{:02x}.{:x}".format(*parts)
 
 
-def _alias(xml: str) -> str:
+def alias_of(xml: str) -> str:
     alias = ET.fromstring(xml).find("alias")
     return "" if alias is None else alias.get("name", "")
-
-
-def _mac_of(xml: str) -> str:
-    mac = ET.fromstring(xml).find("mac")
-    return "" if mac is None else mac.get("address", "")
 
 
 def devices_of(xml: str) -> list[str]:

@@ -14,7 +14,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import intent
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Records, Result, Wanted, vf
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
-from tests.unit.migrate.test_migrate import move
+from tests.unit.migrate.test_migrate import UUID, move
 from tests.unit.sriov import host as hosts
 from tests.unit.sriov.test_crashes import QUICK
 
@@ -77,7 +77,7 @@ def test_a_guest_that_does_not_let_go_is_as_before(here: Place, lets_go: str) ->
 
 def test_a_silent_standby_gets_it_back(here: Place) -> None:
     here.guest.silent = "without it"
-    with pytest.raises(LivemigError, match="no packet has passed its standby macvtap0"):
+    with pytest.raises(LivemigError, match="sends over its standby macvtap0, and nothing has come back"):
         here.vf("detached")
     assert here.functions == ["0000:01:10.0"] and here.process.calls == ["detach", "attach"]
 
@@ -128,6 +128,74 @@ def test_a_migration_under_way_is_left_alone(here: Place) -> None:
     intent.write(here.guest, intent.Intent("run-1", move(), "off"))
     with pytest.raises(LivemigError, match=r"livemig\.libvirt\.recover"):
         here.vf("attached")
+
+
+def test_one_that_only_the_journal_knows_of_too(here: Place) -> None:
+    """Somebody has defined the domain anew, without the mark."""
+    here.records.ready()
+    about = {"uuid": UUID, "domain": "web1", "tls": "off"}
+    here.records.note("run-0", "begun", move=move(), nics=[], **about)
+    with pytest.raises(LivemigError, match=r"livemig\.libvirt\.recover"):
+        here.vf("attached")
+    here.records.note("run-0", "ended", how="moved", **about)
+    assert here.vf("attached").after == [ON]
+
+
+def test_what_the_guest_may_still_let_go_of_is_not_called_attached(here: Place) -> None:
+    here.guest.lets_go = "never"
+    with pytest.raises(LivemigError, match="has not let go"):
+        here.vf("detached")
+    with pytest.raises(LivemigError, match="may still do so.*start the guest anew"):
+        here.vf("attached")
+    assert "is asked once more" in here.vf("attached", look_only=True).notes[0]
+    here.guest.lets_go = "at once"
+    found = here.vf("attached")
+    assert found.after == [ON] and len(found.done) == 1
+    calls = len(here.process.calls)
+    assert here.vf("attached")[1:] == ([ON], (), ()) and len(here.process.calls) == calls
+
+
+def test_a_process_that_dies_while_it_asks_is_known_to_have_asked(here: Place) -> None:
+    here.guest.lets_go = "never"
+    here.process.kill, here.process.after = ("detach", 1), True
+    with pytest.raises(hosts.Killed):
+        here.vf("detached")
+    here.process.dead, here.process.kill = False, None
+    with pytest.raises(LivemigError, match="may still do so"):
+        here.vf("attached")
+    here.guest.number, here.guest.leaving = 2, []
+    assert here.vf("attached").after == [ON], "it was started anew"
+
+
+@pytest.mark.parametrize(("names", "notes"), [(["eth0", "eth1"], 1), (["eth0", "eth1", "eth2"], 0)])
+def test_a_guest_that_does_not_show_it(here: Place, names: list[str], notes: int) -> None:
+    here.vf("detached")
+    here.guest.agent = dict.fromkeys(names, hosts.MAC)
+    assert len(here.vf("attached").notes) == notes
+
+
+def test_two_functions_with_one_mac_address(here: Place) -> None:
+    here.host.functions = {1: ("eth1", "up", [0, 2, 4])}
+    here.guest = here.host.put_twins()
+    other = {**ON, "address": "0000:01:10.2"}
+    assert here.vf("detached")[:2] == ([ON, other], [OFF, OFF])
+    here.host.claimed = {"0000:01:10.0", "0000:01:10.4"}
+    with pytest.raises(LivemigError, match=r"\(ua-twin\) is missing"):
+        here.vf("attached")
+    assert here.functions == ["0000:01:10.2"]
+    here.host.claimed = set()
+    assert here.vf("attached").before == [other, OFF]
+    assert sorted(map(str, here.functions)) == ["0000:01:10.0", "0000:01:10.2"]
+
+
+def test_a_plain_hostdev_gets_its_own_function_or_none(here: Place) -> None:
+    here.guest.devices[1] = here.guest.config[1] = hosts.PLAIN
+    here.vf("detached")
+    here.host.claimed = {"0000:01:10.0"}
+    with pytest.raises(LivemigError, match="is missing on hv1"):
+        here.vf("attached")
+    here.host.claimed = set()
+    assert here.vf("attached").after == [{**ON, "mac": None}]
 
 
 def test_a_function_that_is_not_here_gets_no_other_by_chance(here: Place) -> None:

@@ -45,6 +45,9 @@ CHOICES: dict[str, tuple[Asked, str, str]] = {
     "failover without a forecast": (Asked("failover", (TEAMED,), ceiling_ms=1000), "failover", "QEMU"),
     "failover without a team": (Asked("failover", (VF._replace(bonded=True),)), "refuse", "choose replug"),
     "native that none can": (Asked("native", (TEAMED,)), "refuse", "no driver"),
+    "plain": (Asked("auto", (TEAMED._replace(plain=True),)), "refuse", "define it as <interface type='hostdev'>"),
+    "plain with failover": (Asked("failover", (TEAMED._replace(plain=True),)), "refuse", "plain <hostdev>"),
+    "plain with such a driver": (Asked("auto", (NATIVE._replace(plain=True),)), "native", "drivers"),
     "refused": (Asked("refuse", (TEAMED,)), "refuse", "not to be moved"),
     "a way without it": (Asked("none", (TEAMED,)), "refuse", "make a new plan"),
 }
@@ -174,6 +177,25 @@ def test_a_bond_is_seen_through_the_agent() -> None:
     assert found.of("hd_pci_plain") == []
     found.domain["agent"]["links"] = {"eth0": "52:54:00:00:00:09", "eth1": mac}
     assert [finding["blocks"] for finding in found.of("hd_pci_plain")] == [True]
+
+
+def test_a_bond_of_functions_is_none() -> None:
+    found = scene()
+    found.domain["hostdevs"][0]["teaming"] = None
+    found.domain["hostdevs"].append(dict(found.domain["hostdevs"][0]))
+    mac = "52:54:00:00:00:03"
+    links = dict.fromkeys(("bond0", "eth1", "eth2"), mac)
+    found.domain["agent"] = {"asked": True, "answers": True, "links": links}
+    assert [finding["blocks"] for finding in found.of("hd_pci_plain")] == [True]
+    links["eth0"] = mac
+    assert found.of("hd_pci_plain") == []
+
+
+def test_a_plain_hostdev_is_refused() -> None:
+    found = scene()
+    found.domain["hostdevs"][0].update(mode="subsystem", description="pci bus=0x01")
+    (finding,) = found.of("hd_pci_plain")
+    assert finding["blocks"] and "<interface type='hostdev'>" in finding["message"]
 
 
 @pytest.mark.parametrize("remote", [False, True])

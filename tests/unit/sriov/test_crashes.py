@@ -25,7 +25,20 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._sriov import api 
 from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.nic import nics_of
 from tests.unit.migrate.standin import XML, Domain
 from tests.unit.migrate.test_migrate import LOCAL, REMOTE, UUID, move
-from tests.unit.sriov.host import MAC, NAMED, STANDBY, Guest, Killed, Process, SriovHost, devices_of, place, vf
+from tests.unit.sriov.host import (
+    MAC,
+    NAMED,
+    STANDBY,
+    Guest,
+    Killed,
+    Process,
+    SriovHost,
+    alias_of,
+    devices_of,
+    place,
+    vf,
+    without_team,
+)
 
 libvirt = _libvirt.libvirt
 QUICK = sriov.Rules(attempts=2, detach_s=0.02, late_s=0.02, carries_s=0.02, verify_s=0.0)
@@ -39,11 +52,21 @@ class World:
         self.process = Process()
         self.hosts = {name: SriovHost(name, number, self.process) for number, name in ((1, "hv1"), (2, "hv2"))}
         self.records = Records(str(folder / "state"), str(folder / "run"))
-        self.guest = self.hosts["hv1"].put()
-        self.guest.migration = self.arrive
-        self.guest.auto = 1
+        self.guest = self._leaves(self.hosts["hv1"].put())
+        self.names = ["ua-standby", "ua-vf"]
         self.asked: dict[str, t.Any] = {}
         self.qemu_does_it = self.qemu_loses_it = False
+
+    def _leaves(self, guest: Guest) -> Guest:
+        guest.migration, guest.auto = self.arrive, 1
+        return guest
+
+    def take_twins(self) -> None:
+        """The guest has two functions with one MAC address, and each host one more."""
+        for host in self.hosts.values():
+            host.functions = {1: ("eth1", "up", [0, 2, 4])}
+        self.guest = self._leaves(self.hosts["hv1"].put_twins())
+        self.names = ["ua-standby", "ua-twin", "ua-vf"]
 
     def arrive(self, domain: Domain, _uri: str, parameters: dict[str, t.Any], _flags: int) -> None:
         self.process.changes("migrate", lambda: self._arrive(t.cast(Guest, domain), parameters))
@@ -94,11 +117,13 @@ class World:
         return found[0], t.cast(Guest, found[1])
 
     def complete(self) -> bool:
-        """The guest has both of its NICs, once each, and its definition too."""
+        """The guest has all of its NICs, once each, and its definition too."""
         _name, guest = self.running
         for devices in (guest.devices, guest.config):
-            kinds = sorted("vf" if "hostdev" in each else "standby" for each in devices)
-            if kinds != ["standby", "vf"] or any(MAC not in each for each in devices):
+            functions = {place(each) for each in devices if "hostdev" in each}
+            if sorted(map(alias_of, devices)) != self.names or len(functions) != len(self.names) - 1:
+                return False
+            if any(MAC not in each for each in devices):
                 return False
         return True
 
@@ -198,10 +223,15 @@ def _name(crash: tuple[str, int, bool] | None) -> str:
     return "no crash" if crash is None else f"{'after' if crash[2] else 'before'} {crash[0]} {crash[1]}"
 
 
+@pytest.mark.parametrize("twins", [False, True], ids=["one function", "two with one MAC address"])
 @pytest.mark.parametrize(
     ("fault", "crash"), COMBINATIONS, ids=[f"{fault}, {_name(crash)}" for fault, crash in COMBINATIONS]
 )
-def test_a_guest_never_loses_a_nic(world: World, fault: str, crash: tuple[str, int, bool] | None) -> None:
+def test_a_guest_never_loses_a_nic(
+    world: World, fault: str, crash: tuple[str, int, bool] | None, twins: bool
+) -> None:
+    if twins:
+        world.take_twins()
     FAULTS[fault](world)
     if crash is not None:
         world.process.kill, world.process.after = crash[:2], crash[2]
@@ -247,19 +277,31 @@ def test_the_phases_show_when_it_was_off(world: World) -> None:
     assert list(phases)[:2] == ["vf_off", "vf_gone"]
 
 
-def test_a_guest_that_nobody_talks_to_is_moved_and_that_is_told(world: World) -> None:
-    """Silence says nothing where nothing was heard before."""
-    world.guest.silent = "always"
+@pytest.mark.parametrize("silent", ["always", "hears only"])
+def test_a_guest_that_sends_nothing_is_moved_and_that_is_told(world: World, silent: str) -> None:
+    """What comes to it by itself, a broadcast, says nothing of its own traffic."""
+    world.guest.silent = silent
     (outcome,) = world.move()
     assert (outcome["state"], outcome["error"]) == ("moved", None) and world.complete()
     assert "standby_quiet" in [phase["name"] for phase in outcome["phases"]]
 
 
-def test_a_guest_that_does_not_show_it_is_told(world: World) -> None:
-    world.guest.agent = {"eth0": MAC}
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["eth0"], ["vf_on", "vf_unseen"]),
+        (["eth0", "eth1"], ["vf_on", "vf_unseen"]),
+        (["eth0", "eth1", "eth0.42"], ["vf_on", "vf_unseen"]),
+        (["eth0", "eth1", "eth2"], ["suspended", "vf_on"]),
+    ],
+)
+def test_a_guest_that_does_not_show_it_is_told(world: World, names: list[str], expected: list[str]) -> None:
+    """net_failover's own device and the standby have its MAC address too, and VLANs on top of it."""
+    world.guest.agent = dict.fromkeys(names, MAC)
     (outcome,) = world.move()
     assert (outcome["state"], outcome["error"]) == ("moved", None)
-    assert [phase["name"] for phase in outcome["phases"]][-2:] == ["vf_on", "vf_unseen"]
+    shown = [phase["name"] for phase in outcome["phases"] if phase["name"] in ("suspended", "vf_on", "vf_unseen")]
+    assert shown[-2:] == expected
 
 
 def test_an_error_that_is_no_claim_is_not_tried_on_every_function(world: World) -> None:
@@ -320,16 +362,15 @@ def test_a_function_that_migrates_needs_no_standby(world: World) -> None:
 
 def test_the_standby_of_a_bond_is_known_by_the_agent(world: World) -> None:
     """The last look asks no agent; what stands in is looked for right before the function is taken off."""
-    team = ("<teaming type='persistent'/>", "<teaming type='transient' persistent='ua-standby'/>")
     for devices in (world.guest.devices, world.guest.config):
-        devices[:] = [each.replace(team[0], "").replace(team[1], "") for each in devices]
+        devices[:] = map(without_team, devices)
     (refused,) = world.move()
     assert refused["state"] == "refused" and "has no standby" in refused["error"]
     assert world.process.calls == []
     world.guest.agent = {"bond0": MAC, "eth0": MAC, "eth1": MAC}
     (outcome,) = world.move()
     assert (outcome["state"], outcome["error"]) == ("moved", None)
-    assert world.guest.packets > 1, "its packets were looked at"
+    assert world.guest.packets[1] > 1, "its packets were looked at"
 
 
 def test_its_own_function_is_tried_although_the_host_has_set_it_up_again(world: World) -> None:

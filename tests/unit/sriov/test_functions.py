@@ -29,7 +29,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.nic import 
     with_bond,
 )
 from tests.unit.migrate.standin import XML
-from tests.unit.sriov.host import MAC, STANDBY, Process, SriovHost, place, vf
+from tests.unit.sriov.host import MAC, STANDBY, Process, SriovHost, place, twin, vf, without_team
 
 GOOD = Function("0000:01:10.0", "8086:10ca", "igbvf", "eth1", "up")
 WANTED = Wanted("8086:10ca", "eth1", True)
@@ -103,10 +103,41 @@ def test_a_network_of_functions_gives_one_out_again() -> None:
         "<teaming type='transient' persistent='ua-standby'/></interface>"
     )
     standby = STANDBY.replace("type='direct'", "type='network'", 1)
-    (found,) = nics_of(_domain(standby, vf("0000:01:10.0")), _domain(standby, named))
+    live, definition = _domain(standby, vf("0000:01:10.0")), _domain(standby, named)
+    (found,) = nics_of(live, definition, lambda name: name == "vfs")
     assert found.network == "vfs" and found.address is None
     text = attach_xml(found, None)
     assert 'network="vfs"' in text and 'bus="0x02"' in text and "hostdev" not in text
+
+
+def test_the_standby_of_a_bond_is_no_function_of_a_network() -> None:
+    """It has the same MAC address, no <teaming>, and its network gives out no functions."""
+    plain = without_team(STANDBY)
+    named = plain.replace("type='direct'", "type='network'", 1).replace("dev='eth1' mode='bridge'", "network='lan'")
+    alone = without_team(vf("0000:01:10.0"))
+    (found,) = nics_of(_domain(plain, alone), _domain(named, alone))
+    assert found.network is None and found.address == "0000:01:10.0"
+
+
+def test_two_with_one_mac_address_are_told_apart_by_alias_or_place() -> None:
+    first, second = vf("0000:01:10.0"), twin("0000:01:10.2")
+    for aliases in (("ua-vf", "ua-twin"), ("hostdev0", "hostdev1")):
+        texts = [text.replace(old, new) for text, old, new in zip((first, second), ("ua-vf", "ua-twin"), aliases)]
+        one, other = nics_of(_domain(*texts), None)
+        assert one.twin and other.twin and one.key != other.key and one.called != other.called
+        assert find(_domain(texts[1]), one) is None and find(_domain(texts[1]), other) is not None
+        changed = placed(_domain(*texts), other, "0000:01:10.6")
+        assert changed is not None
+        device = find(changed, other)
+        assert device is not None and nics.host_address(device) == "0000:01:10.6"
+
+
+def test_one_of_two_is_told_apart_also_while_the_other_is_off() -> None:
+    first, second = vf("0000:01:10.0"), twin("0000:01:10.2")
+    (found,) = nics_of(_domain(second), _domain(first, second))
+    assert found.twin and find(_domain(first), found) is None
+    missing = [nic for nic in nics.defined_nics(_domain(first, second), _domain(second), lambda _name: False)]
+    assert [find(_domain(second), nic) is None for nic in missing] == [True, False]
 
 
 def test_the_same_nic_at_another_place() -> None:
@@ -123,8 +154,7 @@ def test_the_same_nic_at_another_place() -> None:
 
 
 def test_the_other_nic_of_a_bond_is_the_standby() -> None:
-    plain = STANDBY.replace("<teaming type='persistent'/>", "")
-    alone = vf("0000:01:10.0").replace("<teaming type='transient' persistent='ua-standby'/>", "")
+    plain, alone = without_team(STANDBY), without_team(vf("0000:01:10.0"))
     live = _domain(plain, alone)
     (found,) = nics_of(live, None)
     assert found.standby is None
@@ -133,6 +163,31 @@ def test_the_other_nic_of_a_bond_is_the_standby() -> None:
     assert with_bond(found, live, {"eth1": MAC}).standby is None
     two = _domain(plain, plain.replace("macvtap0", "macvtap1"), alone)
     assert with_bond(found, two, links).standby == "", "there is one, and which of them is not known"
+
+
+OTHER = "52:54:00:aa:00:02"
+BONDS: dict[str, tuple[list[str], list[str | None], list[str], bool]] = {
+    "a function and a NIC": (["bond0", "eth0", "eth1"], [MAC], [MAC], True),
+    "the function is off": (["bond0", "eth0"], [], [MAC], True),
+    "a NIC that was given the bond's address": (["bond0", "eth0", "eth1"], [MAC], [OTHER], True),
+    "two functions": (["bond0", "eth0", "eth1"], [MAC, MAC], [OTHER], False),
+    "the other was given the bond's address": (["bond0", "eth0", "eth1"], [MAC, OTHER], [MAC], False),
+    "one that does not tell its address": (["bond0", "eth0", "eth1"], [MAC, None], [MAC], False),
+    "two functions and a NIC": (["bond0", "eth0", "eth1", "eth2"], [MAC, MAC], [MAC], True),
+    "no other NIC": (["bond0", "eth0", "eth1"], [MAC], [], False),
+    "a VLAN on the bond": (["bond0", "bond0.42", "eth0"], [MAC], [MAC], False),
+    "no bond": (["eth0", "eth1"], [MAC], [MAC], False),
+}
+
+
+@pytest.mark.parametrize(("names", "functions", "others", "expected"), BONDS.values(), ids=BONDS)
+def test_what_a_bond_is(names: list[str], functions: list[str | None], others: list[str], expected: bool) -> None:
+    assert nics.bonded(dict.fromkeys(names, MAC), MAC, functions, others) is expected
+
+
+def test_a_nic_that_shows_its_own_address_is_in_no_bond() -> None:
+    links = {**dict.fromkeys(("bond0", "eth0", "eth1"), MAC), "eth2": OTHER}
+    assert not nics.bonded(links, MAC, [MAC], [OTHER])
 
 
 def test_memory_that_is_allocated_at_once() -> None:

@@ -15,14 +15,16 @@ import collections
 import typing as t
 
 from ..._model.api import Question
-from ..._sriov.api import FAILOVER, NATIVE, NONE, REFUSE, REPLUG, Memory
+from ..._sriov.api import FAILOVER, NATIVE, NONE, REFUSE, REPLUG, Memory, shown
 from ..check import Check, Problem, Requirement, View, unknown
-from ..vf import RATE_KEY, address_of, ceiling_ms, memory_of, stall_at, strategy
+from ..vf import RATE_KEY, address_of, ceiling_ms, mac_of, memory_of, stall_at, strategy
 
 _LONG_MS = 5000
 """As long as libvirt itself waits for an unplug; a monitor that is silent for longer shows."""
 # QEMU's docs/devel/migration/vfio.rst: the protocol is no experiment since 8.1; libvirt's NEWS of 9.7.
 _QEMU_MIGRATES, _LIBVIRT_MIGRATES = 8001000, 9007000
+# net_failover's own device, the standby and the virtual function.
+_TEAM = 3
 _NO_HOTPLUG_MACHINES = ("pc-q35", "q35", "virt")
 
 
@@ -135,9 +137,8 @@ def _guest_ready(view: View) -> t.Iterator[Problem]:
         if links is None:
             yield unknown(f"no agent tells which network devices domain {view.domain_name} has")
             continue
-        mac = hostdev["description"].rpartition(" ")[2].lower()
-        names = sorted(name for name, found in links.items() if found == mac)
-        if len(names) < 2:
+        names = shown(links, mac_of(hostdev))
+        if len(names) < _TEAM:
             yield Problem(
                 f"Team of {hostdev['description']} in domain {view.domain_name}",
                 f"the guest has {', '.join(names) or 'no device'} with this MAC address",
@@ -152,7 +153,8 @@ CHECKS: tuple[Check, ...] = (
         scope="domain",
         title="Every PCI device that is passed through can be taken off, or moves",
         expected="none, or virtual functions with a standby that carries the traffic meanwhile",
-        remedy="give it a standby (<teaming>), or detach the device before the migration",
+        remedy="give it a standby (<teaming>), and define a plain <hostdev> as <interface type='hostdev'>; or detach "
+        "the device before the migration",
         evaluate=_strategy,
         volatile=True,
     ),
@@ -214,7 +216,7 @@ CHECKS: tuple[Check, ...] = (
         severity="warning",
         scope="domain",
         title="The guest has brought the team together",
-        expected="two or more: net_failover, its standby and the virtual function",
+        expected="three: net_failover, its standby and the virtual function",
         remedy="see that the guest has the driver net_failover (Linux 4.18 or newer) and that it is loaded",
         evaluate=_guest_ready,
     ),
