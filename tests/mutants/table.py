@@ -126,6 +126,14 @@ MUTANTS: tuple[Mutant, ...] = (
         _CRASHES,
     ),
     Mutant(
+        "a_mac_address_is_one_function",
+        f"{_SRIOV}/nic.py",
+        "        known = self.mac is not None and not self.twin",
+        "        known = self.mac is not None",
+        PYTEST,
+        _CRASHES,
+    ),
+    Mutant(
         "the_intent_goes_first",
         f"{_MIGRATE}/settle.py",
         """        nics.put_back(case, end, connection)
