@@ -98,7 +98,8 @@ def _changed(side: Side, domain: t.Any, wanted: Wanted, records: Records, look_o
     journal, instance = _Journal(records, domain), side.instance()
     nics = _chosen(_all(side), wanted)
     before = [_shown(side, nic) for nic in nics]
-    asked = [nic for nic in nics if wanted.state == ATTACHED and journal.pending(nic, instance)]
+    there = [nic for nic, shown in zip(nics, before) if shown["state"] == ATTACHED]
+    asked = [nic for nic in there if wanted.state == ATTACHED and journal.pending(nic, instance)]
     due = [nic for nic, shown in zip(nics, before) if shown["state"] != wanted.state or nic in asked]
     require = _require_leaving if wanted.state == DETACHED else _require_ports
     require(side, due, wanted)

@@ -233,8 +233,9 @@ def with_bond(nic: Nic, live: str, links: t.Mapping[str, str]) -> Nic:
     functions = map(_mac, passed_through(root))
     if nic.standby is not None or not bonded(links, nic.mac, functions, map(_mac, others)):
         return nic
-    members = [each.find("target") for each in others if may_be_in_bond(links, nic.mac, _mac(each))]
-    targets = [target.get("dev", "") for target in members if target is not None]
+    named = [each for each in others if _mac(each) == nic.mac]
+    members = named or [each for each in others if may_be_in_bond(links, nic.mac, _mac(each))]
+    targets = [target.get("dev", "") for target in (each.find("target") for each in members) if target is not None]
     return nic._replace(standby=targets[0] if len(targets) == 1 else "")
 
 
