@@ -124,8 +124,8 @@ class Guest(standin.Domain):
     def interfaceStats(self, device: str) -> tuple[int, ...]:
         assert device == "macvtap0"
         alone = not any("hostdev" in each for each in self.devices)
-        more = PASSES[self.silent if alone or self.silent == "always" else ""]
-        self.packets = [number + passed for number, passed in zip(self.packets, more)]
+        came, went = PASSES[self.silent if alone or self.silent == "always" else ""]
+        self.packets = [self.packets[0] + came, self.packets[1] + went]
         return (0, self.packets[0], 0, 0, 0, self.packets[1], 0, 0)
 
     def interfaceAddresses(self, _source: int) -> dict[str, t.Any]:

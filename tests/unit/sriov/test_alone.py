@@ -150,7 +150,7 @@ def test_what_the_guest_may_still_let_go_of_is_not_called_attached(here: Place) 
     assert "is asked once more" in here.vf("attached", look_only=True).notes[0]
     here.guest.lets_go = "at once"
     found = here.vf("attached")
-    assert found.after == [ON] and len(found.done) == 1
+    assert (found.before, found.after) == ([ON], [ON]) and len(found.done) == 1
     calls = len(here.process.calls)
     assert here.vf("attached")[1:] == ([ON], (), ()) and len(here.process.calls) == calls
 

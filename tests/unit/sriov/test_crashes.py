@@ -227,9 +227,7 @@ def _name(crash: tuple[str, int, bool] | None) -> str:
 @pytest.mark.parametrize(
     ("fault", "crash"), COMBINATIONS, ids=[f"{fault}, {_name(crash)}" for fault, crash in COMBINATIONS]
 )
-def test_a_guest_never_loses_a_nic(
-    world: World, fault: str, crash: tuple[str, int, bool] | None, twins: bool
-) -> None:
+def test_a_guest_never_loses_a_nic(world: World, fault: str, crash: tuple[str, int, bool] | None, twins: bool) -> None:
     if twins:
         world.take_twins()
     FAULTS[fault](world)

@@ -122,7 +122,7 @@ def test_the_standby_of_a_bond_is_no_function_of_a_network() -> None:
 def test_two_with_one_mac_address_are_told_apart_by_alias_or_place() -> None:
     first, second = vf("0000:01:10.0"), twin("0000:01:10.2")
     for aliases in (("ua-vf", "ua-twin"), ("hostdev0", "hostdev1")):
-        texts = [text.replace(old, new) for text, old, new in zip((first, second), ("ua-vf", "ua-twin"), aliases)]
+        texts = [first.replace("ua-vf", aliases[0]), second.replace("ua-twin", aliases[1])]
         one, other = nics_of(_domain(*texts), None)
         assert one.twin and other.twin and one.key != other.key and one.called != other.called
         assert find(_domain(texts[1]), one) is None and find(_domain(texts[1]), other) is not None
