@@ -97,8 +97,10 @@ def test_old_journals_go_and_open_ones_stay(kept: Records, tmp_path: Path, monke
         kept.note(f"run-{number}", "ended", uuid=f"{number}{UUID[1:]}x")
         # The clock of a file system may stand still between two notes.
         os.utime(tmp_path / f"state/runs/run-{number}.jsonl", (number, number))
+    kept.note(f"vf-{UUID}", "vf_off", uuid=UUID)
+    os.utime(tmp_path / f"state/runs/vf-{UUID}.jsonl", (0, 0))
     kept.prune()
-    assert set(kept.runs()) == {"run-0", "run-3", "run-4"}
+    assert set(kept.runs()) == {"run-0", "run-3", "run-4", f"vf-{UUID}"}, "what a guest was asked for is no run's"
 
 
 @pytest.mark.parametrize("given", ["../x", "", ".x", "a/b", "a" * 101, "a b"])
