@@ -72,9 +72,9 @@ def pools(view: View) -> t.Iterator[Pool]:
 def functions(view: View) -> t.Iterator[Functions]:
     """Of a view with domain and source, but for those that a network has given out. Raises UnknownFact."""
     managed = {
-        address_of(hostdev): hostdev["more"].get("managed") == "yes"
+        address: hostdev["more"].get("managed") == "yes"
         for hostdev in view.domain.get("hostdevs")
-        if pool_of(view, hostdev) is None
+        if (address := address_of(hostdev)) is not None and pool_of(view, hostdev) is None
     }
     held = [entry for entry in view.source.get("nodedevs.vfs") if entry["address"] in managed] if managed else []
     columns = ("kind", "port", "trust", "spoof_check")

@@ -22,7 +22,7 @@ libvirt = _libvirt.libvirt
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(nics, "RULES", QUICK)
+    monkeypatch.setattr(nics, "RULES", QUICK._replace(attempts=10, detach_s=0.05))
     found = World(tmp_path)
     found.qemu_does_it = True
     return found
@@ -62,7 +62,8 @@ def test_qemu_does_it_and_the_planned_function_is_sent(world: World) -> None:
     for name in ("destination_xml", "persistent_xml"):
         assert [place(each) for each in devices_of(world.asked[name]) if "hostdev" in each] == ["0000:01:10.4"]
     phases = [phase["name"] for phase in outcome["phases"]]
-    assert phases[0] == "vf_off" and phases[-1] == "vf_on" and "vf_gone" not in phases
+    assert "vf_off" in phases and phases[-1] == "vf_on"
+    assert "vf_gone" not in phases, "when the guest has answered QEMU is not known to the moment"
 
 
 def test_a_function_that_qemu_has_lost_is_told(world: World) -> None:
@@ -78,7 +79,7 @@ def test_a_guest_that_does_not_let_go_is_not_waited_for_for_ever(world: World) -
     world.guest.lets_go = "never"
     (outcome,) = world.move(vf="failover")
     assert (outcome["state"], outcome["running_on"]) == ("failed", "hv1")
-    assert "has not let go of its functions within 0.04 s" in outcome["error"]
+    assert "has not let go of its functions within 0.5 s" in outcome["error"]
     assert MAC in outcome["error"] and "has not answered" in outcome["error"]
     assert world.guest.notes, "the intent stays, so that somebody looks again"
 
