@@ -53,7 +53,9 @@ class _Journal:
 
     def last(self) -> dict[str, t.Any]:
         """Alias -> the last entry about it."""
-        return _last(self._case.records, self._case.intent.run, self._case.uuid)
+        entries = self._case.records.entries(self._case.intent.run)
+        mine = (entry for entry in entries if entry.get("uuid") == self._case.uuid)
+        return {entry["alias"]: entry for entry in mine if entry["event"] in (OFF, GONE, ON)}
 
     def note(self, event: str, nic: Nic, instance: int, **values: t.Any) -> None:
         run, move = self._case.intent.run, self._case.intent.move
@@ -97,14 +99,19 @@ def _claimed(case: Case) -> list[Nic]:
         for uuid, other in others.items()
         if other.move["destination"] == there
         for nic in other.nics
-        if _last(case.records, other.run, uuid).get(nic.alias, {}).get("event") != ON
+        if nic.alias not in _attached(case.records, other.run, uuid)
     ]
 
 
-def _last(records: Records, run: str, uuid: str) -> dict[str, t.Any]:
-    """Alias -> the last entry of the run's journal about it."""
-    mine = (entry for entry in records.entries(run) if entry.get("uuid") == uuid)
-    return {entry["alias"]: entry for entry in mine if entry["event"] in (OFF, GONE, ON)}
+def _attached(records: Records, run: str, uuid: str) -> set[str]:
+    """Aliases of the functions that a domain has got since its migration was begun for the last time."""
+    found: set[str] = set()
+    for entry in records.entries(run):
+        if entry.get("uuid") == uuid and entry["event"] == "begun":
+            found.clear()
+        elif entry.get("uuid") == uuid and entry["event"] == ON:
+            found.add(entry["alias"])
+    return found
 
 
 def detach(case: Case) -> None:

@@ -71,16 +71,21 @@ def test_the_locks_of_two_destinations_are_two(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize(("event", "state"), [("vf_gone", "refused"), ("vf_on", "moved")])
-def test_what_another_guest_has_got_is_not_counted_twice(world: World, event: str, state: str) -> None:
+@pytest.mark.parametrize(
+    ("events", "state"),
+    [(["begun", "vf_gone"], "refused"), (["begun", "vf_gone", "vf_on"], "moved"), (["vf_on", "begun"], "refused")],
+    ids=["on its way", "it has it", "on its way once more"],
+)
+def test_what_another_guest_has_got_is_not_counted_twice(world: World, events: list[str], state: str) -> None:
     """The network itself counts what it has given out."""
     world.guest.config[1] = NAMED
     world.hosts["hv2"].pool, world.hosts["hv2"].given = POOL, 1
     (other,) = nics_of(XML.replace("</devices>", f"{vf('0000:01:10.0')}</devices>"), None)
     kept = other._replace(alias="ua-vf", xml=NAMED)._asdict()
     world.records.ready()
-    about = {"uuid": OTHER, "domain": "web2"}
-    world.records.note("run-0", "begun", move=move(domain="web2"), nics=[kept], tls="off", **about)
-    world.records.note("run-0", event, alias="ua-vf", instance=1, **about)
+    begun = {"move": move(domain="web2"), "nics": [kept], "tls": "off"}
+    for event in events:
+        more = begun if event == "begun" else {"alias": "ua-vf", "instance": 1}
+        world.records.note("run-0", event, uuid=OTHER, domain="web2", **more)
     (outcome,) = world.move()
     assert outcome["state"] == state, outcome["error"]
