@@ -78,9 +78,7 @@ def functions(view: View) -> t.Iterator[Functions]:
     }
     held = [entry for entry in view.source.get("nodedevs.vfs") if entry["address"] in managed] if managed else []
     columns = ("kind", "port", "trust", "spoof_check")
-    counted = collections.Counter(
-        (managed[entry["address"]], *(entry[name] for name in columns)) for entry in held
-    )
+    counted = collections.Counter((managed[entry["address"]], *(entry[name] for name in columns)) for entry in held)
     for (is_managed, kind, port, trust, spoof_check), count in sorted(counted.items(), key=str):
         yield Functions(view.domain_name, kind, port, is_managed, count, trust, spoof_check)
 

@@ -76,9 +76,7 @@ def choose(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapsh
     return t.cast(Way, way)
 
 
-def stall_ms(
-    domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapshot, way: Way, policy: Policy
-) -> int:
+def stall_ms(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapshot, way: Way, policy: Policy) -> int:
     """What failover adds to the pause, in milliseconds; ``policy``: ``answers`` has what the hosts have measured."""
     return vf.stall_ms(_view(domain, source, destination, policy), way["vf"])
 

@@ -31,8 +31,8 @@ class Rules(t.NamedTuple):
     """``attempts``, each with ``detach_s`` for the guest's answer; ``late_s``: how long a guest that has not answered
     is waited for once more at the end; ``carries_s``: within which the standby must have passed a packet, where it has
     done so before (0: that is not looked at); ``verify_s``: within which the guest must see the device, where it has an
-    agent; ``gap``: a guest without a standby may be without network meanwhile; ``by_qemu``: QEMU takes the functions off
-    and puts them on (failover), of which libvirt is told nothing, so that it has them whatever the guest has.
+    agent; ``gap``: a guest without a standby may be without network meanwhile; ``by_qemu``: QEMU takes the functions
+    off and puts them on (failover), of which libvirt is told nothing, so that it has them whatever the guest has.
     """
 
     attempts: int = 8

@@ -98,9 +98,7 @@ def test_recover_by_the_destination(world: Either, fault: str, crash: Crash | No
     assert [each["did"] for name in ENDS for each in world.recover_on(name)] == []
 
 
-SECOND: list[Crash] = [
-    (name, 1, after) for name in ("detach", "attach", "define", "unmark") for after in (False, True)
-]
+SECOND: list[Crash] = [(name, 1, after) for name in ("detach", "attach", "define", "unmark") for after in (False, True)]
 KILLED = list(
     itertools.product(
         ("none", "the migration fails", "the first function is taken", "the daemon dies and the guest lets go"),
