@@ -11,6 +11,7 @@ import pytest
 
 from tests.bench import sriov, sriov_timeline
 from tests.bench.sriov_figures import ARMS, SIZES_MIB, bars, forecasts, markdown, pages
+from tests.sriov import cli
 
 # ms for each 1024 MiB, on top of a fixed part
 GROWTH = {"virtio": (200, 20), "replug": (210, 20), "failover": (200, 3000)}
@@ -92,7 +93,7 @@ def test_runs_that_have_failed_are_kept_and_counted(tmp_path: Path, monkeypatch:
         def clear(self) -> None: ...
 
     monkeypatch.setattr(sriov, "Stage", Stage)
-    monkeypatch.setattr(sriov.cli, "main", lambda _words: sriov.cli.OK)
+    monkeypatch.setattr(cli, "main", lambda _words: cli.OK)
     for _call in range(2):
         assert sriov.main(["--rounds", "2"]) == 0
     kept = sriov.load()

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import nics, records
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Records
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.records import Busy
+from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.api import plan
 from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.nic import nics_of
 from tests.unit.migrate.standin import XML
 from tests.unit.migrate.test_migrate import move
@@ -30,7 +31,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 def test_nobody_looks_until_the_journal_tells_what_was_promised(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "_PROMISE_S", 0.0)
     seen: list[tuple[str, bool]] = []
-    plan, note = nics.plan, Records.note
+    note = Records.note
 
     def is_free() -> bool:
         try:

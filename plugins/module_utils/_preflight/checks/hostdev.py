@@ -125,8 +125,8 @@ def _at_port(view: View, need: Functions, port: str) -> t.Iterator[Problem]:
         yield Problem(what, holds, expected="a change that is allowed", remedy=remedy, edit=change)
         return
     why = why_not(view, need) or "it has no virtual functions"
-    remedy = f"correct livemig_edits.map, which names {there}, or make more functions there" if mapping else None
-    yield Problem(what, f"{holds}, and {view.there} has {count} free of that kind there ({why})", remedy=remedy)
+    other = f"correct livemig_edits.map, which names {there}, or make more functions there" if mapping else None
+    yield Problem(what, f"{holds}, and {view.there} has {count} free of that kind there ({why})", remedy=other)
 
 
 def _same_kind(view: View, need: Functions) -> t.Iterator[Problem]:
