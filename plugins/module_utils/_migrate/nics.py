@@ -159,10 +159,11 @@ def note_let_go(case: Case, timeline: Timeline) -> None:
     if event is None:
         return
     at = round(time.time() - (time.monotonic() - event.at), 3)
-    journal = _Journal(case)
+    journal, asked = _Journal(case), _Journal(case).last()
     with contextlib.suppress(LivemigError):  # then it is asked once more
         for nic in case.intent.nics:
-            journal.note(GONE, nic, journal.last()[nic.alias]["instance"], at=at)
+            if nic.alias in asked:
+                journal.note(GONE, nic, asked[nic.alias]["instance"], at=at)
 
 
 def definitions(domain: t.Any, case: Case) -> dict[str, str]:
