@@ -29,10 +29,11 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "migration": {"type": "dict", "default": {}},
     "convergence": {"type": "dict", "default": {}},
     "history": {"type": "list", "elements": "dict", "default": []},
+    "answers": {"type": "dict", "default": {}},
     "memory_reserve_mib": {"type": "int", "default": 512},
     "show": {"type": "bool", "default": True},
 }
-_POLICY = ("tls", "uris", "addresses", "networks", "controls", "memory_reserve_mib", "history")
+_POLICY = ("tls", "uris", "addresses", "networks", "controls", "memory_reserve_mib", "history", "answers")
 
 
 class ActionModule(ControllerAction):

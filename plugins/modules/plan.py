@@ -104,6 +104,12 @@ options:
     type: list
     elements: dict
     default: []
+  answers:
+    description:
+      - What the hosts answered, as it is handed to M(livemig.libvirt.preflight) too. By the rate at which a destination
+        fills memory it is known how long a guest stands still where O(migration) has C(vf=failover).
+    type: dict
+    default: {}
   memory_reserve_mib:
     description:
       - Memory in MiB that is left free on every destination, for the host's own daemons, the page cache of its disks,

@@ -6,8 +6,8 @@
     --anew        what was measured before is dropped
 
 The same guest with 1, 2 and 3 GiB goes by ``failover`` and by ``replug``, and one that has its virtio NIC alone goes
-too; all in turns. Every run is kept in docs/benchmarks/sriov.json as soon as it is over, and sriov.md there is made of
-it.
+too; all in turns. Every run is kept in docs/benchmarks/sriov.json as soon as it is over, one that has failed too, and
+sriov.md there is made of it.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ MEMORY_MIB = 4608
 EVERY_S = 0.02
 """Between two packets: what a guest inside an emulated machine answers without falling behind."""
 NAME = "bench-vf"
+LISTS = ("runs", "failed")
+"""Of the file, with a line for each entry."""
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 MEASURE_RATE = (
     "from ansible_collections.livemig.libvirt.plugins.module_utils._observe.fill import fill_mib_s; print(fill_mib_s())"
@@ -73,6 +75,7 @@ def main(words: Sequence[str]) -> int:
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
         "runs": kept.get("runs", []),
+        "failed": kept.get("failed", []),
     }
     done = {run["key"] for run in result["runs"]}
     left = [cell for cell in plan(asked.rounds) if cell.key not in done]
@@ -99,9 +102,10 @@ def load() -> Row:
 
 def write(result: Row) -> None:
     FOLDER.mkdir(exist_ok=True)
-    rows = ",\n".join(json.dumps(run) for run in result["runs"])
-    head = json.dumps({key: value for key, value in result.items() if key != "runs"})
-    (FOLDER / "sriov.json").write_text(f'{head[:-1]}, "runs": [\n{rows}\n]}}\n', encoding="utf-8")
+    lists = {name: ",\n".join(json.dumps(entry) for entry in result[name]) for name in LISTS}
+    head = json.dumps({key: value for key, value in result.items() if key not in LISTS})
+    rest = ", ".join(f'"{name}": [\n{rows}\n]' for name, rows in lists.items())
+    (FOLDER / "sriov.json").write_text(f"{head[:-1]}, {rest}}}\n", encoding="utf-8")
     for name, text in sriov_figures.pages(result).items():
         (FOLDER / name).write_text(text, encoding="utf-8")
 
@@ -117,6 +121,8 @@ def _measure(result: Row, cells: Sequence[Cell], until: float) -> None:
                 run = stage.run(cell)
             except (LabError, RuntimeError, OSError, ValueError) as error:
                 print(f"{cell.key}: {error}", flush=True)
+                result["failed"].append(failed(cell, error))
+                write(result)
                 stage.clear()
                 continue
             result["runs"].append(run)
@@ -124,6 +130,11 @@ def _measure(result: Row, cells: Sequence[Cell], until: float) -> None:
             print(f"{run['key']}: {run['compute_ms']} ms, network {run['blackout_ms']:.0f} ms", flush=True)
     finally:
         cli.main(["down"])
+
+
+def failed(cell: Cell, error: Exception) -> Row:
+    """A run that gave no figures. It is kept, and done once more by the next call."""
+    return {"key": cell.key, "arm": cell.arm, "mib": cell.mib, "round": cell.number, "error": str(error)[:300]}
 
 
 class Stage:

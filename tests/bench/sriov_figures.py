@@ -115,8 +115,8 @@ def _typical(runs: Sequence[Run], arm: str) -> Run | None:
 
 
 def markdown(result: Mapping[str, Any], drawn: Sequence[str] = ()) -> str:
-    runs = result["runs"]
-    rows = [_row(runs, arm, mib) for mib in SIZES_MIB for arm in ARMS]
+    runs, failed = result["runs"], result.get("failed", ())
+    rows = [_row(runs, failed, arm, mib) for mib in SIZES_MIB for arm in ARMS]
     verdicts = {True: "yes", False: "**no**", None: "not measured"}
     return "\n".join(
         (
@@ -128,10 +128,11 @@ def markdown(result: Mapping[str, Any], drawn: Sequence[str] = ()) -> str:
             "way. All of it is emulated, so compare what is in one table, and the order of sizes. *Paused*: from the",
             "source's event to the destination's, as the product tells it. *Network*: the longest silence as seen from",
             "the wire, a packet each 20 ms, over everything: VF off, migration, VF on. *Forecast*: the memory over the",
-            "rate of the destination, which was measured right before. Medians, milliseconds.",
+            "rate of the destination, which was measured right before. Medians, milliseconds. *Failed*: runs that gave",
+            "no figures; they were done once more, and the file keeps why.",
             "",
-            "| memory MiB | guest and way | runs | paused | network | whole | forecast of the stall |",
-            "|---|---|---|---|---|---|---|",
+            "| memory MiB | guest and way | runs | failed | paused | network | whole | forecast of the stall |",
+            "|---|---|---|---|---|---|---|---|",
             *rows,
             "",
             "| bar | seen | met |",
@@ -145,8 +146,9 @@ def markdown(result: Mapping[str, Any], drawn: Sequence[str] = ()) -> str:
     )
 
 
-def _row(runs: Sequence[Run], arm: str, mib: int) -> str:
-    count = sum((run["arm"], run["mib"]) == (arm, mib) for run in runs)
+def _row(runs: Sequence[Run], failed: Sequence[Run], arm: str, mib: int) -> str:
+    count, without = (sum((run["arm"], run["mib"]) == (arm, mib) for run in each) for each in (runs, failed))
     shown = [_number(median(runs, arm, mib, key)) for key in ("compute_ms", "blackout_ms", "total_ms")]
     said = forecasts(runs, mib) if arm == "failover" else None
-    return f"| {mib} | {ARMS[arm].about} | {count} | {' | '.join(shown)} | {_number(said[0]) if said else ''} |"
+    figures = " | ".join((str(count), str(without), *shown))
+    return f"| {mib} | {ARMS[arm].about} | {figures} | {_number(said[0]) if said else ''} |"

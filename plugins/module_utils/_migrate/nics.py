@@ -9,17 +9,35 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 
-from .._libvirt import Connection, libvirt
+from .._libvirt import LIBVIRT_ERRORS, Connection, libvirt
 from .._model.api import Edit, LivemigError, Outcome, Phase, way_of
 from .._observe.api import parse_xml
-from .._sriov.api import GONE, OFF, ON, QUIET, UNSEEN, Nic, Rules, Side, allocated_at_once, placed, plan, take_off
+from .._sriov.api import (
+    FAILOVER,
+    GONE,
+    OFF,
+    ON,
+    QUIET,
+    REPLUG,
+    UNSEEN,
+    Nic,
+    Rules,
+    Side,
+    allocated_at_once,
+    placed,
+    plan,
+    take_off,
+)
 from .._sriov.api import put_back as restore
 from . import edits
 from .case import Case, End
 from .intent import of_kept
+from .records import Records
+from .watch import Event, Timeline
 
 RULES = Rules()
 _FREE = "free a function of that port and run recover, which puts it back; the guest runs on without it meanwhile"
@@ -49,6 +67,14 @@ class _Journal:
         return said is not None and said["event"] == OFF and bool(said["instance"] == instance)
 
 
+def promising(case: Case) -> t.ContextManager[None]:
+    """Around ``planned`` and the journal's word of it: two moves at once would be promised the same function. Raises
+    LivemigError."""
+    if way_of(case.intent.move)["vf"] == "none":
+        return contextlib.nullcontext()
+    return case.records.promising(case.destination.name)
+
+
 def planned(case: Case) -> Case:
     """With what each function is to get at the destination. Changes nothing. Raises LivemigError, and what libvirt
     raises."""
@@ -64,19 +90,80 @@ def planned(case: Case) -> Case:
 
 
 def _claimed(case: Case) -> list[Nic]:
-    """By the other moves from here to the same destination that are not over. What is claimed from elsewhere shows when
-    it is attached."""
+    """By the other moves from here to the same destination that are not over, but for what is attached already: that
+    shows there. What is claimed from elsewhere shows when it is attached."""
     others = {uuid: of_kept(*known) for uuid, known in case.records.open_moves().items() if uuid != case.uuid}
     there = case.destination.name
-    return [nic for other in others.values() if other.move["destination"] == there for nic in other.nics]
+    return [
+        nic
+        for uuid, other in others.items()
+        if other.move["destination"] == there
+        for nic in other.nics
+        if nic.alias not in _attached(case.records, other.run, uuid)
+    ]
+
+
+def _attached(records: Records, run: str, uuid: str) -> set[str]:
+    """Aliases of the functions that a domain has got since its migration was begun for the last time."""
+    found: set[str] = set()
+    for entry in records.entries(run):
+        if entry.get("uuid") == uuid and entry["event"] == "begun":
+            found.clear()
+        elif entry.get("uuid") == uuid and entry["event"] == ON:
+            found.add(entry["alias"])
+    return found
 
 
 def detach(case: Case) -> None:
-    """Where the way is replug. Raises LivemigError, and what libvirt raises: then some may be off, and settling is
-    due."""
-    if case.intent.nics and way_of(case.intent.move)["vf"] == "replug":
-        with case.open(case.source) as connection:
-            take_off(_side(case, case.source, connection), case.intent.nics, _Journal(case), _rules(case))
+    """Where the way is replug; where QEMU does it (failover), that it will ask the guest is written down: one that does
+    not answer may let go long after the migration has failed. Raises LivemigError, and what libvirt raises: then some
+    may be off, and settling is due."""
+    how, journal = way_of(case.intent.move)["vf"], _Journal(case)
+    if not case.intent.nics or how not in (REPLUG, FAILOVER):
+        return
+    with case.open(case.source) as connection:
+        side = _side(case, case.source, connection)
+        if how == REPLUG:
+            take_off(side, case.intent.nics, journal, _rules(case))
+            return
+        for nic in case.intent.nics:
+            journal.note(OFF, nic, side.instance())
+
+
+def unplug_s(case: Case) -> float | None:
+    """How long QEMU may wait for the guest to let go, for which it has no limit itself (qemu_savevm_wait_unplug); None
+    where it does not ask it."""
+    rules = _rules(case)
+    return rules.unplug_s if case.intent.nics and rules.by_qemu else None
+
+
+def has_let_go(domain: t.Any, timeline: Timeline) -> bool:
+    """Whether QEMU no longer waits for the guest to let go: it sends no page before that. The first pass tells nothing,
+    since it is counted before the guest is asked."""
+    if _past_unplug(timeline) is not None:
+        return True
+    with contextlib.suppress(*LIBVIRT_ERRORS):
+        stats = domain.jobStats(0)
+        return bool(stats.get("memory_normal") or stats.get("memory_constant"))
+    return False
+
+
+def _past_unplug(timeline: Timeline) -> Event | None:
+    later = [event for event in timeline.all("iteration") if event.data > 1]
+    return next(iter([*later, *timeline.all("suspended"), *timeline.all("postcopy")]), None)
+
+
+def note_let_go(case: Case, timeline: Timeline) -> None:
+    """What QEMU has been told by the guest: then it owes no answer, and QEMU itself puts the functions on again."""
+    event = _past_unplug(timeline) if unplug_s(case) is not None else None
+    if event is None:
+        return
+    at = round(time.time() - (time.monotonic() - event.at), 3)
+    journal, asked = _Journal(case), _Journal(case).last()
+    with contextlib.suppress(LivemigError):  # then it is asked once more
+        for nic in case.intent.nics:
+            if nic.alias in asked:
+                journal.note(GONE, nic, asked[nic.alias]["instance"], at=at)
 
 
 def definitions(domain: t.Any, case: Case) -> dict[str, str]:
@@ -136,14 +223,15 @@ def with_open(case: Case, error: str | None) -> str | None:
 
 
 def with_phases(case: Case, result: Outcome, started: float) -> Outcome:
-    """With what the journal tells of the functions.
+    """With what the journal tells of the functions. When QEMU had the guest's answer is not known to the moment.
 
     ``started``: on ``time.monotonic()``."""
+    told = {OFF, ON, UNSEEN, QUIET} | (set() if _rules(case).by_qemu else {GONE})
     began = time.time() - (time.monotonic() - started)
     mine: list[Phase] = [
         {"name": entry["event"], "at_ms": round((entry["at"] - began) * 1000)}
         for entry in (case.records.entries(case.intent.run) if case.intent.nics else ())
-        if entry["event"] in (OFF, GONE, ON, UNSEEN, QUIET) and entry["uuid"] == case.uuid
+        if entry["event"] in told and entry["uuid"] == case.uuid
     ]
     return {**result, "phases": sorted([*result["phases"], *mine], key=lambda phase: phase["at_ms"])}
 
@@ -153,4 +241,5 @@ def _side(case: Case, end: End, connection: Connection) -> Side:
 
 
 def _rules(case: Case) -> Rules:
-    return RULES._replace(gap=way_of(case.intent.move)["vf_gap"])
+    way = way_of(case.intent.move)
+    return RULES._replace(gap=way["vf_gap"], by_qemu=way["vf"] == FAILOVER)

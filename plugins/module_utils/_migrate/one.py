@@ -39,6 +39,7 @@ _ABORT_AGAIN_S = 0.2
 _CUT_SAID = (
     "the destination was out of reach at the switchover, so QEMU's connections were ended for the guest to go on here"
 )
+_HELD_SAID = "the guest has not let go of its functions within {:g} s, and QEMU's failover would wait for ever"
 # Right after a failure the way that failed is not tried again: recover does that, once it has been seen to.
 _LEFT_TO_RECOVER = (verdict.RESUME_POSTCOPY,)
 
@@ -101,8 +102,15 @@ def _locked(link: Link, case: Case, run: Run) -> Outcome:
     if refused:
         reasons = " ".join(f"[{f['check']}] {f['message']} Remedy: {f['remedy'].rstrip('.')}." for f in refused)
         return outcome(move, "refused", running_on=move["source"], error=reasons)
-    timeline = run.watch.fresh(case.uuid)
+    with contextlib.ExitStack() as promised:
+        return _planned(link, domain, case, run, promised)
+
+
+def _planned(link: Link, domain: t.Any, case: Case, run: Run, promised: contextlib.ExitStack) -> Outcome:
+    """``promised``: held until the journal tells what the domain was promised at the destination."""
+    move, timeline = case.intent.move, run.watch.fresh(case.uuid)
     try:
+        promised.enter_context(nics.promising(case))
         case = nics.planned(case)
         asks = link.asks.lookupByUUIDString(case.uuid)
         runs = way_of(move)["state"] == "running"
@@ -114,7 +122,7 @@ def _locked(link: Link, case: Case, run: Run) -> Outcome:
         return outcome(move, "refused", running_on=move["source"], error=str(error))
     except LIBVIRT_ERRORS as error:
         return outcome(move, "refused", running_on=None, error=error_text(error))
-    return _migrate(link, domain, _as_it_starts(domain, case), options, timeline, pilot)
+    return _migrate(link, domain, _as_it_starts(domain, case), run.options, timeline, pilot, promised)
 
 
 def _as_it_starts(domain: t.Any, case: Case) -> Case:
@@ -193,7 +201,13 @@ def _elsewhere(case: Case, options: Options) -> Outcome:
 
 
 def _migrate(
-    link: Link, domain: t.Any, case: Case, options: Options, timeline: Timeline, pilot: Pilot | None
+    link: Link,
+    domain: t.Any,
+    case: Case,
+    options: Options,
+    timeline: Timeline,
+    pilot: Pilot | None,
+    promised: contextlib.ExitStack,
 ) -> Outcome:
     """One attempt, or two where the policy wants that. ``pilot``: None for a guest that does not run."""
     started = time.monotonic()
@@ -202,7 +216,7 @@ def _migrate(
     while True:
         going = case if pilot is None else case.going(pilot.way(way_of(case.intent.move)))
         try:
-            request = _request(domain, going, options, {} if pilot is None else pilot.parameters())
+            request = _request(domain, going, options, {} if pilot is None else pilot.parameters(), promised)
         except NO_CONNECTION as error:
             if going.intent.nics:
                 settled, error_said = settle(going, _rules(options, sure=True)), error_text(error)
@@ -214,6 +228,12 @@ def _migrate(
         back = settled.verdict.name == "rolled_back" and settled.error is None and time.monotonic() < until
         if error_said is None or not back or pilot is None or not pilot.again():
             break
+        try:
+            promised.enter_context(nics.promising(case))
+            case = nics.planned(case)
+        except NO_CONNECTION as error:
+            error_said = f"{error_said}; it was not tried again: {error_text(error)}"
+            break
     ended = time.monotonic()
     result = conclude(case, settled, error_said)
     if result["state"] == "moved" and way_of(case.intent.move)["state"] == "running":
@@ -222,11 +242,18 @@ def _migrate(
     return result if pilot is None else pilot.kept(result)
 
 
-def _request(domain: t.Any, case: Case, options: Options, more: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], int]:
+def _request(
+    domain: t.Any,
+    case: Case,
+    options: Options,
+    more: t.Mapping[str, t.Any],
+    promised: t.ContextManager[object],
+) -> tuple[dict[str, t.Any], int]:
     """Parameters and flags, with everything on the disk. Raises NO_CONNECTION: then nothing is to be started."""
     move = case.intent.move
-    wanted_flags = flags(move, options.tls)
-    begin(domain, case)
+    with promised:
+        wanted_flags = flags(move, options.tls)
+        begin(domain, case)
     nics.detach(case)
     # Read after the intent was written, since what is sent instead of libvirt's own must hold it too.
     return {**parameters(move, nics.definitions(domain, case), options.tls), **more}, wanted_flags
@@ -252,6 +279,7 @@ def _attempt(
     with contextlib.ExitStack() as stack:
         stack.enter_context(guard)
         late = stack.enter_context(_aborted_after(until - time.monotonic(), domain))
+        held = stack.enter_context(_unplugged(case, domain, timeline))
         stack.enter_context(steering)
         try:
             domain.migrateToURI3(move["destination_uri"], *request)
@@ -259,9 +287,12 @@ def _attempt(
             error_said, sure = error_text(caught), False
             if late.is_set():
                 error_said = f"aborted after {options.timeout_s} s (timeout_s): {error_said}"
+            if held.is_set():
+                error_said = f"aborted, since {_HELD_SAID.format(nics.unplug_s(case))}: {error_said}"
             heard(timeline)
             if timeline.first(CUT) is not None:
                 error_said = f"{_CUT_SAID}: {error_said}"
+    nics.note_let_go(case, timeline)
     if error_said is not None and pilot is not None and pilot.gave_up is not None and not late.is_set():
         error_said = f"aborted by its policy: {pilot.gave_up}: {error_said}"
         # Nothing was started there, and libvirt has ended its half before it told us.
@@ -337,13 +368,27 @@ def _with(result: Outcome, error: str | None) -> Outcome:
     return result
 
 
+def _unplugged(case: Case, domain: t.Any, timeline: Timeline) -> t.ContextManager[threading.Event]:
+    """Aborts a migration in which QEMU waits for too long for the guest to let go of its functions."""
+    limit_s = nics.unplug_s(case)
+    if limit_s is None:
+        return contextlib.nullcontext(threading.Event())
+    return _aborted_after(limit_s, domain, lambda: nics.has_let_go(domain, timeline))
+
+
+def _never() -> bool:
+    return False
+
+
 @contextlib.contextmanager
-def _aborted_after(timeout_s: float, domain: t.Any) -> t.Iterator[threading.Event]:
+def _aborted_after(
+    timeout_s: float, domain: t.Any, unless: t.Callable[[], bool] = _never
+) -> t.Iterator[threading.Event]:
     """Aborts the domain's job when the block takes longer. The event says that this was tried."""
     done, late = threading.Event(), threading.Event()
 
     def watch() -> None:
-        if done.wait(timeout_s):
+        if done.wait(timeout_s) or unless():
             return
         late.set()
         # libvirt refuses to abort while the migration is still being prepared or is being confirmed.

@@ -8,6 +8,7 @@
     /var/lib/livemig/runs/vf-UUID.jsonl    the same of the module vf: vf_*
     /var/lib/livemig/domains/UUID.json     the definition with its secrets, from the start to the end of a migration
     /run/livemig/UUID.lock                 held by the process that works on the domain
+    /run/livemig/to-HOST.lock              held while what a destination has once only is promised to a domain
 
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
@@ -22,6 +23,7 @@ import os
 import re
 import time
 import typing as t
+import urllib.parse
 
 from .._model.api import LivemigError, Outcome, Unheard
 from .control import RUN_DIR, Control
@@ -34,6 +36,7 @@ BY_HAND = "vf-"
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _AGAIN_S = 0.2
+_PROMISE_S = 60.0
 _OVER, _HEARD = "over", "heard"
 _LEARNT_FROM = 1000
 """Outcomes: more would make a plan of many domains slow."""
@@ -44,7 +47,7 @@ Entry = dict[str, t.Any]
 
 
 class Busy(LivemigError):
-    """Another process works on this domain."""
+    """Another process works on this domain, or promises what this one wants."""
 
 
 class Records:
@@ -59,19 +62,28 @@ class Records:
             with _kept(folder):
                 os.makedirs(folder, mode=0o700, exist_ok=True)
 
-    @contextlib.contextmanager
-    def lock(self, uuid: str, wait_s: float = 0.0) -> t.Iterator[None]:
+    def lock(self, uuid: str, wait_s: float = 0.0) -> t.ContextManager[None]:
         """Held by this process while the block runs. Raises Busy where another one holds it for longer than that."""
-        path = f"{self._run}/{uuid}.lock"
+        return self._held(uuid, wait_s, f"Domain {uuid}", "one run at a time for each domain")
+
+    def promising(self, destination: str) -> t.ContextManager[None]:
+        """From the look at what the destination has left until the journal tells what of it was promised: no other move
+        from here looks meanwhile. Raises Busy."""
+        name = urllib.parse.quote(destination, safe="")
+        return self._held(f"to-{name}", _PROMISE_S, f"Destination {destination}", "one choice of functions at a time")
+
+    @contextlib.contextmanager
+    def _held(self, name: str, wait_s: float, what: str, expected: str) -> t.Iterator[None]:
+        path = f"{self._run}/{name}.lock"
         end = time.monotonic() + wait_s
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             while not _locked(handle):
                 if time.monotonic() >= end:
                     raise Busy(
-                        f"Domain {uuid}",
+                        what,
                         value=f"process {os.pread(handle, 20, 0).decode() or '?'} of this host works on it",
-                        expected="one run at a time for each domain",
+                        expected=expected,
                         remedy="wait until the other run is over, or end that process if it hangs",
                     )
                 # flock has no timeout, and SIGALRM reaches the main thread only.

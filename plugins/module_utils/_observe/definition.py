@@ -479,6 +479,7 @@ _HOSTDEV = Family(
         "char": "source/char",
         "block": "source/block",
         "interface": "source/interface",
+        "network": "source/@network",
         "teaming_persistent": "teaming/@persistent",
         "alias": "alias/@name",
         "rom": "rom/@file",

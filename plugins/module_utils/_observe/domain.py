@@ -275,6 +275,9 @@ def _definition(collector: Collector, domain: t.Any) -> None:
     """The facts of the document; where it cannot be read each of them is unknown, and the other domains are not."""
     try:
         facts = domain_xml.parse(domain.XMLDesc(0))
+        functions = [each for each in facts["hostdevs"] if each["mode"] == "interface"]
+        if functions and domain.isActive() and domain.isPersistent():
+            domain_xml.networks_of(functions, domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
     except UNREADABLE as error:
         _unless_gone(error)
         collector.unknown += [{"fact": fact, "reason": reason(error)} for fact in domain_xml.FACTS]

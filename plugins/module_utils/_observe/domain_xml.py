@@ -210,6 +210,20 @@ def _hostdev(hostdev: ET.Element) -> Hostdev:
     }
 
 
+def networks_of(hostdevs: t.Sequence[Hostdev], inactive: str) -> None:
+    """Adds to each function the network that its persistent definition names: the live one of a network of functions
+    shows what it has given out instead (virDomainActualNetDefContentsFormat). A standby has the same MAC address, and
+    another place in the guest; whether the network gives out functions is another fact."""
+    named = [nic for nic in parse_xml(inactive).findall("devices/interface") if nic.get("type") == "network"]
+    for hostdev in hostdevs:
+        for nic in named:
+            facts, here, there = _interface(nic), hostdev["more"], definition.more(nic, "hostdevs")
+            same_place = None in (here["guest_bus"], there["guest_bus"]) or here["guest_bus"] == there["guest_bus"]
+            is_other = facts["teaming"] == "persistent" or hostdev["description"] != f"interface {facts['mac']}"
+            if same_place and not is_other:
+                here["network"] = facts["source"]
+
+
 def _interface_hostdevs(root: ET.Element) -> list[Hostdev]:
     """``<interface type='hostdev'>`` is a PCI passthrough too; a network of VFs shows as ``actual`` in the live XML."""
     found: list[Hostdev] = []

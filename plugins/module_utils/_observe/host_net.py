@@ -64,8 +64,8 @@ FACTS: area.Facts = {
     "networks": area.Fact(
         virtual_networks.networks,
         "libvirt's networks by name: forward (mode or isolated), devs, bridge, mtu, vlans, virtualport, portgroups, "
-        "addresses, functions (total, used; None but for forward hostdev), reservations (MAC to IP), inbound_kib and "
-        "floor_used_kib (KiB/s)",
+        "addresses, functions (total, used, addresses, active; None but for forward hostdev), reservations (MAC to "
+        "IP), inbound_kib and floor_used_kib (KiB/s)",
         by="libvirt",
     ),
     "nodes": area.Fact(

@@ -57,7 +57,8 @@ def _virtual_function(root: str, name: str, settings: dict[str, dict[int, dict[s
         settings[port] = vf_settings(_ip_link(port))
     of_port = settings.get(port or "", {}).get(_number(above, name), _NO_SETTINGS)
     found = pci_device(name, root)
-    own = {"pf": physical, "port": port, "pf_link": _link(above, port), "net": _port(folder)}
+    net = _port(folder)
+    own = {"pf": physical, "port": port, "pf_link": _link(above, port), "net": net, "net_link": _link(folder, net)}
     return {**found, **own, **of_port}
 
 
@@ -147,7 +148,7 @@ def _port(device: str) -> str | None:
 
 
 def _link(physical: str, port: str | None) -> str | None:
-    """Whether the port of a PF has a link: up, down...; None where it has no network device."""
+    """Whether a network device of a PCI device has a link: up, down...; None where it has none."""
     return None if port is None else files.read(os.path.join(physical, "net", port, "operstate")).strip()
 
 
@@ -231,8 +232,8 @@ FACTS: Facts = {
     "usb": Fact(lambda _host: usb_devices(), "USB devices: kind (vendor:product), bus, device"),
     "vfs": Fact(
         _virtual_functions,
-        "VFs: address, kind, driver, migratable (a driver that can is there), net (the host's own device on it), pf, "
-        "port (the PF's network device), pf_link, others in the IOMMU group; vlan, trust, spoof_check as the PF has "
-        "them, None where it does not tell",
+        "VFs: address, kind, driver, migratable (a driver that can is there), net (the host's own device on it), "
+        "net_link, pf, port (the PF's network device), pf_link, others in the IOMMU group; vlan, trust, spoof_check as "
+        "the PF has them, None where it does not tell",
     ),
 }

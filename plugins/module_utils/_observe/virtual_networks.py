@@ -15,6 +15,7 @@ import xml.etree.ElementTree as ET
 
 from .._libvirt import libvirt
 from .area import Host
+from .host_nodedevs import address_of
 from .xml import parse
 
 
@@ -23,6 +24,8 @@ def networks(host: Host) -> dict[str, dict[str, t.Any]]:
     found = {}
     for entry in host.connection.listAllNetworks():
         facts = network(parse(entry.XMLDesc(0)))
+        if facts["functions"] is not None:
+            facts["functions"]["active"] = bool(entry.isActive())
         used = bool(facts["inbound_kib"] and entry.isActive())
         facts["floor_used_kib"] = sum(map(_floor, entry.listAllPorts())) if used else 0
         found[entry.name()] = facts
@@ -48,11 +51,14 @@ def network(root: ET.Element) -> dict[str, t.Any]:
     }
 
 
-def _functions(root: ET.Element, forward: ET.Element | None) -> dict[str, int] | None:
-    """Of a network of functions: how many it has, and how many of them are given out. None of all others."""
+def _functions(root: ET.Element, forward: ET.Element | None) -> dict[str, t.Any] | None:
+    """Of a network of functions: how many it has, how many of them are given out, and their addresses. None of all
+    others."""
     if forward is None or forward.get("mode") != "hostdev":
         return None
-    return {"total": len(forward.findall("address")), "used": int(root.get("connections", "0"))}
+    found = [address_of(each.attrib) for each in forward.findall("address")]
+    used = int(root.get("connections", "0"))
+    return {"total": len(found), "used": used, "addresses": [each for each in found if each is not None]}
 
 
 def _segment(element: ET.Element) -> dict[str, t.Any]:

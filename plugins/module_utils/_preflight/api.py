@@ -16,10 +16,11 @@ from . import controls, edits, engine
 from . import questions as asking
 from .check import AUTO, MIGRATION, Check, Policy, Problem, View
 from .controls import label_words
+from .functions import Offer
 from .memory import Share, pages_at, required_memory_mib, required_pages
 from .profile import profile_of
 from .registry import CHECKS, registry
-from .way import choose, is_movable, judged_as, tcp_uri
+from .way import choose, is_movable, judged_as, offers, stall_ms, tcp_uri
 from .world import INACTIVE, World
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "INACTIVE",
     "MIGRATION",
     "Check",
+    "Offer",
     "Policy",
     "Problem",
     "Share",
@@ -39,6 +41,7 @@ __all__ = [
     "judged_as",
     "label_words",
     "matching_controls",
+    "offers",
     "pages_at",
     "postcopy_obstacles",
     "profile_of",
@@ -47,6 +50,7 @@ __all__ = [
     "require_snapshots",
     "required_memory_mib",
     "required_pages",
+    "stall_ms",
     "tcp_uri",
     "volatile_findings",
 ]
@@ -101,6 +105,8 @@ def postcopy_obstacles(
     """Why post-copy would not be safe on this way: what failed, and what could not be evaluated. What the user has
     silenced is none."""
     migration = {**policy.get("migration", {}), "postcopy": True, "parallel": way["parallel"]}
+    if way["vf"] != "none":
+        migration["vf"] = way["vf"]
     world = _world([source, destination], [domain], [destination["name"]], {}, {**policy, "migration": migration})
     found = engine.evaluate(world, [check for check in CHECKS if check.id in _OF_POSTCOPY])
     return [f"{entry['check']}: {entry['value']}" for entry in found if entry["status"] in ("fail", "unknown")]

@@ -9,10 +9,23 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import collections
 import typing as t
 
 from .._model.api import LivemigError, UnknownFact
-from .._sriov.api import NATIVE, REPLUG, SEED_MIB_S, Asked, Choice, Device, Memory, bonded, choose, forecast_ms
+from .._sriov.api import (
+    FAILOVER,
+    NATIVE,
+    REPLUG,
+    SEED_MIB_S,
+    Asked,
+    Choice,
+    Device,
+    Memory,
+    bonded,
+    choose,
+    forecast_ms,
+)
 from .check import View
 from .controls import label_words
 from .memory import page_kib_at, shares
@@ -23,6 +36,8 @@ GAP_WORD = "vf-gap"
 RATE_KEY = "fill:memory"
 """The question by which a destination measures its rate."""
 _ADDRESS = ("domain", "bus", "slot", "function")
+# QEMU's docs/devel/migration/vfio.rst: the protocol is no experiment since 8.1; libvirt's NEWS of 9.7.
+_MIGRATES = (("qemu_version", 8001000, "QEMU 8.1"), ("libvirt_version", 9007000, "libvirt 9.7"))
 
 
 def address_of(hostdev: t.Mapping[str, t.Any]) -> str | None:
@@ -47,6 +62,12 @@ def strategy(view: View, stall_ms: int | None = None) -> Choice:
         return choose(Asked(view.option("vf"), ()))
     state, gap = view.domain.get("state"), has_gap(view)
     return choose(Asked(view.option("vf"), found, state, gap, stall_ms, ceiling_ms(view)))
+
+
+def without_native(view: View) -> Choice:
+    """The strategy where the destination's drivers can migrate nothing. Raises UnknownFact."""
+    found = tuple(each._replace(native=False) for each in devices(view))
+    return choose(Asked(view.option("vf"), found, view.domain.get("state"), has_gap(view), None, ceiling_ms(view)))
 
 
 def has_gap(view: View) -> bool:
@@ -86,7 +107,36 @@ def _is_function(view: View, hostdev: t.Mapping[str, t.Any]) -> bool | None:
 
 def _native(view: View, hostdev: t.Mapping[str, t.Any]) -> bool:
     entry = _entry(view, hostdev)
-    return _decided(view, NATIVE) if entry is None else bool(entry.get("migratable"))
+    if entry is None:
+        return _decided(view, NATIVE)
+    return bool(entry.get("migratable")) and _native_there(view, entry["kind"])
+
+
+def _native_there(view: View, kind: str) -> bool:
+    """The destination can take it so, where one is looked at. What is not known is no yes."""
+    if "destination" not in view.facts:
+        return True
+    try:
+        return not list(native_obstacles(view, kind, kinds_held(view)[kind]))
+    except UnknownFact:
+        return False
+
+
+def kinds_held(view: View) -> collections.Counter[str]:
+    """vendor:device -> how many virtual functions of it the domain has. Raises UnknownFact."""
+    held = {address_of(hostdev) for hostdev in view.domain.get("hostdevs")}
+    return collections.Counter(entry["kind"] for entry in view.source.get("nodedevs.vfs") if entry["address"] in held)
+
+
+def native_obstacles(view: View, kind: str, number: int) -> t.Iterator[str]:
+    """Why the destination cannot take that many of this kind by their drivers. Raises UnknownFact."""
+    found = [entry for entry in view.destination.get("nodedevs.vfs") if entry["kind"] == kind]
+    able = [entry for entry in found if entry["migratable"]]
+    if len(able) < number:
+        yield f"{len(able)} of {len(found)} have a driver that can migrate them"
+    for fact, least, name in _MIGRATES:
+        if view.destination.get(fact) < least:
+            yield f"{view.there} has less than {name}"
 
 
 def _decided(view: View, name: str) -> bool:
@@ -132,6 +182,14 @@ def stall_at(view: View, memory: t.Iterable[Memory]) -> tuple[int, float]:
     at = [each._replace(page_kib=each.page_kib or page_kib_at(view.destination, None) or 4) for each in memory]
     rate = _rate(view)
     return forecast_ms(at, rate), rate
+
+
+def stall_ms(view: View, chosen: str) -> int:
+    """How long the guest stands still for its devices on this way, 0 where it does not or that is not known."""
+    try:
+        return stall_at(view, memory_of(view))[0] if chosen == FAILOVER else 0
+    except UnknownFact:
+        return 0
 
 
 def _rate(view: View) -> float:

@@ -15,9 +15,10 @@ import typing as t
 from .._model import cpuset
 from .._model.api import DomainSnapshot, Facts, HostSnapshot, Move, UnknownFact, Way, plain_way, way_of
 from .._sriov.api import FAILOVER, NONE, REFUSE, REPLUG
-from . import vf
+from . import functions, vf
 from .check import AUTO, MIGRATION, Policy, View
 from .disks import is_copied
+from .functions import Offer
 from .tls_name import tls_name
 
 # virDomainPausedReason: VIR_DOMAIN_PAUSED_USER
@@ -73,6 +74,18 @@ def choose(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapsh
         if address and not way["disks_port"]:
             way["disks_uri"] = way["disks_uri"] or tcp_uri(address)
     return t.cast(Way, way)
+
+
+def stall_ms(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapshot, way: Way, policy: Policy) -> int:
+    """What failover adds to the pause, in milliseconds; ``policy``: ``answers`` has what the hosts have measured."""
+    return vf.stall_ms(_view(domain, source, destination, policy), way["vf"])
+
+
+def offers(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapshot, policy: Policy) -> list[Offer]:
+    """What the destination has for the virtual functions of a domain that is to run there."""
+    if not domain.get("hostdevs") or domain.get("state") == "shutoff":
+        return []
+    return functions.offers(_view(domain, source, destination, policy))
 
 
 def is_movable(domain: Facts, offline: bool) -> bool:
@@ -158,6 +171,7 @@ def _view(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapsho
     }
     return View(
         policy,
+        policy.get("answers", {}),
         domain_name=domain["name"],
         source_name=source["name"],
         destination_name=destination["name"],

@@ -9,6 +9,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+from .functions import Function, Wanted, obstacle
 from .journal import GONE, OFF, ON, QUIET, UNSEEN, Journal, Rules
 from .nic import Nic, allocated_at_once, bonded, defined_nics, find, host_address, placed, shown
 from .restore import Restored, put_back
@@ -34,12 +35,14 @@ __all__ = [
     "Asked",
     "Choice",
     "Device",
+    "Function",
     "Journal",
     "Memory",
     "Nic",
     "Restored",
     "Rules",
     "Side",
+    "Wanted",
     "allocated_at_once",
     "bonded",
     "choose",
@@ -48,6 +51,7 @@ __all__ = [
     "forecast_ms",
     "host_address",
     "nics_with_standby",
+    "obstacle",
     "placed",
     "plan",
     "put_back",

@@ -55,7 +55,7 @@ def _restored(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Ru
     if _has(side, nic):
         if not (at_source and journal.pending(nic, side.instance())):
             _redefine(side, nic)
-            return Restored()
+            return _put_on_by_qemu(side, nic, journal, rules) if rules.by_qemu else Restored()
         said = _asked_again(side, nic, rules)
         if said == REFUSED:
             _note(journal, ON, nic, side)
@@ -65,6 +65,13 @@ def _restored(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Ru
     if at_source and journal.pending(nic, side.instance()):
         _note(journal, GONE, nic, side)
     return _attached(side, nic, at_source, journal, rules)
+
+
+def _put_on_by_qemu(side: Side, nic: Nic, journal: Journal, rules: Rules) -> Restored:
+    """libvirt has it although QEMU may have failed to put it on, which fails no migration: the guest alone can tell."""
+    notes = _unseen(side, nic, rules)
+    _note(journal, UNSEEN if notes else ON, nic, side, host=side.name)
+    return Restored(notes=notes)
 
 
 def _note(journal: Journal, event: str, nic: Nic, side: Side, **values: t.Any) -> None:

@@ -53,8 +53,9 @@ def make_plan(
     """Who goes where. Domains of other hosts than ``sources`` are left out; each of the rest moves or stays.
 
     policy: ``tls``, ``uris``, ``addresses``, ``networks``, ``migration``, ``memory_reserve_mib``, ``convergence`` (as
-    _options makes it) and ``history`` (what earlier runs on all hosts have shown). Raises LivemigError where nobody
-    could move anywhere, or where the way to a destination that is used is not given.
+    _options makes it), ``history`` (what earlier runs on all hosts have shown) and ``answers`` (the hosts', to
+    preflight). Raises LivemigError where nobody could move anywhere, or where the way to a destination that is used is
+    not given.
     """
     if not destinations:
         raise LivemigError(
@@ -81,7 +82,7 @@ def make_plan(
         return found, promise(domain, source, there, found, policy)
 
     findings = [*findings, *mislabelled(chosen, policy)]
-    moves, stays = place(chosen, rooms(hosts, destinations, reserve), findings, policy, way)
+    moves, stays = place(chosen, rooms(hosts, destinations, reserve, policy), findings, policy, way)
     plan: Plan = {
         "schema": SCHEMA,
         "kind": "plan",
@@ -107,7 +108,7 @@ def reasons(
     memory_reserve_mib: int = DEFAULT_RESERVE_MIB,
 ) -> t.Iterator[tuple[DomainSnapshot, Reasons]]:
     """For every domain what speaks against each destination, as if it alone were to move: findings and capacity."""
-    return each_alone(domains, rooms(hosts, destinations, memory_reserve_mib), findings)
+    return each_alone(domains, rooms(hosts, destinations, memory_reserve_mib, {}), findings)
 
 
 def digest(plan: Plan) -> str:

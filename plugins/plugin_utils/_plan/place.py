@@ -9,6 +9,7 @@ Note that this plugin util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from dataclasses import dataclass, field
 
@@ -27,12 +28,14 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
 )
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import (
     INACTIVE,
+    Offer,
     Policy,
     Problem,
     Share,
     is_movable,
     judge,
     matching_controls,
+    offers,
     pages_at,
     required_memory_mib,
     required_pages,
@@ -70,22 +73,48 @@ class Taken(t.NamedTuple):
     nodes: tuple[int, ...] | None
 
 
+Offers = t.Callable[[DomainSnapshot, t.Sequence[Edit]], t.Sequence[Offer]]
+"""What a destination has for each need of virtual functions of a domain, whose ports may have other names there."""
+
+
+def _no_offers(_domain: DomainSnapshot, _edits: t.Sequence[Edit]) -> t.Sequence[Offer]:
+    return ()
+
+
 @dataclass
 class Room:
-    """A destination, what is left on it in MiB (None: it is not known, and so nothing fits), and who comes to it."""
+    """A destination, what is left on it in MiB (None: it is not known, and so nothing fits), and who comes to it.
+    ``promised``: virtual functions that are to be theirs."""
 
     name: str
     left_mib: int | None
     host: Facts
+    offers: Offers = _no_offers
     coming: set[str] = field(default_factory=set)
     taken: list[Taken] = field(default_factory=list)
+    promised: set[str] = field(default_factory=set)
 
-    def take(self, domain: str, need: Need) -> None:
-        self.coming.add(domain)
+    def take(self, domain: DomainSnapshot, need: Need, edits: t.Sequence[Edit]) -> None:
+        self.coming.add(domain["name"])
+        for offer in self.offers(domain, edits):
+            self.promised.update(self._unpromised(offer)[: offer.number])
         if self.left_mib is not None:
             self.left_mib -= need.mib
         for share in need.pages:
             self.taken.append(self._taken_by(share))
+
+    def few_functions(self, domain: DomainSnapshot, edits: t.Sequence[Edit]) -> tuple[Offer, int] | None:
+        """The first need of functions that would suffice without the earlier moves, and how many are left."""
+        promised: set[str] = set()
+        for offer in self.offers(domain, edits):
+            left = [one for one in self._unpromised(offer) if one not in promised]
+            if len(offer.free) >= offer.number > len(left):
+                return offer, len(left)
+            promised.update(left[: offer.number])
+        return None
+
+    def _unpromised(self, offer: Offer) -> list[str]:
+        return [one for one in offer.free if one not in self.promised]
 
     def few_pages(self, need: Need) -> tuple[int, int, int] | None:
         """Size in KiB, pages left and pages needed of the first share that does not fit. Raises UnknownFact.
@@ -110,17 +139,32 @@ def _meet(taken: Taken, share: Share) -> bool:
     return taken.nodes is None or share.nodes is None or not set(taken.nodes).isdisjoint(share.nodes)
 
 
-def rooms(hosts: t.Sequence[HostSnapshot], destinations: t.Sequence[str], reserve_mib: int) -> list[Room]:
+def rooms(
+    hosts: t.Sequence[HostSnapshot], destinations: t.Sequence[str], reserve_mib: int, policy: Policy
+) -> list[Room]:
     """In the order in which the destinations were given: that is the order in which they are filled."""
     snapshots = {host["name"]: host for host in hosts}
     found = []
     for name in dict.fromkeys(destinations):
         facts = Facts(f"host {name}", t.cast("dict[str, t.Any]", snapshots.get(name, {})))
+        offered = functools.partial(_offered, snapshots, name, policy)
         try:
-            found.append(Room(name, facts.get("memory.available_mib") - reserve_mib, facts))
+            found.append(Room(name, facts.get("memory.available_mib") - reserve_mib, facts, offered))
         except UnknownFact:
-            found.append(Room(name, None, facts))
+            found.append(Room(name, None, facts, offered))
     return found
+
+
+def _offered(
+    hosts: t.Mapping[str, HostSnapshot], there: str, policy: Policy, domain: DomainSnapshot, edits: t.Sequence[Edit]
+) -> t.Sequence[Offer]:
+    here = domain["host"]
+    if here not in hosts or there not in hosts:
+        return ()
+    kinds: dict[str, dict[str, str | None]] = {}
+    for edit in edits:
+        kinds.setdefault(edit["kind"], {})[edit["old"]] = edit["new"]
+    return offers(domain, hosts[here], hosts[there], {**policy, "edits": {"map": {there: kinds}}})
 
 
 class Known:
@@ -191,8 +235,8 @@ def place(
         if room is None:
             stays.append(_stay(domain, reasons))
         else:
-            room.take(domain["name"], need)
             edits = known.edits(domain, room.name)
+            room.take(domain, need, edits)
             moves.append(_move(domain, need, room.name, edits, policy, way(domain, room.name)))
     return moves, sorted(stays, key=lambda stay: (stay["source"], stay["domain"]))
 
@@ -247,6 +291,7 @@ def _against(domain: DomainSnapshot, need: Need, room: Room, known: Known) -> li
     said = {finding["check"] for finding in against}
     if "host_daemon_alive" not in said:
         against += [*_capacity(domain, need, room, said), *_pages(domain, need, room, said)]
+        against += _functions(domain, room, known, said)
     return [*against, *_namesake(domain, room)]
 
 
@@ -339,6 +384,21 @@ def _pages(domain: DomainSnapshot, need: Need, room: Room, said: t.Container[str
         expected=f"{needed} for domain {domain['name']}",
     )
     return [judge("mem_hugepages_free", domain, room.name, problem)]
+
+
+def _functions(domain: DomainSnapshot, room: Room, known: Known, said: t.Container[str]) -> list[Finding]:
+    """That earlier moves are to get the virtual functions that it needs, unless preflight has spoken of them."""
+    few = None if "hd_free_vf_dest" in said else room.few_functions(domain, known.edits(domain, room.name))
+    if few is None:
+        return []
+    offer, left = few
+    problem = Problem(
+        f"Virtual functions {offer.called} of {room.name}",
+        f"{left} of {len(offer.free)} free ones are left{_earlier(room)}",
+        expected=f"{offer.number} for domain {domain['name']}",
+        remedy="make more there, or add a destination",
+    )
+    return [judge("hd_free_vf_dest", domain, room.name, problem)]
 
 
 def _earlier(room: Room) -> str:

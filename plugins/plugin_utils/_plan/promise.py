@@ -28,6 +28,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api imp
     judge,
     postcopy_obstacles,
     profile_of,
+    stall_ms,
 )
 
 _CHECK = "guest_migration_policy_tag"
@@ -56,7 +57,20 @@ def promise(
         return promised, None
     guest = expected(domain, destination["name"], way, policy)
     _state, start = begin(guest, chosen, 0.0, obstacles=obstacles, capped=bool(way["bandwidth_mib_s"]))
-    return promised, start.forecast
+    return promised, _with_stall(start.forecast, stall_ms(domain, source, destination, way, policy))
+
+
+def _with_stall(forecast: Forecast, stall: int) -> Forecast:
+    """QEMU's failover pins the guest's memory while it stands still, which no pass tells of."""
+    if not stall:
+        return forecast
+    paused, total = forecast["blackout_ms"], forecast["total_ms"]
+    return {
+        **forecast,
+        "reason": f"{forecast['reason']}; with failover it stands still for about {stall} ms more",
+        "blackout_ms": None if paused is None else paused + stall,
+        "total_ms": None if total is None else total + stall,
+    }
 
 
 def expected(domain: DomainSnapshot, destination: str, way: Way, policy: Policy) -> Guest:

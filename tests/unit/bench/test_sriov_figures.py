@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.bench import sriov, sriov_timeline
 from tests.bench.sriov_figures import ARMS, SIZES_MIB, bars, forecasts, markdown, pages
+from tests.sriov import cli
 
 # ms for each 1024 MiB, on top of a fixed part
 GROWTH = {"virtio": (200, 20), "replug": (210, 20), "failover": (200, 3000)}
@@ -76,7 +78,30 @@ def test_what_was_not_measured_is_said() -> None:
 def test_the_pages() -> None:
     made = pages({"date": "2026-11-27", "machine": {"cores": 2}, "runs": runs()})
     assert sorted(made) == ["sriov-failover.svg", "sriov-replug.svg", "sriov.md"]
-    assert "| 2048 | VF and standby, `failover` | 1 | 6200 | 6240 | 9000 | 6000 |" in made["sriov.md"]
+    assert "| 2048 | VF and standby, `failover` | 1 | 0 | 6200 | 6240 | 9000 | 6000 |" in made["sriov.md"]
+
+
+def test_runs_that_have_failed_are_kept_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sriov, "FOLDER", tmp_path)
+
+    class Stage:
+        def run(self, cell: sriov.Cell) -> dict[str, Any]:
+            if cell.number == 1:
+                raise RuntimeError("failed: the guest sees nothing")
+            return run(cell.arm, cell.mib, cell.number)
+
+        def clear(self) -> None: ...
+
+    monkeypatch.setattr(sriov, "Stage", Stage)
+    monkeypatch.setattr(cli, "main", lambda _words: cli.OK)
+    for _call in range(2):
+        assert sriov.main(["--rounds", "2"]) == 0
+    kept = sriov.load()
+    assert {entry["round"] for entry in kept["runs"]} == {2} and len(kept["runs"]) == 9
+    assert [entry["key"] for entry in kept["failed"]].count("failover/2048/1") == 2
+    assert kept["failed"][0]["error"] == "failed: the guest sees nothing"
+    page = (tmp_path / "sriov.md").read_text("utf-8")
+    assert "| 2048 | VF and standby, `failover` | 1 | 2 | 6200 |" in page
 
 
 def test_a_time_line_has_a_bar_for_each_span_that_is_known() -> None:

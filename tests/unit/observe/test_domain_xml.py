@@ -6,7 +6,7 @@ import typing as t
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._observe import qemu_arguments
-from ansible_collections.livemig.libvirt.plugins.module_utils._observe.domain_xml import parse
+from ansible_collections.livemig.libvirt.plugins.module_utils._observe.domain_xml import networks_of, parse
 
 DOMAIN = """
 <domain type='kvm' id='3'>
@@ -151,6 +151,30 @@ def test_a_vf_interface_is_a_pci_hostdev(facts: dict[str, object]) -> None:
 def test_a_vf_of_a_network_shows_as_actual() -> None:
     text = DOMAIN.replace("portid='x' bridge='virbr7'/>", "/><actual type='hostdev'/>")
     assert "interface 52:54:00:00:00:02" in [device["description"] for device in parse(text)["hostdevs"]]
+
+
+FUNCTION = (
+    "<domain><memory unit='MiB'>1</memory><devices><interface type='{}'>"
+    "<mac address='52:54:00:00:00:03'/><source {}='{}'/>{}<address type='pci' bus='0x0{}'/></interface></devices>"
+    "</domain>"
+)
+
+
+@pytest.mark.parametrize(
+    ("inactive", "network"),
+    [
+        (FUNCTION.format("network", "network", "vfs", "", 2), "vfs"),
+        (FUNCTION.format("network", "network", "vfs", "", 3), None),
+        (FUNCTION.format("network", "network", "lan", "<teaming type='persistent'/>", 2), None),
+        (FUNCTION.format("network", "network", "vfs", "", 2).replace("03'", "04'"), None),
+        (FUNCTION.format("hostdev", "dev", "x", "", 2), None),
+    ],
+    ids=["its own", "at another place", "its standby", "another one", "no network"],
+)
+def test_the_network_of_a_function_stands_in_the_definition_alone(inactive: str, network: str | None) -> None:
+    found = parse(FUNCTION.format("hostdev", "dev", "x", "", 2))["hostdevs"]
+    networks_of(found, inactive)
+    assert [each["more"]["network"] for each in found] == [network]
 
 
 def test_cpu_is_the_guests_own_definition(facts: dict[str, object]) -> None:

@@ -152,7 +152,7 @@ def test_a_network() -> None:
     address = "<address type='pci' domain='0' bus='1' slot='16' function='{}'/>"
     functions = f"<forward mode='hostdev'>{address.format(0)}{address.format(2)}</forward>"
     pool = virtual_networks.network(parse(f"<network connections='1'><name>vf</name>{functions}</network>"))
-    assert pool["functions"] == {"total": 2, "used": 1}
+    assert pool["functions"] == {"total": 2, "used": 1, "addresses": ["0000:01:10.0", "0000:01:10.2"]}
 
 
 def test_what_a_network_has_promised() -> None:

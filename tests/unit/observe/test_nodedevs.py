@@ -55,12 +55,20 @@ def sysfs(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pa
 def test_virtual_functions(sysfs: pathlib.Path) -> None:
     same: dict[str, t.Any] = {
         **{"kind": "8086:10ca", "pf": PF, "pf_link": "down", "port": "eth1", "net": None, "migratable": False},
+        "net_link": None,
         **{"vlan": None, "trust": None, "spoof_check": None},
     }
     assert host_nodedevs.virtual_functions(str(sysfs)) == [
         {**same, "address": FIRST, "driver": "vfio-pci", "others": []},
         {**same, "address": SECOND, "driver": None, "others": ["0000:01:00.0 (igb)"]},
     ]
+
+
+def test_a_device_of_the_hosts_own_and_its_link(sysfs: pathlib.Path) -> None:
+    (sysfs / SECOND / "net" / "eth7").mkdir(parents=True)
+    (sysfs / SECOND / "net" / "eth7" / "operstate").write_text("up\n")
+    found = host_nodedevs.virtual_functions(str(sysfs))
+    assert [(each["net"], each["net_link"]) for each in found] == [(None, None), ("eth7", "up")]
 
 
 # The form that iproute2's ip/ipaddress.c gives it (print_vfinfo); the second as older versions write trust.

@@ -25,8 +25,8 @@ def _hostdev(kind: str, mode: str = "subsystem", what: str | None = None, **colu
 
 
 def _pci(**columns: t.Any) -> Edit:
-    address = {"domain": "0x0000", "bus": "0x01", "slot": "0x10", "function": "0x0"}
-    return _hostdev("pci", "interface", "interface 52:54:00:00:00:03", **{**address, **columns})
+    own = {"managed": "yes", "domain": "0x0000", "bus": "0x01", "slot": "0x10", "function": "0x0"}
+    return _hostdev("pci", "interface", "interface 52:54:00:00:00:03", **{**own, **columns})
 
 
 def _vf(host: str, address: str = _VF, **changes: t.Any) -> Edit:
@@ -37,6 +37,7 @@ def _vf(host: str, address: str = _VF, **changes: t.Any) -> Edit:
         "others": [],
         "migratable": False,
         "net": None,
+        "net_link": None,
         "port": "eth1",
         "vlan": 0,
         "trust": False,
@@ -46,6 +47,15 @@ def _vf(host: str, address: str = _VF, **changes: t.Any) -> Edit:
         **changes,
     }
     return lambda scene: getattr(scene, host)["nodedevs"]["vfs"].append(entry)
+
+
+def _network(host: str, total: int = 2, used: int = 1, **more: t.Any) -> Edit:
+    gives = {"total": total, "used": used, "addresses": [_VF], "active": True, **more}
+    return lambda scene: getattr(scene, host)["net"]["networks"].update(vfs={"functions": gives})
+
+
+def _of_network() -> Edit:
+    return both(_pci(teaming="transient", network="vfs"), _network("source"))
 
 
 def _team(mac: str, alias: str = "ua-standby", teaming: str | None = "persistent") -> Edit:
@@ -115,6 +125,12 @@ CASES: dict[str, Case] = {
         both(_pci(), _vf("source", migratable=True), _vf("destination", migratable=True)),
         documented="Linux, drivers/vfio/pci, and libvirt's NEWS of 10.0",
     ),
+    "hd_vf_network_crash": Case(
+        both(_of_network(), fact("destination", "libvirt_version", 12001000)),
+        "it crashes when domain web1 is given a function of network vfs again",
+        both(_of_network(), fact("destination", "libvirt_version", 12002000)),
+        documented="libvirt's NEWS of 12.2",
+    ),
     "hd_unplug_ack_possible": Case(
         _pci(teaming="transient", guest_bus="0x00"),
         "it is on bus 0 of the guest, which has no hotplug",
@@ -133,7 +149,8 @@ CASES: dict[str, Case] = {
     ),
     "hd_free_vf_dest": Case(
         both(_HELD, _vf("destination"), fact("destination", "nodedevs.held", [_VF])),
-        "it holds 1 of 8086:10ca at eth1, and hv2 has 0 free of that kind there (in all: 1 of 8086:10ca at eth1)",
+        "it holds 1 of 8086:10ca at eth1, and hv2 has 0 free of that kind there (1 of them: domain that runs "
+        "there has it)",
         both(_HELD, _vf("destination"), fact("destination", "nodedevs.held", ["0000:01:10.2"])),
         documented=NESTED,
     ),

@@ -222,7 +222,7 @@ def test_a_function_of_another_port_is_not_free_for_it() -> None:
     found.domain["hostdevs"][0]["more"].update(domain="0", bus="1", slot="16", function="0")
     _vf("destination", port="eth2")(found)
     (finding,) = found.of("hd_free_vf_dest")
-    assert "hv2 has 0 free of that kind there (in all: 1 of 8086:10ca at eth2)" in finding["message"]
+    assert "hv2 has 0 free of that kind there (1 of them: it is of port eth2, not eth1)" in finding["message"]
     found.policy["edits"] = {"allow": ["parent"], "map": {"hv2": {"parent": {"eth1": "eth2"}}}}
     (finding,) = found.of("hd_free_vf_dest")
     edit = finding["edit"]

@@ -12,14 +12,13 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
-import collections
 import typing as t
 
 from ..._model.api import Question
 from ..._sriov.api import REFUSE
 from ..check import Check, Problem, Requirement, View
 from ..edits import mapped
-from ..nics import with_edit
+from ..functions import Functions, Pool, free, functions, pools, port_there, spare, why_not
 from ..vf import address_of, strategy
 
 _VFIO = frozenset(("pci", "mdev"))
@@ -78,81 +77,77 @@ def _teaming(view: View) -> t.Iterator[Problem]:
             yield Problem(what, f"its partner {alias} has another MAC address, {partner['mac']}")
 
 
+def _needed(view: View) -> t.Iterator[Functions | Pool]:
+    yield from functions(view)
+    yield from pools(view)
+
+
 def _held_functions(view: View) -> list[t.Mapping[str, t.Any]]:
     """The virtual functions of the source that the domain holds."""
     held = {address_of(hostdev) for hostdev in view.domain.get("hostdevs")} - {None}
     return [entry for entry in view.source.get("nodedevs.vfs") if entry["address"] in held] if held else []
 
 
-class Functions(t.NamedTuple):
-    """``port``: the PF's network device on the source, as the destination's is expected to be called; ``trust``,
-    ``spoof_check``: how the PF there treats them, None where it does not tell."""
-
-    kind: str
-    port: str | None
-    number: int
-    trust: bool | None
-    spoof_check: bool | None
-
-
-def _functions(view: View) -> t.Iterator[Functions]:
-    columns = ("kind", "port", *_TREATMENT)
-    counted = collections.Counter(tuple(entry[name] for name in columns) for entry in _held_functions(view))
-    for (kind, port, *treated), count in sorted(counted.items(), key=str):
-        yield Functions(kind, port, count, *treated)
-
-
-def _free(view: View, need: Functions, port: str | None) -> list[t.Mapping[str, t.Any]]:
-    held, defined = set(view.destination.get("nodedevs.held")), view.destination.get("nodedevs.defined")
-    return [
-        entry
-        for entry in view.destination.get("nodedevs.vfs")
-        if entry["kind"] == need.kind
-        and (None in (port, entry.get("port")) or port == entry["port"])
-        and entry["address"] not in held
-        and not [name for name in defined.get(entry["address"], ()) if name != view.domain_name]
-    ]
-
-
-def _port_there(view: View, need: Functions) -> str | None:
-    """The port of the same physical network: of the same name, or what the user has mapped for it."""
-    edit = None if need.port is None else mapped(view, "parent", need.port)
-    return need.port if edit is None else edit["new"]
-
-
-def _free_functions(view: View, need: Functions) -> t.Iterator[Problem]:
-    free = len(_free(view, need, need.port))
-    if free >= need.number:
-        return
-    there = view.destination.get("nodedevs.vfs")
-    others = collections.Counter(f"{entry['kind']} at {entry.get('port') or 'no port'}" for entry in there)
-    port = "" if need.port is None else f" at {need.port}"
-    problem = Problem(
-        "Virtual functions of domain {domain}",
-        f"it holds {need.number} of {need.kind}{port}, and {view.there} has {free} free of that kind there (in all: "
-        + (", ".join(f"{count} of {kind}" for kind, count in sorted(others.items())) or "none at all")
-        + ")",
-    )
-    if need.port is None:
-        yield problem
+def _free_functions(view: View, need: Functions | Pool) -> t.Iterator[Problem]:
+    if isinstance(need, Pool):
+        yield from _spare(view, need)
+    elif need.port is None:
+        value = f"it holds {need.number} of {need.kind} of a PF without a network device, which tells of no network"
+        yield Problem("Virtual functions of domain {domain}", value, remedy="detach it before the migration")
     else:
-        yield with_edit(view, "parent", need.port, problem, lambda new: len(_free(view, need, new)) >= need.number)
+        yield from _at_port(view, need, need.port)
+
+
+def _spare(view: View, need: Pool) -> t.Iterator[Problem]:
+    left = spare(view.destination, need.network)
+    if left is None or left < need.number:
+        said = "is not there, not active or has no functions" if left is None else f"has {left} functions left"
+        yield Problem(
+            "Virtual functions of domain {domain}",
+            f"network {need.network} of {view.there} {said}",
+            expected=f"{need.number} free ones, as the domain holds of that network",
+            remedy="define and start that network there, or make more functions",
+        )
+
+
+def _at_port(view: View, need: Functions, port: str) -> t.Iterator[Problem]:
+    """A port that the user has mapped is the one, whatever port of the same name there is."""
+    there, count = port_there(view, need), len(free(view, need))
+    if there == port and count >= need.number:
+        return
+    what, mapping = "Virtual functions of domain {domain}", ""
+    if there != port:
+        mapping = f", for which {there} of {view.there} is mapped"
+    holds = f"it holds {need.number} of {need.kind} at {port}{mapping}"
+    if count >= need.number:
+        remedy = f"take {port} out of livemig_edits.map, if {port} of {view.there} leads to the same network"
+        change = mapped(view, "parent", port)
+        yield Problem(what, holds, expected="a change that is allowed", remedy=remedy, edit=change)
+        return
+    why = why_not(view, need) or "it has no virtual functions"
+    other = f"correct livemig_edits.map, which names {there}, or make more functions there" if mapping else None
+    yield Problem(what, f"{holds}, and {view.there} has {count} free of that kind there ({why})", remedy=other)
 
 
 def _same_kind(view: View, need: Functions) -> t.Iterator[Problem]:
-    free = _free(view, need, _port_there(view, need))
-    linked = [entry for entry in free if entry["pf_link"] in _UP]
-    if len(free) >= need.number > len(linked):
-        down = sorted({entry["pf"] or "?" for entry in free if entry not in linked})
-        yield Problem(f"Free virtual functions of {view.there}", f"PF {', '.join(down)} has no link")
+    vfs, linkless = view.destination.get("nodedevs.vfs"), free(view, need, link=None)
+    linked = [each for each in linkless if each.link in _UP]
+    if len(linkless) >= need.number > len(linked):
+        down = {each.address for each in linkless if each not in linked}
+        names = sorted({entry["pf"] or "?" for entry in vfs if entry["address"] in down})
+        yield Problem(f"Free virtual functions of {view.there}", f"PF {', '.join(names)} has no link")
+    addresses = {each.address for each in free(view, need)}
+    there = [entry for entry in vfs if entry["address"] in addresses]
     for name in _TREATMENT:
-        differs = [entry for entry in free if entry[name] is not None and entry[name] != getattr(need, name)]
-        if getattr(need, name) is not None and len(free) >= need.number > len(free) - len(differs):
+        here = getattr(need, name)
+        differs = [entry for entry in there if entry[name] is not None and entry[name] != here]
+        if here is not None and len(there) >= need.number > len(there) - len(differs):
+            port = port_there(view, need) or "PF"
             yield Problem(
                 f"Free virtual functions of {view.there}",
-                f"their PF has {name} {_word(not getattr(need, name))} for them",
-                expected=f"{_word(getattr(need, name))}, as on the source; libvirt does not carry it over",
-                remedy=f"set it there (ip link set {need.port or 'PF'} vf N {_IP[name]} {_word(getattr(need, name))})",
+                f"their PF has {name} {_word(not here)} for them",
+                expected=f"{_word(here)}, as on the source; libvirt does not carry it over",
+                remedy=f"set it there (ip link set {port} vf N {_IP[name]} {_word(here)})",
             )
 
 
@@ -161,10 +156,10 @@ def _word(is_on: bool) -> str:
 
 
 def _viable(view: View, need: Functions) -> t.Iterator[Problem]:
-    free = _free(view, need, _port_there(view, need))
-    alone = [entry for entry in free if not entry["others"]]
-    if len(free) >= need.number > len(alone):
-        others = sorted({other for entry in free for other in entry["others"]})
+    found = free(view, need, others=())
+    alone = [each for each in found if not each.others]
+    if len(found) >= need.number > len(alone):
+        others = sorted({other for each in found for other in each.others})
         yield Problem(
             f"IOMMU groups of free virtual functions of {view.there}",
             f"drivers of the host have {', '.join(others)} of the same groups",
@@ -303,11 +298,11 @@ CHECKS: tuple[Check, ...] = (
         category="hostdev",
         severity="error",
         scope="pair",
-        title="The destination has free virtual functions of the same kind",
+        title="The destination has free virtual functions of the same kind and port, or of the same network",
         expected="as many free ones as the domain holds",
         remedy="make more there (echo N > /sys/bus/pci/devices/PF/sriov_numvfs, while it is 0), or choose another "
         "destination",
-        requires=Requirement(_functions, _free_functions),
+        requires=Requirement(_needed, _free_functions),
     ),
     Check(
         id="hd_vf_address_map",
@@ -327,7 +322,7 @@ CHECKS: tuple[Check, ...] = (
         title="The destination's free virtual functions have a link, and are treated as the source's",
         expected="enough free ones on ports with a link",
         remedy="connect the port or switch it on (ip link set PF up)",
-        requires=Requirement(_functions, _same_kind),
+        requires=Requirement(functions, _same_kind),
     ),
     Check(
         id="hd_iommu_ready",
@@ -348,7 +343,7 @@ CHECKS: tuple[Check, ...] = (
         title="The destination's free virtual functions can be passed through",
         expected="IOMMU groups of which drivers of the host have nothing",
         remedy="put the card into another slot, or choose another destination",
-        requires=Requirement(_functions, _viable),
+        requires=Requirement(functions, _viable),
     ),
     Check(
         id="hd_memlock",

@@ -11,18 +11,28 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
-import collections
 import typing as t
 
 from ..._model.api import Question
 from ..._sriov.api import FAILOVER, NATIVE, NONE, REFUSE, REPLUG, Memory, shown
-from ..check import Check, Problem, Requirement, View, unknown
-from ..vf import RATE_KEY, address_of, ceiling_ms, mac_of, memory_of, stall_at, strategy
+from ..check import Check, Problem, Requirement, View, unknown, version_text
+from ..functions import pools
+from ..vf import (
+    RATE_KEY,
+    ceiling_ms,
+    kinds_held,
+    mac_of,
+    memory_of,
+    native_obstacles,
+    stall_at,
+    strategy,
+    without_native,
+)
 
 _LONG_MS = 5000
 """As long as libvirt itself waits for an unplug; a monitor that is silent for longer shows."""
-# QEMU's docs/devel/migration/vfio.rst: the protocol is no experiment since 8.1; libvirt's NEWS of 9.7.
-_QEMU_MIGRATES, _LIBVIRT_MIGRATES = 8001000, 9007000
+# 12.1: libvirt's NEWS of 12.2.
+_CRASHES = 12001
 # net_failover's own device, the standby and the virtual function.
 _TEAM = 3
 _NO_HOTPLUG_MACHINES = ("pc-q35", "q35", "virt")
@@ -36,8 +46,13 @@ def _strategy(view: View) -> t.Iterator[Problem]:
 
 def _told(view: View) -> t.Iterator[Problem]:
     choice = strategy(view)
-    if choice.name not in (NONE, REFUSE):
-        yield Problem(f"Virtual functions of domain {view.domain_name}", f"{choice.name}: {choice.reason}")
+    if choice.name in (NONE, REFUSE):
+        return
+    text = f"{choice.name}: {choice.reason}"
+    other = without_native(view) if choice.name == NATIVE else None
+    if other is not None and other.name != REFUSE:
+        text += f"; where the destination's cannot, {other.name}: {other.reason}"
+    yield Problem(f"Virtual functions of domain {view.domain_name}", text)
 
 
 def _postcopy(view: View) -> t.Iterator[Problem]:
@@ -89,29 +104,45 @@ def _pins(view: View, need: Stall) -> t.Iterator[Problem]:
 
 
 class Functions(t.NamedTuple):
+    """``instead``: what is done where the destination cannot take them by their drivers."""
+
     kind: str
     number: int
+    instead: str
 
 
 def _migrates(view: View) -> t.Iterator[Functions]:
     if view.domain.get("hostdevs") and strategy(view).name == NATIVE:
-        held = {address_of(hostdev) for hostdev in view.domain.get("hostdevs")}
-        kinds = [entry["kind"] for entry in view.source.get("nodedevs.vfs") if entry["address"] in held]
-        yield from (Functions(kind, count) for kind, count in sorted(collections.Counter(kinds).items()))
+        instead = without_native(view).name
+        yield from (Functions(kind, count, instead) for kind, count in sorted(kinds_held(view).items()))
 
 
 def _migrates_there(view: View, need: Functions) -> t.Iterator[Problem]:
-    found = [entry for entry in view.destination.get("nodedevs.vfs") if entry["kind"] == need.kind]
-    able = [entry for entry in found if entry["migratable"]]
     what = f"Virtual functions {need.kind} of {view.there} for domain {{domain}}"
-    if len(able) < need.number:
-        yield Problem(what, f"{len(able)} of {len(found)} have a driver that can migrate them")
-    for fact, least, name in (
-        ("qemu_version", _QEMU_MIGRATES, "QEMU 8.1"),
-        ("libvirt_version", _LIBVIRT_MIGRATES, "libvirt 9.7"),
-    ):
-        if view.destination.get(fact) < least:
-            yield Problem(what, f"{view.there} has less than {name}")
+    for text in native_obstacles(view, need.kind, need.number):
+        if need.instead == REFUSE:
+            yield Problem(what, text)
+        else:
+            yield Problem(what, f"{text}, so that {need.instead} is taken", severity="info")
+
+
+class Given(t.NamedTuple):
+    network: str
+
+
+def _given(view: View) -> t.Iterator[Given]:
+    if view.domain.get("hostdevs") and strategy(view).name == REPLUG:
+        yield from (Given(each.network) for each in pools(view))
+
+
+def _crashes(view: View, need: Given) -> t.Iterator[Problem]:
+    """It is attached at the destination, or at the source where the migration fails."""
+    for name, host in ((view.there, view.destination), (view.source_name, view.source)):
+        if host.get("libvirt_version") // 1000 == _CRASHES:
+            yield Problem(
+                f"libvirt {version_text(host.get('libvirt_version'))} of {name}",
+                f"it crashes when domain {{domain}} is given a function of network {need.network} again",
+            )
 
 
 def _leaves(view: View) -> t.Iterator[Problem]:
@@ -199,6 +230,16 @@ CHECKS: tuple[Check, ...] = (
         expected="as many as the domain holds, QEMU 8.1 and libvirt 9.7 or newer",
         remedy="load the vendor's VFIO driver there, or give the domain a standby and choose replug (migration.vf)",
         requires=Requirement(_migrates, _migrates_there),
+    ),
+    Check(
+        id="hd_vf_network_crash",
+        category="hostdev",
+        severity="error",
+        scope="pair",
+        title="libvirt survives that a function of a network is attached",
+        expected="another version than 12.1 on both hosts; it is mended in 12.2",
+        remedy="update libvirt there, or define the function itself (<interface type='hostdev'>) and not its network",
+        requires=Requirement(_given, _crashes, uses_source=True),
     ),
     Check(
         id="hd_unplug_ack_possible",

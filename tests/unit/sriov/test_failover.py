@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""QEMU's own failover: it asks the guest and puts the function on, and what it does not do is seen to."""
+
+from __future__ import annotations
+
+import threading
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import nics
+from tests.unit.migrate.standin import Domain
+from tests.unit.migrate.test_migrate import UUID
+from tests.unit.sriov.host import MAC, devices_of, place
+from tests.unit.sriov.test_crashes import QUICK, World
+
+libvirt = _libvirt.libvirt
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(nics, "RULES", QUICK._replace(attempts=10, detach_s=0.05))
+    found = World(tmp_path)
+    found.qemu_does_it = True
+    return found
+
+
+def waiting(world: World) -> None:
+    """QEMU asks the guest, which does not answer, and waits until it is told to stop (qemu_savevm_wait_unplug)."""
+    stopped = threading.Event()
+
+    def migrate(_domain: Domain, *_arguments: object) -> None:
+        world.process.calls.append("migrate")
+        world.hosts["hv1"].iterate(UUID, 1)
+        world.guest.leaving += [each for each in world.guest.devices if "hostdev" in each]
+        assert stopped.wait(5), "nobody has stopped it"
+        raise libvirt.libvirtError("operation aborted: migration out job: canceled by client")
+
+    world.guest.migration, world.guest.abort = migrate, lambda _domain: stopped.set()
+
+
+def failing(world: World, passes: t.Sequence[int]) -> None:
+    """It fails after the beginning of these passes, and QEMU has put the function on again."""
+
+    def migrate(_domain: Domain, *_arguments: object) -> None:
+        world.process.calls.append("migrate")
+        for number in passes:
+            world.hosts["hv1"].iterate(UUID, number)
+        raise libvirt.libvirtError("operation failed: migration of a device failed")
+
+    world.guest.migration = migrate
+
+
+def test_qemu_does_it_and_the_planned_function_is_sent(world: World) -> None:
+    world.hosts["hv2"].functions = {1: ("eth1", "up", [4])}
+    (outcome,) = world.move(vf="failover")
+    assert (outcome["state"], outcome["error"]) == ("moved", None)
+    assert world.process.calls == ["mark", "migrate", "unmark"]
+    for name in ("destination_xml", "persistent_xml"):
+        assert [place(each) for each in devices_of(world.asked[name]) if "hostdev" in each] == ["0000:01:10.4"]
+    phases = [phase["name"] for phase in outcome["phases"]]
+    assert "vf_off" in phases and phases[-1] == "vf_on"
+    assert "vf_gone" not in phases, "when the guest has answered QEMU is not known to the moment"
+
+
+def test_a_function_that_qemu_has_lost_is_told(world: World) -> None:
+    """VFIO_MAP_DMA can fail there without failing the migration: the guest comes up without what libvirt shows."""
+    world.qemu_loses_it = True
+    (outcome,) = world.move(vf="failover")
+    assert (outcome["state"], outcome["error"]) == ("moved", None)
+    assert [phase["name"] for phase in outcome["phases"]][-1] == "vf_unseen"
+
+
+def test_a_guest_that_does_not_let_go_is_not_waited_for_for_ever(world: World) -> None:
+    waiting(world)
+    world.guest.lets_go = "never"
+    (outcome,) = world.move(vf="failover")
+    assert (outcome["state"], outcome["running_on"]) == ("failed", "hv1")
+    assert "has not let go of its functions within 0.5 s" in outcome["error"]
+    assert MAC in outcome["error"] and "has not answered" in outcome["error"]
+    assert world.guest.notes, "the intent stays, so that somebody looks again"
+
+
+def test_a_guest_that_lets_go_after_a_failed_failover_gets_it_back(world: World) -> None:
+    waiting(world)
+    world.guest.lets_go = "never"
+    world.move(vf="failover")
+    world.restart()
+    world.guest.let_go()
+    assert not world.complete()
+    (entry,) = world.recover()
+    assert entry["error"] is None and world.complete() and world.guest.notes == {}
+
+
+@pytest.mark.parametrize(
+    ("passes", "calls"),
+    [
+        ([1, 2], ["mark", "migrate", "unmark"]),
+        ([1], ["mark", "migrate", "detach", "attach", "unmark"]),
+        ([], ["mark", "migrate", "detach", "attach", "unmark"]),
+    ],
+    ids=["it had let go", "it was asked, and nobody knows", "nothing is known"],
+)
+def test_after_a_failure_the_guest_is_asked_where_it_may_still_let_go(
+    world: World, passes: list[int], calls: list[str]
+) -> None:
+    """The first pass is counted before the guest is asked, the second after it has let go."""
+    failing(world, passes)
+    (outcome,) = world.move(vf="failover")
+    assert outcome["state"] == "failed" and "left to do" not in outcome["error"]
+    assert world.process.calls == calls
+    assert world.complete() and world.guest.notes == {}
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_module_that_is_killed_meanwhile(world: World, after: bool) -> None:
+    world.process.kill, world.process.after = ("migrate", 1), after
+    assert world.move(vf="failover") == []
+    (entry,) = world.recover()
+    assert entry["error"] is None and world.running[0] == ("hv2" if after else "hv1")
+    assert world.complete() and world.running[1].notes == {}
+    assert ("detach" in world.process.calls) is not after
