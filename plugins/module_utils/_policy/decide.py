@@ -83,8 +83,9 @@ class State(t.NamedTuple):
     """What is remembered from one pass to the next.
 
     ``guest``: as known before; ``siblings``: other migrations that share its link now; ``capped``: whether its
-    bandwidth is limited, so that its rate is not the link's; ``began_s``: on the clock of the samples; ``yielded``:
-    since the pass of this number the siblings are out of the way; ``over``: the action that ended it.
+    bandwidth is limited, so that its rate is not the link's; ``began_s``: the first attempt, on the clock of the
+    samples; ``yielded``: since the pass of this number the siblings are out of the way; ``over``: the action that ended
+    it.
     """
 
     guest: Guest
@@ -174,12 +175,13 @@ def _allowed_ms(guest: Guest, profile: Profile, siblings: int) -> tuple[float, b
 
 
 def again(state: State, at_s: float) -> State:
-    """The state of the second attempt, which ``throttle`` asks for. Link and guest are as the first has shown them."""
+    """The state of the second attempt, which ``throttle`` asks for. Link and guest are as the first has shown them.
+
+    Its budget is one of its own; the deadline counts from the beginning of the first.
+    """
     guest = _seen(state) or state.guest
     first = Sample(1, at_s, guest.touched_mib, 0.0)
-    return state._replace(
-        guest=guest, began_s=at_s, samples=(first,), touched=False, waited=0, throttled=True, over=None
-    )
+    return state._replace(guest=guest, samples=(first,), touched=False, waited=0, throttled=True, over=None)
 
 
 def watch(state: State, sample: Sample) -> State:
@@ -341,8 +343,9 @@ def _postcopy(view: View) -> Ruling:
 def _throttle(view: View) -> Ruling:
     state = view.state
     flagged = state.profile.postcopy and not state.obstacles
-    late = state.profile.deadline_s and not affordable(view.guest, view.limits, view.here)
-    if state.throttled or flagged or late or not state.profile.throttle or _slowed(view.guest, state.profile) is None:
+    if state.throttled or flagged or not state.profile.throttle:
+        return None
+    if _slowed(view.guest, state.profile, view.here.at_s) is None:
         return None
     parameters = throttle_parameters(view.guest)
     percent = parameters["auto_converge.initial"]
@@ -415,20 +418,27 @@ def throttle_parameters(guest: Guest) -> dict[str, int]:
     }
 
 
-def _slowed(guest: Guest, profile: Profile) -> Pass | None:
-    """Where it would end when slowed down as far as QEMU goes, within ceiling and budget."""
+def _slowed(guest: Guest, profile: Profile, at_s: float = 0.0) -> Pass | None:
+    """Where it would end when slowed down as far as QEMU goes, within ceiling, budget and deadline. ``at_s``: what has
+    gone of the deadline before."""
     if guest.dirty_mib_s is None:
         return None
     slow = guest._replace(dirty_mib_s=guest.dirty_mib_s * (1 - _THROTTLE_MOST / 100))
     bounds = limits(profile, profile.target_ms)
-    start = Point(0.0, 0.0, guest.touched_mib, 0)
+    start = Point(at_s, 0.0, guest.touched_mib, 0)
     coming = passes(slow, start, min(profile.target_ms, max(1.0, usable_ms(bounds) - fixed_ms(guest))))
     return stopping(slow, bounds, coming) or converging(slow, bounds, coming)
 
 
 def _used(view: View) -> str:
-    budget = view.limits.budget * view.guest.touched_mib
-    return f"{view.here.sent_mib:.0f} of {budget:.0f} MiB, {view.here.at_s:.0f} s"
+    budget, deadline_s, at_s = view.limits.budget * view.guest.touched_mib, view.limits.deadline_s, view.here.at_s
+    used = f"{view.here.sent_mib:.0f} of {budget:.0f} MiB, {at_s:.0f} s"
+    if deadline_s is None:
+        return used
+    over_s = at_s - deadline_s
+    if over_s <= 0:
+        return f"{used} of {deadline_s:.0f} s"
+    return f"{used}, {seconds(over_s * 1000)} later than its deadline of {deadline_s:.0f} s"
 
 
 def _decision(

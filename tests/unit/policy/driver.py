@@ -64,11 +64,12 @@ def drive(
         return driven
     for _attempt in range(2):
         others = siblings if state.yielded is None else 0
-        state = _attempt_once(driven, state, writer, link, parameters, others, world)
+        began_s = sum(run.total_s for run in driven.attempts)
+        state = _attempt_once(driven, state, writer, link, parameters, others, world, began_s)
         if state.over != "throttle":
             break
         parameters = driven.decisions[-1]["parameters"]
-        state = policy.again(state, 0.0)
+        state = policy.again(state, began_s + driven.run.total_s)
     return driven
 
 
@@ -80,7 +81,9 @@ def _attempt_once(
     parameters: t.Mapping[str, int] | None,
     siblings: int,
     world: t.Mapping[str, t.Any],
+    began_s: float,
 ) -> policy.State:
+    """``began_s``: on the clock of the policy; each simulation has one of its own."""
     held = [state]
     calls: dict[str, t.Callable[[Simulation, PolicyDecision], None]] = {
         "continue": lambda _simulation, _decision: None,
@@ -93,7 +96,7 @@ def _attempt_once(
     }
 
     def act(simulation: Simulation, seen: Boundary) -> None:
-        sample = Sample(seen.iteration, seen.at_s, seen.remaining, seen.sent, seen.rate, seen.throttle)
+        sample = Sample(seen.iteration, began_s + seen.at_s, seen.remaining, seen.sent, seen.rate, seen.throttle)
         held[0], decisions = policy.step(held[0], sample)
         if decisions:
             driven.forecasts.append(policy.now(held[0]))

@@ -270,6 +270,33 @@ def test_the_deadline_stops_what_can_be_stopped() -> None:
     assert "deadline" in only([500, 400], late)["reason"]
 
 
+def test_a_pass_that_ran_past_the_deadline_is_named_at_its_end() -> None:
+    tight = policy.profile("balanced", {"deadline_s": 16})
+    state, _decisions = played([500], tight)
+    _state, (decision,) = policy.step(state, Sample(3, 19.0, 400, 1500))
+    assert decision["action"] == "abort"
+    assert "1500 of 5000 MiB, 19 s, 3.0 s later than its deadline of 16 s; " in decision["reason"]
+    assert "1500 of 5000 MiB, 15 s of 16 s; " in only([500, 400], tight)["reason"]
+
+
+@pytest.mark.parametrize(("deadline_s", "action"), [(0, "throttle"), (40, "throttle"), (28, "abort")])
+def test_it_is_begun_again_where_the_rest_of_the_deadline_is_enough_for_that(deadline_s: int, action: str) -> None:
+    """19 s are gone after two passes, and however slow the guest is, everything takes 10 s once more. Stopped at once it
+    would be over in time in each case."""
+    assert actions([900, 890], policy.profile("balanced", {"deadline_s": deadline_s})) == [action]
+
+
+def test_the_deadline_of_the_second_attempt_counts_from_the_first() -> None:
+    state, _decisions = played([900, 890], policy.profile("balanced", {"deadline_s": 40}))
+    second = policy.again(state, 21.0)
+    second, decisions = policy.step(second, Sample(2, 31.0, 890, 1000, None, 80))
+    assert [entry["action"] for entry in decisions] == ["continue"]
+    _state, (decision,) = policy.step(second, Sample(3, 41.5, 700, 1890, None, 90))
+    assert decision["action"] == "abort"
+    # The budget is one of this attempt.
+    assert "1890 of 5000 MiB, 42 s, 1.5 s later than its deadline of 40 s" in decision["reason"]
+
+
 def test_the_same_samples_give_the_same_decisions() -> None:
     assert played([900, 890]) == played([900, 890])
 
