@@ -145,13 +145,14 @@ class Pilot:
             self._shares.give_back(self._uuid)
 
     def kept(self, result: Outcome) -> Outcome:
-        """The outcome with what was forecast, seen, decided and learnt, and whether the ceiling was kept."""
+        """The outcome with what was forecast, seen, decided and learnt, and whether ceiling and deadline were kept."""
         profile = self._state.profile
         found = _breach(result, self._timeline, profile.ceiling_ms)
+        late = policy.overrun(result["total_ms"], profile.deadline_s)
         return {
             **result,
             "ceiling_ms": profile.ceiling_ms,
-            "breach": None if found is None else found.text,
+            "breach": "; ".join(text for text in (found and found.text, late) if text) or None,
             "forecast": self.start.forecast,
             "samples": self._samples,
             "decisions": self._decisions,

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether the ceiling was kept: what was measured, held against what was promised. Pure.
+"""Whether ceiling and deadline were kept: what was measured, held against what was promised. Pure.
 
 Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """
@@ -48,3 +48,11 @@ def breach(downtime: Downtime, ceiling_ms: float) -> Breach | None:
     return Breach(
         "over", by_ms, f"{what} for {longest} ms, {by_ms} ms longer than its ceiling of {seconds(ceiling_ms)}"
     )
+
+
+def overrun(total_ms: float | None, deadline_s: int) -> str | None:
+    """None where it was over in time, where there was no deadline (0), and where nothing was begun."""
+    if not deadline_s or total_ms is None or total_ms <= deadline_s * 1000:
+        return None
+    late = seconds(total_ms - deadline_s * 1000)
+    return f"it took {seconds(total_ms)}, {late} longer than its deadline of {deadline_s} s"

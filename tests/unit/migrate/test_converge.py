@@ -127,6 +127,33 @@ def test_a_guest_that_converges_is_left_alone(pair: Pair) -> None:
     assert result["forecast"] is not None and result["forecast"]["verdict"] == "unknown"
 
 
+def test_the_same_with_post_copy_allowed_from_the_beginning(pair: Pair) -> None:
+    result, memory, calls = run(pair, [16], profile={"name": "deadline", "obstacles": []})
+    ((_parameters, flags),) = memory.asked
+    assert flags & libvirt.VIR_MIGRATE_POSTCOPY
+    assert (result["state"], calls, set(actions(result)) <= {"continue"}) == ("moved", [], True)
+    assert (result["ceiling_ms"], result["breach"]) == (5000, None)
+
+
+def test_a_migration_that_was_not_over_by_its_deadline_says_so(pair: Pair) -> None:
+    """128 MiB take 2 s, and nothing was asked in between."""
+    result, _memory, _calls = run(pair, [16], profile={"deadline_s": 2})
+    assert result["state"] == "moved" and "longer than its deadline of 2 s" in (result["breach"] or "")
+
+
+def test_ceiling_and_deadline_are_named_together(pair: Pair) -> None:
+    way: t.Any = {**plain_way(), "auto_converge": True}
+    result, _memory, _calls = run(pair, [120] * 3, way=way, profile={"deadline_s": 3, "ceiling_ms": 1000})
+    assert "longer than its ceiling of 1.0 s; it took " in (result["breach"] or "")
+
+
+def test_the_second_attempt_has_what_is_left_of_the_deadline(pair: Pair) -> None:
+    """Two passes are over after 3.2 s, and the first one of the second attempt 2 s later."""
+    result, _memory, _calls = run(pair, [80] * 8, profile={"deadline_s": 6, "ceiling_ms": 500})
+    assert "throttle" in actions(result) and actions(result)[-1] == "abort"
+    assert "128 of 640 MiB, 5 s of 6 s" in (result["error"] or "") and result["breach"] is None
+
+
 def test_the_limit_is_raised_within_the_ceiling(pair: Pair) -> None:
     result, _memory, calls = run(pair, [45, 40, 40, 40, 40])
     assert result["state"] == "moved" and "raise_downtime" in actions(result)

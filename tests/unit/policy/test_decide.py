@@ -281,8 +281,8 @@ def test_a_pass_that_ran_past_the_deadline_is_named_at_its_end() -> None:
 
 @pytest.mark.parametrize(("deadline_s", "action"), [(0, "throttle"), (40, "throttle"), (28, "abort")])
 def test_it_is_begun_again_where_the_rest_of_the_deadline_is_enough_for_that(deadline_s: int, action: str) -> None:
-    """19 s are gone after two passes, and however slow the guest is, everything takes 10 s once more. Stopped at once it
-    would be over in time in each case."""
+    """19 s are gone after two passes, and however slow the guest is, everything takes 10 s once more. Stopped at once
+    it would be over in time in each case."""
     assert actions([900, 890], policy.profile("balanced", {"deadline_s": deadline_s})) == [action]
 
 
@@ -323,6 +323,20 @@ def downtime(compute: int | None, libvirt: int | None = None, network: int | Non
 @pytest.mark.parametrize("measured", [downtime(1000), downtime(0), downtime(900, 5000), downtime(None, 1000)])
 def test_the_ceiling_was_kept(measured: Downtime) -> None:
     assert policy.breach(measured, 1000) is None
+
+
+OVERRUNS: list[tuple[float | None, int, str | None]] = [
+    (30000, 30, None),
+    (41200, 0, None),
+    (None, 30, None),
+    (41200, 30, "it took 41.2 s, 11.2 s longer than its deadline of 30 s"),
+    (30400, 30, "it took 30.4 s, 400 ms longer than its deadline of 30 s"),
+]
+
+
+@pytest.mark.parametrize(("total_ms", "deadline_s", "text"), OVERRUNS)
+def test_an_overrun_is_named(total_ms: float | None, deadline_s: int, text: str | None) -> None:
+    assert policy.overrun(total_ms, deadline_s) == text
 
 
 BREACHES: list[tuple[Downtime, int | None, str]] = [
