@@ -96,12 +96,13 @@ def test_no_breach_and_always_an_end(writer: Writer, ceiling: int, name: str) ->
 
 @pytest.mark.parametrize("writer", CONVERGING)
 @pytest.mark.parametrize("ceiling", CEILINGS)
-@pytest.mark.parametrize("name", ["gentle", "balanced"])
+@pytest.mark.parametrize("name", PROFILES)
 @pytest.mark.parametrize("sampled", [False, True])
 def test_a_converging_guest_is_not_disturbed(writer: Writer, ceiling: int, name: str, sampled: bool) -> None:
     found = ours(writer, ceiling, name, sampled)
     assert found.actions == []
-    assert found.start.flags == () and found.start.parameters == {}
+    assert found.start.flags == (("VIR_MIGRATE_POSTCOPY",) if policy.PROFILES[name].postcopy else ())
+    assert found.start.parameters == {}
     left_alone = plain(writer, policy.PROFILES[name].target_ms)
     assert (found.run.result, found.run.blackout_ms, found.run.total_s) == (
         "moved",
