@@ -345,10 +345,12 @@ def _throttle(view: View) -> Ruling:
     flagged = state.profile.postcopy and not state.obstacles
     if state.throttled or flagged or not state.profile.throttle:
         return None
-    if _slowed(view.guest, state.profile, view.here.at_s) is None:
-        return None
     parameters = throttle_parameters(view.guest)
     percent = parameters["auto_converge.initial"]
+    # With an end set, what QEMU begins with must do: it takes more passes to go further.
+    most = percent if state.profile.deadline_s else _THROTTLE_MOST
+    if _slowed(view.guest, state.profile, view.here.at_s, most) is None:
+        return None
     text = f"needs {needs(view.here.blackout_ms, view.limits)}; slowed down by {percent} % it gets there"
     decision = _decision("throttle", view.sample, text, parameters=parameters)
     return state._replace(over="throttle"), [decision]
@@ -365,7 +367,8 @@ def _abort(view: View) -> tuple[State, list[PolicyDecision]]:
         written = view.guest.dirty_mib_s
         writes = "how fast it writes is not known" if written is None else f"it writes {written:.0f} MiB/s"
         rates = f"{writes}, the link carries {view.guest.link_mib_s:.0f} MiB/s"
-        text = f"needs {paused} ({view.here.remaining_mib:.0f} MiB are left; {rates}); {against}"
+        gone = "" if view.limits.deadline_s is None else f"; {_gone(view)} are gone"
+        text = f"needs {paused} ({view.here.remaining_mib:.0f} MiB are left; {rates}{gone}); {against}"
     return view.state._replace(over="abort"), [_decision("abort", view.sample, text)]
 
 
@@ -418,12 +421,12 @@ def throttle_parameters(guest: Guest) -> dict[str, int]:
     }
 
 
-def _slowed(guest: Guest, profile: Profile, at_s: float = 0.0) -> Pass | None:
-    """Where it would end when slowed down as far as QEMU goes, within ceiling, budget and deadline. ``at_s``: what has
-    gone of the deadline before."""
+def _slowed(guest: Guest, profile: Profile, at_s: float = 0.0, percent: float = _THROTTLE_MOST) -> Pass | None:
+    """Where it would end when slowed down so far, within ceiling, budget and deadline. ``at_s``: what has gone of the
+    deadline before."""
     if guest.dirty_mib_s is None:
         return None
-    slow = guest._replace(dirty_mib_s=guest.dirty_mib_s * (1 - _THROTTLE_MOST / 100))
+    slow = guest._replace(dirty_mib_s=guest.dirty_mib_s * (1 - percent / 100))
     bounds = limits(profile, profile.target_ms)
     start = Point(at_s, 0.0, guest.touched_mib, 0)
     coming = passes(slow, start, min(profile.target_ms, max(1.0, usable_ms(bounds) - fixed_ms(guest))))
@@ -431,14 +434,18 @@ def _slowed(guest: Guest, profile: Profile, at_s: float = 0.0) -> Pass | None:
 
 
 def _used(view: View) -> str:
-    budget, deadline_s, at_s = view.limits.budget * view.guest.touched_mib, view.limits.deadline_s, view.here.at_s
-    used = f"{view.here.sent_mib:.0f} of {budget:.0f} MiB, {at_s:.0f} s"
+    budget = view.limits.budget * view.guest.touched_mib
+    return f"{view.here.sent_mib:.0f} of {budget:.0f} MiB, {_gone(view)}"
+
+
+def _gone(view: View) -> str:
+    """The time: 15 s of 20 s."""
+    at_s, deadline_s = view.here.at_s, view.limits.deadline_s
     if deadline_s is None:
-        return used
-    over_s = at_s - deadline_s
-    if over_s <= 0:
-        return f"{used} of {deadline_s:.0f} s"
-    return f"{used}, {seconds(over_s * 1000)} later than its deadline of {deadline_s:.0f} s"
+        return f"{at_s:.0f} s"
+    if at_s <= deadline_s:
+        return f"{at_s:.0f} s of {deadline_s:.0f} s"
+    return f"{at_s:.0f} s, {seconds((at_s - deadline_s) * 1000)} later than its deadline of {deadline_s:.0f} s"
 
 
 def _decision(

@@ -279,11 +279,13 @@ def test_a_pass_that_ran_past_the_deadline_is_named_at_its_end() -> None:
     assert "1500 of 5000 MiB, 15 s of 16 s; " in only([500, 400], tight)["reason"]
 
 
-@pytest.mark.parametrize(("deadline_s", "action"), [(0, "throttle"), (40, "throttle"), (28, "abort")])
+@pytest.mark.parametrize(("deadline_s", "action"), [(0, "throttle"), (40, "throttle"), (32, "abort"), (28, "abort")])
 def test_it_is_begun_again_where_the_rest_of_the_deadline_is_enough_for_that(deadline_s: int, action: str) -> None:
-    """19 s are gone after two passes, and however slow the guest is, everything takes 10 s once more. Stopped at once
-    it would be over in time in each case."""
-    assert actions([900, 890], policy.profile("balanced", {"deadline_s": deadline_s})) == [action]
+    """19 s are gone after two passes, and however slow the guest is, everything takes 10 s once more; as slow as it is
+    to be at first, it takes 17 s."""
+    decision = only([900, 890], policy.profile("balanced", {"deadline_s": deadline_s}))
+    assert decision["action"] == action
+    assert action == "throttle" or f"19 s of {deadline_s} s are gone" in decision["reason"]
 
 
 def test_the_deadline_of_the_second_attempt_counts_from_the_first() -> None:

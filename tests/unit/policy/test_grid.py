@@ -111,6 +111,19 @@ def test_a_converging_guest_is_not_disturbed(writer: Writer, ceiling: int, name:
     )
 
 
+@pytest.mark.parametrize("writer", GUESTS)
+@pytest.mark.parametrize("label", ["profile=deadline ceiling_ms=800 deadline_s=6", "ceiling_ms=700 deadline_s=8"])
+def test_what_a_label_promises_is_kept(writer: Writer, label: str) -> None:
+    profile = policy.from_label(label.split())
+    found = drive(writer, LINK, profile)
+    assert found.run.result in ("moved", "postcopy", "aborted")
+    assert found.run.blackout_ms <= profile.ceiling_ms
+    late_s = sum(attempt.total_s for attempt in found.attempts) - profile.deadline_s
+    # Post-copy ends it sooner than anything else would, and what it still has to fetch takes its time.
+    tail_s = writer.working_set / LINK if found.run.result == "postcopy" else 0
+    assert late_s <= tail_s, found.reason
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("writer", [writer for writer in CONVERGING if writer.order == "random"])
 def test_nor_is_it_by_the_noise_of_other_runs(writer: Writer, seed: int) -> None:
