@@ -17,8 +17,19 @@ import typing as t
 
 from .._forecast.api import Guest, Sample, remember, sample, touched_mib, unsent_mib, with_history
 from .._libvirt import LIBVIRT_ERRORS, error_text, libvirt
-from .._model.api import Convergence, Downtime, Move, MoveProfile, Outcome, PassSample, PolicyDecision, Way, way_of
+from .._model.api import (
+    Convergence,
+    LivemigError,
+    Move,
+    MoveProfile,
+    Outcome,
+    PassSample,
+    PolicyDecision,
+    Way,
+    way_of,
+)
 from .._policy import api as policy
+from .ceiling import worst
 from .shares import NO_LIMIT, Shares
 from .watch import Event, Timeline
 
@@ -36,6 +47,7 @@ _SOON_S = 0.5
 _LONG_S = 1.0
 _PAGE, _WHOLE, _PART = 4096, 0.9, 0.5
 _NOT_JUDGED = "no plan has judged whether it is safe here"
+_NOT_BEGUN = ("planned", "refused")
 _THROTTLES, _POSTCOPIES = "VIR_MIGRATE_AUTO_CONVERGE", "VIR_MIGRATE_POSTCOPY"
 
 
@@ -149,7 +161,7 @@ class Pilot:
     def kept(self, result: Outcome) -> Outcome:
         """The outcome with what was forecast, seen, decided and learnt, and whether the ceiling was kept."""
         profile = self._state.profile
-        found = _breach(result, self._timeline, profile.ceiling_ms)
+        found = worst(result, self._timeline, profile.ceiling_ms)
         return {
             **result,
             "ceiling_ms": profile.ceiling_ms,
@@ -409,15 +421,15 @@ def _failed(error: Exception, done: int) -> PolicyDecision:
     return {"action": "continue", "reason": text, "after_pass": done, "max_downtime_ms": None, "parameters": {}}
 
 
-def _breach(result: Outcome, timeline: Timeline, ceiling_ms: int) -> policy.Breach | None:
-    """Of a guest that has moved, and of one that was stopped for a switchover and went on where it was."""
-    if result["state"] == "moved":
-        return policy.breach(result["downtime"], ceiling_ms)
-    stopped, back = timeline.first("suspended"), timeline.first("rolled_back")
-    if stopped is None or back is None:
-        return None
-    stood: Downtime = {"compute_ms": round((back.at - stopped.at) * 1000), "libvirt_ms": None, "network_ms": None}
-    return policy.breach(stood, ceiling_ms)
+def unwatched(result: Outcome, move: Move) -> Outcome:
+    """An outcome that no policy has been with, as of a guest that was there already: what an earlier run has done to it
+    was not measured here."""
+    if result["ceiling_ms"] is not None or result["state"] in _NOT_BEGUN or way_of(move)["state"] != "running":
+        return result
+    with contextlib.suppress(LivemigError):  # a profile that is not there promises nothing
+        ceiling_ms = profile_of(move.get("profile") or {}).ceiling_ms
+        return {**result, "ceiling_ms": ceiling_ms, "breach": policy.unmeasured(ceiling_ms).text}
+    return result
 
 
 _ACTS: t.Mapping[str, t.Callable[[Pilot, PolicyDecision], None]] = {

@@ -130,6 +130,7 @@ class Domain:
     def resume(self) -> None:
         self.calls.append("resume")
         self.running = True
+        self.host.send(self._uuid, "RESUMED", "RESUMED_UNPAUSED")
 
     def destroy(self) -> None:
         self.calls.append("destroy")
