@@ -54,8 +54,9 @@ _THROTTLES, _POSTCOPIES = "VIR_MIGRATE_AUTO_CONVERGE", "VIR_MIGRATE_POSTCOPY"
 def guest_of(resident: float | None, move: Move, earlier: t.Sequence[t.Mapping[str, t.Any]]) -> Guest:
     """What is known of the guest before its start: its memory as it is now, what the plan knew, which may be a fresh
     sample and the runs of all hosts, and where that is nothing what this host's own runs have shown."""
-    planned = move.get("forecast")
-    guest = Guest(touched_mib(resident, move["memory_mib"], earlier, move["uuid"]), 0.0)
+    planned, chosen = move.get("forecast"), profile_of(move.get("profile") or {})
+    touched = touched_mib(resident, move["memory_mib"], earlier, move["uuid"])
+    guest = Guest(touched, 0.0, device_mib=chosen.device_mib, device_ms=chosen.device_ms)
     if planned is not None:
         guest = guest._replace(
             link_mib_s=planned["link_mib_s"],
@@ -270,13 +271,18 @@ class Pilot:
 
     def _begin_first_pass(self, first: Event) -> None:
         """libvirt sets QEMU's limit back at the end of a migration during which it was changed, whatever becomes of
-        this process; so it is not changed before."""
+        this process; so it is not changed before. What it was is asked: whoever sets it without a migration sets it for
+        the next one."""
         self._begun = True
         self._state = policy.watch(self._state, self._state.samples[0]._replace(at_s=first.at))
-        limit_ms = round(self._state.limit_ms)
-        if self._decides and limit_ms != policy.QEMU_LIMIT_MS:
-            with contextlib.suppress(*LIBVIRT_ERRORS):
-                self._domain.migrateSetMaxDowntime(limit_ms, 0)
+        wanted_ms, is_ms = round(self._state.limit_ms), policy.QEMU_LIMIT_MS
+        with contextlib.suppress(*LIBVIRT_ERRORS):
+            is_ms = self._domain.migrateGetMaxDowntime(0)
+            if self._decides and is_ms != wanted_ms:
+                self._domain.migrateSetMaxDowntime(wanted_ms, 0)
+                is_ms = wanted_ms
+        # One that is too high and could not be set is lowered at the end of the pass.
+        self._state = self._state._replace(limit_ms=float(is_ms))
 
     def _asked(self) -> dict[str, t.Any]:
         """libvirt's statistics, and whether somebody has capped the bandwidth meanwhile (run_control, virsh), as
@@ -301,6 +307,7 @@ class Pilot:
         if seen.iteration == 2:
             rate_mib_s = seen.rate_mib_s or 0.0
             self._crossed_mib = seen.sent_mib + unsent_mib(rate_mib_s, self._state.limit_ms)
+        expected = policy.now(policy.watch(self._state, seen))
         self._samples.append(
             {
                 "attempt": self._attempt,
@@ -310,6 +317,9 @@ class Pilot:
                 "sent_mib": round(seen.sent_mib, 1),
                 "rate_mib_s": None if seen.rate_mib_s is None else round(seen.rate_mib_s, 1),
                 "throttle": seen.throttle,
+                "verdict": expected["verdict"],
+                "blackout_ms": expected["blackout_ms"],
+                "total_ms": expected["total_ms"],
             }
         )
         if not self._decides:
@@ -436,6 +446,7 @@ _ACTS: t.Mapping[str, t.Callable[[Pilot, PolicyDecision], None]] = {
     "continue": lambda _pilot, _decision: None,
     "wait": Pilot._set_limit,
     "raise_downtime": Pilot._set_limit,
+    "lower_downtime": Pilot._set_limit,
     "yield_bandwidth": Pilot._yield,
     "postcopy": Pilot._postcopy,
     "throttle": Pilot._abort,

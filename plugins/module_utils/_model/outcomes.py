@@ -173,7 +173,8 @@ class Forecast(t.TypedDict):
 
 class PassSample(t.TypedDict):
     """What the migration showed at the beginning of a pass. ``attempt``: 2 after it was begun again; ``throttle``:
-    percent of its time that auto-converge takes from the guest."""
+    percent of its time that auto-converge takes from the guest. ``verdict``, ``blackout_ms`` and ``total_ms``: the
+    forecast of that moment, the time from the beginning of the first pass."""
 
     attempt: int
     iteration: int
@@ -182,6 +183,9 @@ class PassSample(t.TypedDict):
     sent_mib: float
     rate_mib_s: float | None
     throttle: int
+    verdict: str
+    blackout_ms: int | None
+    total_ms: int | None
 
 
 class PolicyDecision(t.TypedDict):

@@ -76,12 +76,11 @@ class Memory:
             _pause()
             if self.aborted:
                 raise libvirt.libvirtError("operation aborted: job 'migration out' canceled by client")
-            limits = [300, *(int(call.split()[1]) for call in domain.calls if call.startswith("limit"))]
             copied = left
             if "postcopy" in domain.calls:
                 self._over(domain, 5.0, "POSTCOPY")
                 return
-            if left <= LINK * limits[-1] / 1000:
+            if left <= LINK * domain.limit_ms / 1000:
                 self._over(domain, left)
                 return
         self._over(domain, self.left[-1])
@@ -173,6 +172,29 @@ def test_postcopy_only_where_a_plan_found_nothing_in_its_way(
     assert bool(memory.asked[0][1] & libvirt.VIR_MIGRATE_POSTCOPY) == (action == "postcopy") == ("postcopy" in calls)
     if action == "postcopy":
         assert (result["state"], result["downtime"]["compute_ms"], result["breach"]) == ("moved", 78, None)
+
+
+def test_a_limit_that_somebody_has_set_before_is_set_back(pair: Pair) -> None:
+    """`virsh migrate-setmaxdowntime` without a migration holds for the next one."""
+    pair.source.domains[UUID].limit_ms = 5000
+    result, _memory, calls = run(pair, [200, 200, 12])
+    assert calls[0] == "limit 300" and result["breach"] is None
+
+
+def test_a_limit_that_libvirt_does_not_take_is_set_at_the_end_of_the_pass(pair: Pair) -> None:
+    domain = pair.source.domains[UUID]
+    domain.limit_ms, domain.refuses_limits = 5000, 1
+    result, _memory, calls = run(pair, [400, 400, 12])
+    assert calls[:2] == ["limit 300", "limit 840"]
+    assert actions(result)[0] == "lower_downtime" and "limit of 5.0 s" in result["decisions"][0]["reason"]
+
+
+def test_each_sample_has_the_forecast_of_its_moment(pair: Pair) -> None:
+    result, _memory, _calls = run(pair, [45, 40, 40, 40, 40])
+    last = result["samples"][-1]
+    pause, total = last["blackout_ms"] or 0, last["total_ms"] or 0
+    assert last["verdict"] == "needs_blackout" and pause == pytest.approx(40 / LINK * 1000 + 60, rel=0.05)
+    assert total == pytest.approx(last["at_ms"] + pause, abs=200)
 
 
 @pytest.mark.parametrize("own", ["postcopy", "auto_converge"])
