@@ -37,7 +37,7 @@ class Sample(t.NamedTuple):
     ``remaining_mib`` is exact only here: QEMU has just read the guest's dirty bitmap. ``sent_mib``: since the start.
     ``rate_mib_s``: QEMU's own measure of the last moments, by which it decides on the switchover; None: not reported.
     ``throttle``: percent of its time that auto-converge takes from the guest. ``held``: the migration was slowed down
-    for a while in the pass that ends here, so that its rate is that of nothing.
+    for a part of the pass that ends here, so that its rate is that of nothing.
     """
 
     iteration: int

@@ -237,9 +237,11 @@ class Pilot:
         return newest
 
     def _seen(self, seen: Sample, capped: bool) -> None:
-        """Decides, unless it was slowed down in the pass that ends here; and notes what that pass says of the link."""
-        if self._waited():
-            self._state = policy.watch(self._state, seen._replace(held=True))
+        """Decides, unless it was slowed down in the pass that ends here, for another one or by a cap that has gone; and
+        notes what that pass says of the link."""
+        was_capped = self._state.capped
+        if self._waited() or (was_capped and not capped):
+            self._state = policy.watch(self._state._replace(capped=was_capped and capped), seen._replace(held=True))
         else:
             self._state = self._state._replace(capped=capped)
             if self._attempt == 1 and len(self._state.samples) < _FIRST:

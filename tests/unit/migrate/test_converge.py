@@ -255,6 +255,25 @@ def test_a_pass_that_made_way_for_another_is_no_measure(pair: Pair, shares: list
     assert learnt is not None and learnt["link_mib_s"] == pytest.approx(LINK, rel=0.1)
 
 
+def test_a_pass_in_which_a_cap_was_lifted_is_no_measure(pair: Pair) -> None:
+    memory, domain = Memory(pair, [45, 40, 40, 40, 40, 40]), pair.source.domains[UUID]
+
+    def capped() -> None:
+        domain.speed = 1
+        NOW.now += 60
+
+    def lifted() -> None:
+        domain.speed = 2**43
+        NOW.now += 60
+
+    memory.meanwhile.update({1: capped, 2: lifted})
+    domain.migration = memory
+    planned: t.Any = {"dirty_mib_s": None, "working_set_mib": None, "link_mib_s": LINK}
+    (result,) = go(pair, [move(forecast=planned)], quick())
+    assert result["state"] == "moved" and "raise_downtime" in actions(result)
+    assert [sample["iteration"] for sample in result["samples"]][:2] == [2, 4]
+
+
 def test_nothing_is_decided_while_it_makes_way(pair: Pair, shares: list[Shares]) -> None:
     memory = Memory(pair, [120] * 4)
     memory.meanwhile[1] = lambda: shares[0].take("another")
