@@ -218,7 +218,8 @@ class Outcome(t.TypedDict):
 
     ``logs``: of the source and of the destination, as far as they were read after a failure; ``diagnosis``: made of
     them by the report, None before and where there is nothing to explain. ``forecast``: from before the start;
-    ``breach``: how the ceiling was exceeded, or why nothing proves that it was kept, None where it was.
+    ``breach``: how the ceiling was exceeded, or why nothing proves that it was kept; None where it was, and where
+    nothing was begun.
     """
 
     schema: int

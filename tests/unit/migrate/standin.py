@@ -139,6 +139,7 @@ class Domain:
     def resume(self) -> None:
         self.calls.append("resume")
         self.running = True
+        self.host.send(self._uuid, "RESUMED", "RESUMED_UNPAUSED")
 
     def destroy(self) -> None:
         self.calls.append("destroy")
