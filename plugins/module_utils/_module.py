@@ -22,8 +22,8 @@ _WAY_CHOICES = {"state": ["running", "paused", "shutoff"], "copy_storage": ["non
 
 _PROFILE = {
     "name": "str",
-    **dict.fromkeys(("target_ms", "ceiling_ms", "patience", "deadline_s", "postcopy_s"), "int"),
-    **dict.fromkeys(("budget", "worth"), "float"),
+    **dict.fromkeys(("target_ms", "ceiling_ms", "patience", "deadline_s", "postcopy_s", "device_ms"), "int"),
+    **dict.fromkeys(("budget", "worth", "device_mib"), "float"),
     **dict.fromkeys(("postcopy", "throttle"), "bool"),
 }
 

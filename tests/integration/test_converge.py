@@ -91,7 +91,8 @@ def test_the_pause_is_what_was_computed(busy: str) -> None:
 def test_it_is_slowed_down_and_arrives_within_the_ceiling(busy: str) -> None:
     outcome = moved(busy)
     assert (outcome["state"], outcome["breach"]) == ("moved", None), outcome["error"]
-    assert "throttle" in actions(outcome)
+    # It may be known from an earlier run: then it is slowed down from the beginning.
+    assert any(sample["throttle"] for sample in outcome["samples"])
     assert outcome["downtime"]["compute_ms"] <= 1000
     assert place_of(busy) == ["hv2"]
 

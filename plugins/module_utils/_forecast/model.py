@@ -69,8 +69,11 @@ def unique_mib(window_s: float, dirty_mib_s: float, working_set_mib: float) -> f
 
 
 def fixed_ms(guest: Guest) -> float:
-    """The pause with nothing left to send but the devices. Post-copy does not get around it either."""
-    return guest.device_mib / guest.link_mib_s * 1000 + guest.device_ms + guest.base_ms
+    """The pause with nothing left to send but the devices. Post-copy does not get around it either.
+
+    Where it is not known what the link carries, at least that."""
+    sending_s = guest.device_mib / guest.link_mib_s if guest.link_mib_s > 0 else 0.0
+    return sending_s * 1000 + guest.device_ms + guest.base_ms
 
 
 def blackout_ms(guest: Guest, remaining_mib: float) -> float:

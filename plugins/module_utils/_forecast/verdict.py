@@ -56,10 +56,10 @@ def forecast(guest: Guest, limits: Limits, at: Point | None = None, rate_mib_s: 
     if at is not None:
         # The time until here holds most of it.
         guest = guest._replace(setup_ms=0.0)
+    if fixed_ms(guest) > usable_ms(limits):
+        return _forecast(guest, "cannot", f"without any memory left it needs {needs(fixed_ms(guest), limits)}", [])
     if guest.link_mib_s <= 0:
         return _forecast(guest, "unknown", "what the link carries was neither measured nor seen in an earlier run", [])
-    if fixed_ms(guest) > usable_ms(limits):
-        return _forecast(guest, "cannot", f"its devices alone need {needs(fixed_ms(guest), limits)}", [])
     if guest.dirty_mib_s is None or working_set(guest) is None:
         return _forecast(guest, "unknown", "how fast it writes was neither sampled nor seen in an earlier run", [])
     coming = passes(guest, start, limits.limit_ms, rate_mib_s)

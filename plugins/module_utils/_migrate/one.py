@@ -21,6 +21,7 @@ from .._observe.api import domain_snapshot, remote_snapshot
 from .._preflight.api import judged_as, volatile_findings
 from . import intent, verdict
 from .case import Case, Rules
+from .ceiling import ADOPTED, UNHEARD
 from .converge import Pilot
 from .edits import definitions
 from .guard import guarded, heard
@@ -90,7 +91,8 @@ def move_domain(link: Link, case: Case, run: Run) -> Outcome:
 def _locked(link: Link, case: Case, run: Run) -> Outcome:
     move, options = case.intent.move, run.options
     try:
-        unfinished = _earlier(link, case, options)
+        mark = _mark(link, case)
+        unfinished = None if mark is None else _earlier(link, case, options, mark)
         if unfinished is not None:
             return unfinished
         domain = find_domain(link.source, case.uuid)
@@ -103,6 +105,8 @@ def _locked(link: Link, case: Case, run: Run) -> Outcome:
         reasons = " ".join(f"[{f['check']}] {f['message']} Remedy: {f['remedy'].rstrip('.')}." for f in refused)
         return outcome(move, "refused", running_on=move["source"], error=reasons)
     timeline = run.watch.fresh(case.uuid)
+    if mark is not None:
+        timeline.add(ADOPTED)
     try:
         asks = link.asks.lookupByUUIDString(case.uuid)
         runs = way_of(move)["state"] == "running"
@@ -123,22 +127,23 @@ def _as_it_starts(domain: t.Any, case: Case) -> Case:
     return case._replace(intent=case.intent._replace(move=move))
 
 
-def _earlier(link: Link, case: Case, options: Options) -> Outcome | None:
-    """Ends what an earlier run with this domain was interrupted in; None where the domain can be moved after that."""
+def _mark(link: Link, case: Case) -> intent.Intent | None:
+    """Of an earlier run that was interrupted with this domain."""
     domain = find_domain(link.source, case.uuid)
     mark = None if domain is None else intent.read(domain)
-    if mark is None:
-        known = case.records.open_moves().get(case.uuid)
-        mark = None if known is None else intent.Intent(*known)
-    if mark is None:
-        return None
+    known = case.records.open_moves().get(case.uuid) if mark is None else None
+    return mark if known is None else intent.Intent(*known)
+
+
+def _earlier(link: Link, case: Case, options: Options, mark: intent.Intent) -> Outcome | None:
+    """Ends what an earlier run with this domain was interrupted in; None where the domain can be moved after that."""
     if mark.move["source"] != case.source.name:
         text = f"its migration from {mark.move['source']} (run {mark.run}) has not come to its end. Remedy: run recover"
         return outcome(case.intent.move, "refused", running_on=case.source.name, error=text)
     ends = case.source, case.destination._replace(name=mark.move["destination"], uri=mark.move["destination_uri"])
     earlier = Case(mark, *ends, case.connect, case.records, case.here)
     rules = _rules(options)
-    if domain is None:
+    if find_domain(link.source, case.uuid) is None:
         rules = rules._replace(leave=(*rules.leave, verdict.RELEASE_ENDED))
     settled = settle(earlier, rules)
     if settled.error is None and settled.verdict.name in ("rolled_back", "moved", "ended"):
@@ -212,6 +217,10 @@ def _migrate(
     result = conclude(case, settled, error_said)
     if result["state"] == "moved" and way_of(case.intent.move)["state"] == "running":
         timeline.wait(("resumed", "completed"), _EVENTS_S)
+    if not link.asks.isAlive():
+        timeline.add(UNHEARD)
+    elif verdict.RESUME_SOURCE in settled.did:
+        timeline.wait(("unpaused",), _EVENTS_S)
     result = measured(result, timeline, started, ended)
     return result if pilot is None else pilot.kept(result)
 

@@ -29,6 +29,12 @@ class Breach(t.NamedTuple):
     text: str
 
 
+def unmeasured(ceiling_ms: float, what: str = "the guest was paused") -> Breach:
+    """``what``: was not measured, in words."""
+    text = f"how long {what} was not measured, so nothing proves its ceiling of {seconds(ceiling_ms)}"
+    return Breach("unmeasured", None, text)
+
+
 def breach(downtime: Downtime, ceiling_ms: float) -> Breach | None:
     """None where the guest was paused for no longer than its ceiling, and that was measured. No tolerance."""
     measured: list[tuple[int, str]] = []
@@ -39,8 +45,7 @@ def breach(downtime: Downtime, ceiling_ms: float) -> Breach | None:
     if downtime["compute_ms"] is None and downtime["libvirt_ms"] is not None:
         measured.append((downtime["libvirt_ms"], "by libvirt's figure its vCPUs stood still"))
     if not measured:
-        text = f"how long the guest was paused was not measured, so nothing proves its ceiling of {seconds(ceiling_ms)}"
-        return Breach("unmeasured", None, text)
+        return unmeasured(ceiling_ms)
     longest, what = max(measured)
     if longest <= ceiling_ms:
         return None

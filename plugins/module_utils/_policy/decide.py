@@ -57,6 +57,7 @@ ACTIONS: t.Mapping[str, str] = {
     "continue": "nothing is done",
     "wait": "the limit is set to the least that was left so far, and the next passes may come down to it",
     "raise_downtime": "the limit is raised to what is needed now, within the ceiling",
+    "lower_downtime": "the limit is lowered to what the ceiling leaves for memory",
     "yield_bandwidth": "the other migrations on this link are slowed down until this one has switched over",
     "postcopy": "the guest goes on at the destination, and its memory follows",
     "throttle": "the migration is aborted and begun again with a guest that is slowed down",
@@ -167,8 +168,6 @@ def _allowed_ms(guest: Guest, profile: Profile, siblings: int) -> tuple[float, b
 
     It may do so before anybody else has made way, so what the devices take counts with a share of the link.
     """
-    if guest.link_mib_s <= 0:
-        return profile.target_ms, False
     usable = usable_ms(limits(profile, 0))
     shared = usable - fixed_ms(guest._replace(link_mib_s=guest.link_mib_s / (1 + siblings)))
     return (shared, False) if shared > 0 else (usable - fixed_ms(guest), siblings > 0)
@@ -181,7 +180,16 @@ def again(state: State, at_s: float) -> State:
     """
     guest = _seen(state) or state.guest
     first = Sample(1, at_s, guest.touched_mib, 0.0)
-    return state._replace(guest=guest, samples=(first,), touched=False, waited=0, throttled=True, over=None)
+    allowed_ms, _alone = _allowed_ms(guest, state.profile, state.siblings)
+    return state._replace(
+        guest=guest,
+        limit_ms=max(1.0, min(state.profile.target_ms, allowed_ms)),
+        samples=(first,),
+        touched=False,
+        waited=0,
+        throttled=True,
+        over=None,
+    )
 
 
 def watch(state: State, sample: Sample) -> State:
@@ -212,6 +220,9 @@ def now(state: State) -> Forecast:
 
 def _ruled(state: State, sample: Sample) -> tuple[State, list[PolicyDecision]]:
     view = _view(state, sample)
+    allowed_ms = max(1.0, usable_ms(view.limits) - fixed_ms(view.guest))
+    if int(state.limit_ms) > int(allowed_ms):
+        return _lowered(view, allowed_ms)
     if _seen(state) is None and sample.iteration < _SHOWN and affordable(view.guest, view.limits, view.here):
         return state, [_decision("continue", sample, "one pass says too little of the guest")]
     for rule in _RULES:
@@ -221,9 +232,20 @@ def _ruled(state: State, sample: Sample) -> tuple[State, list[PolicyDecision]]:
     return _abort(view)
 
 
+def _lowered(view: View, allowed_ms: float) -> tuple[State, list[PolicyDecision]]:
+    """QEMU's limit is more than the ceiling leaves: what the link carries was not known, or somebody has set it."""
+    limit, besides, ceiling = (
+        seconds(ms) for ms in (view.state.limit_ms, fixed_ms(view.guest), view.state.profile.ceiling_ms)
+    )
+    text = f"QEMU's limit of {limit} and the {besides} of every switchover are too much for a ceiling of {ceiling}"
+    lower = _decision("lower_downtime", view.sample, text, max_downtime_ms=int(allowed_ms))
+    state, more = _ruled(view.state._replace(limit_ms=float(int(allowed_ms))), view.sample)
+    return state, [lower, *(decision for decision in more if decision["action"] != "continue")]
+
+
 def _view(state: State, sample: Sample) -> View:
     link, rate = _link(state)
-    guest = (_seen(state) or state.guest)._replace(link_mib_s=link)
+    guest = (_seen(state) or _touched(state))._replace(link_mib_s=link)
     at_s, done = sample.at_s - state.began_s, sample.iteration - 1
     bounds = limits(state.profile, state.limit_ms, state.obstacles)
     coming = list[Pass]()
@@ -239,11 +261,14 @@ def shown(state: State) -> Guest | None:
 
 
 def _seen(state: State) -> Guest | None:
-    guest = state.guest
-    if guest.touched_mib <= 0 and len(state.samples) > 1:
-        guest = guest._replace(touched_mib=state.samples[1].sent_mib)
-    found = estimate(state.samples, guest)
+    found = estimate(state.samples, _touched(state))
     return None if found is None else found._replace(link_mib_s=_link(state)[0])
+
+
+def _touched(state: State) -> Guest:
+    """The guest as known before; but what the first pass has sent was there."""
+    first = next((entry.sent_mib for entry in state.samples if entry.iteration == 2), 0.0)
+    return state.guest._replace(touched_mib=max(state.guest.touched_mib, first))
 
 
 def _link(state: State) -> tuple[float, float]:
@@ -360,7 +385,7 @@ def _abort(view: View) -> tuple[State, list[PolicyDecision]]:
     paused = needs(view.here.blackout_ms, view.limits)
     against = postcopy_obstacle(view.guest, view.limits, view.here) or ""
     if fixed_ms(view.guest) > usable_ms(view.limits):
-        text = f"its devices alone need {needs(fixed_ms(view.guest), view.limits)}"
+        text = f"without any memory left it needs {needs(fixed_ms(view.guest), view.limits)}"
     elif not affordable(view.guest, view.limits, view.here):
         text = f"needs {paused}, and budget or deadline are used up: {_used(view)}; {against}"
     else:

@@ -30,6 +30,8 @@ class Profile(t.NamedTuple):
     postcopy: bool
     postcopy_s: int
     throttle: bool
+    device_mib: float
+    device_ms: int
 
 
 class Setting(t.NamedTuple):
@@ -143,6 +145,32 @@ SETTINGS: t.Mapping[str, Setting] = {
             "gentle": (False, "the guest would do less for as long as the copying lasts"),
             "balanced": (True, "slow for seconds, and only where the alternative is to stay; no risk for the guest"),
             "deadline": (True, "the same; where post-copy is possible, that comes first"),
+        },
+    ),
+    "device_mib": Setting(
+        "MiB of state that its devices send while it is paused",
+        0,
+        1048576,
+        {
+            "gentle": (
+                0.0,
+                "virtio and emulated devices send little; a label says it of a vGPU or VFIO device",
+            ),
+            "balanced": (0.0, "the same"),
+            "deadline": (0.0, "the same"),
+        },
+    ),
+    "device_ms": Setting(
+        "milliseconds that saving and loading its devices takes besides",
+        0,
+        600000,
+        {
+            "gentle": (
+                0,
+                "part of the 60 ms of every switchover, until earlier runs of the domain tell better",
+            ),
+            "balanced": (0, "the same"),
+            "deadline": (0, "the same"),
         },
     ),
 }

@@ -215,7 +215,7 @@ def summary_line(summary: Summary) -> str:
     left = [host for host, empty in emptied.items() if not empty]
     counts = [f"{summary[key]} {key}" for key in ("moved", "stayed", "failed", "planned")]
     if summary["breached"]:
-        counts.insert(1, f"{summary['breached']} longer than promised")
+        counts.insert(1, f"{summary['breached']} not proven within ceiling and deadline")
     if summary["unproven"]:
         counts.insert(1, f"{summary['unproven']} of them not proven")
     line = f"{', '.join(counts)}; hosts emptied: {len(emptied) - len(left)} of {len(emptied)}"

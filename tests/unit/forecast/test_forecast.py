@@ -84,7 +84,7 @@ def test_no_figure_is_rounded_across_the_ceiling() -> None:
 def test_what_the_devices_need_alone_cannot_be_saved_by_post_copy() -> None:
     found = api.forecast(guest(device_ms=1250), limits(postcopy=True, postcopy_s=60))
     assert found["verdict"] == "cannot"
-    assert found["reason"].startswith("its devices alone need 1.31 s pause, ceiling 1.0 s")
+    assert found["reason"].startswith("without any memory left it needs 1.31 s pause, ceiling 1.0 s")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,13 @@ def test_history_that_says_nothing_changes_nothing(outcomes: list[dict[str, t.An
 
 def test_no_switchover_is_thought_to_take_nothing() -> None:
     """More than was explained: what was left at the stop is an estimate."""
-    assert api.with_history(guest(), [kept(10.0, 100.0, 0)], "hv2").base_ms == 20
+    assert api.with_history(guest(), [kept(10.0, 100.0, 0)] * 2, "hv2").base_ms == 20
+
+
+def test_one_slow_switchover_is_not_believed_and_two_are() -> None:
+    slow = kept(10.0, 100.0, 1300)
+    assert api.with_history(guest(), [slow], "hv2").base_ms == api.BASE_MS
+    assert api.with_history(guest(), [slow, slow], "hv2").base_ms == pytest.approx(1000)
 
 
 @pytest.mark.parametrize(

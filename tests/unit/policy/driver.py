@@ -53,10 +53,12 @@ def drive(
     sampled: bool = False,
     siblings: int = 0,
     obstacles: t.Sequence[str] = (),
+    known_link: bool = True,
     **world: t.Any,
 ) -> Driven:
     """A whole migration, with the second attempt where the policy asks for it."""
-    state, start = policy.begin(guest(writer, link, sampled), profile, 0.0, siblings=siblings, obstacles=obstacles)
+    known = guest(writer, link if known_link else 0.0, sampled)
+    state, start = policy.begin(known, profile, 0.0, siblings=siblings, obstacles=obstacles)
     driven = Driven(Run(), start)
     parameters = start.parameters if "VIR_MIGRATE_AUTO_CONVERGE" in start.flags else None
     if start.refused is not None:
@@ -88,6 +90,7 @@ def _attempt_once(
     calls: dict[str, t.Callable[[Simulation, PolicyDecision], None]] = {
         "continue": lambda _simulation, _decision: None,
         "wait": lambda simulation, decision: simulation.set_limit(decision["max_downtime_ms"] or 0),
+        "lower_downtime": lambda simulation, decision: simulation.set_limit(decision["max_downtime_ms"] or 0),
         "raise_downtime": lambda simulation, decision: simulation.set_limit(decision["max_downtime_ms"] or 0),
         "yield_bandwidth": lambda simulation, _decision: simulation.yield_siblings(),
         "postcopy": lambda simulation, _decision: simulation.postcopy(),

@@ -228,9 +228,33 @@ def test_a_low_ceiling_lowers_the_limit_from_the_beginning() -> None:
     assert start.max_downtime_ms == 200 * 0.9 - 50
 
 
+def test_a_low_ceiling_lowers_it_where_the_link_is_not_known_too() -> None:
+    _state, start = policy.begin(GUEST._replace(link_mib_s=0.0), policy.profile("balanced", {"ceiling_ms": 200}), 0.0)
+    assert start.max_downtime_ms == 200 * 0.9 - 50
+
+
+def test_a_limit_above_what_the_ceiling_leaves_is_lowered_first() -> None:
+    state, _start = policy.begin(GUEST, policy.profile("gentle"), 0.0)
+    state, decisions = policy.step(state._replace(limit_ms=5000.0), Sample(2, 4.0, 400.0, 400.0, 100.0))
+    assert [decision["action"] for decision in decisions][0] == "lower_downtime"
+    assert decisions[0]["max_downtime_ms"] == state.limit_ms == 500 * 0.9 - 50
+
+
+def test_what_the_first_pass_has_sent_was_there() -> None:
+    """Earlier runs have sent less: its budget grows with it."""
+    state, _start = policy.begin(GUEST._replace(touched_mib=10.0), policy.profile("gentle"), 0.0)
+    state, _decisions = policy.step(state, Sample(2, 4.0, 60.0, 400.0, 100.0))
+    assert policy.now(state)["touched_mib"] == 400 and state.over is None
+
+
+def test_a_second_attempt_begins_with_a_limit_of_its_own() -> None:
+    state, _start = policy.begin(GUEST, policy.profile("gentle"), 0.0)
+    assert policy.again(state._replace(limit_ms=390.0), 9.0).limit_ms == policy.PROFILES["gentle"].target_ms
+
+
 def test_it_is_not_begun_where_its_devices_alone_take_too_long() -> None:
     _state, start = policy.begin(GUEST._replace(device_ms=1200), policy.profile(), 0.0)
-    assert start.refused == "its devices alone need 1.25 s pause, ceiling 1.0 s"
+    assert start.refused == "without any memory left it needs 1.25 s pause, ceiling 1.0 s"
     assert policy.begin(GUEST, policy.profile(), 0.0)[1].refused is None
 
 
@@ -254,7 +278,7 @@ def test_it_is_aborted_early_with_the_reason() -> None:
 
 def test_devices_that_do_not_fit_the_ceiling_are_the_reason() -> None:
     decision = only([300, 280], policy.profile("gentle"), GUEST._replace(device_ms=2000))
-    assert decision["reason"].startswith("its devices alone need 2.05 s pause, ceiling 500 ms")
+    assert decision["reason"].startswith("without any memory left it needs 2.05 s pause, ceiling 500 ms")
 
 
 def test_after_the_end_nothing_is_decided() -> None:

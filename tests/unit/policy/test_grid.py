@@ -94,6 +94,16 @@ def test_no_breach_and_always_an_end(writer: Writer, ceiling: int, name: str) ->
         assert attempt.sent <= (policy.PROFILES[name].budget + 1) * writer.touched
 
 
+@pytest.mark.parametrize("writer", GUESTS)
+@pytest.mark.parametrize("ceiling", [200, 300, 500, 1000])
+@pytest.mark.parametrize("name", PROFILES)
+def test_nor_is_there_one_where_the_link_is_not_known(writer: Writer, ceiling: int, name: str) -> None:
+    """The first migration of a pair of hosts, and of this guest."""
+    found = drive(writer, LINK, policy.profile(name, {"ceiling_ms": ceiling}), known_link=False, seed=1)
+    assert found.run.result in ("moved", "postcopy", "aborted")
+    assert found.run.blackout_ms <= ceiling
+
+
 @pytest.mark.parametrize("writer", CONVERGING)
 @pytest.mark.parametrize("ceiling", CEILINGS)
 @pytest.mark.parametrize("name", PROFILES)
