@@ -283,9 +283,9 @@ def test_a_grid_without_any_forecast_does_not_pass() -> None:
     assert [(bar.seen, bar.met) for bar in bars] == [("0 of 1 that moved", None)] * 5
 
 
-def calm(**ours: Any) -> list[dict[str, Any]]:
+def calm(rounds: int = 6, **ours: Any) -> list[dict[str, Any]]:
     def some(arm: arms.Arm, **changes: Any) -> list[dict[str, Any]]:
-        return [run(part=CALM, arm=arm.name, round=number, **changes) for number in range(3)]
+        return [run(part=CALM, arm=arm.name, round=number, **changes) for number in range(rounds)]
 
     return [*some(arms.PLAIN), *some(arms.BALANCED, **ours), *some(arms.DEADLINE)]
 
@@ -306,6 +306,10 @@ def test_the_bars_of_a_guest_that_converges(ours: dict[str, Any], met: list[bool
     bars = figures.calm_bars(calm(**ours))
     assert [bar.met for bar in bars if bar.what.startswith(arms.BALANCED.name)] == met
     assert [bar.met for bar in bars if bar.what.startswith(arms.DEADLINE.name)] == [True] * 3
+
+
+def test_few_pairs_tell_nothing() -> None:
+    assert [bar.met for bar in figures.calm_bars(calm(rounds=5))] == [True, None, None] * 2
 
 
 def test_a_run_on_a_loaded_machine_is_listed_and_does_not_count() -> None:
@@ -333,7 +337,7 @@ def test_the_page_has_every_part() -> None:
     }
     page = figures.markdown(result)
     assert "## Arms" in page and "## Grid" in page and "## A guest that converges" in page
-    assert "| ourselves, balanced | 3 | time | 6 s | 6 s | 1.00 | 1.00 to 1.00 |" in page
+    assert "| ourselves, balanced | 6 | time | 6 s | 6 s | 1.00 | 1.00 to 1.00 |" in page
     assert "- hv5: libvirt 12.8.0, QEMU 11.1.0" in page and "plan would tell it: conv_postcopy_recovery: lib" in page
     assert "- k: it said nothing" in page
 
