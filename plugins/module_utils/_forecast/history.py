@@ -36,9 +36,9 @@ def with_history(
     """``guest`` with what was measured before, where nothing fresher is known.
 
     ``outcomes``: oldest first, each with ``convergence`` as ``remember`` makes it; others are ignored. Rate, working
-    set and base are those of this domain (``uuid``; None: all are), the base of its moves to ``destination``. What the
-    link carries, and what a migration takes besides, is known from whatever has gone from ``source`` to
-    ``destination`` (None: from anywhere, to anywhere).
+    set and base are those of this domain (``uuid``; None: all are), the base of its moves to ``destination``, or while
+    there are few of them of anybody's. What the link carries, and what a migration takes besides, is known from
+    whatever has gone from ``source`` to ``destination`` (None: from anywhere, to anywhere).
     """
     found = [(outcome, outcome["convergence"]) for outcome in outcomes if outcome.get("convergence")]
     own = [entry for entry in found if uuid is None or entry[0].get("uuid") == uuid][-RUNS:]
@@ -56,11 +56,16 @@ def with_history(
     setups = [kept["setup_ms"] for outcome, kept in found if kept.get("setup_ms") and _between(outcome, ends)]
     if setups and not guest.setup_ms:
         guest = guest._replace(setup_ms=statistics.median(setups[-RUNS:]))
-    there = [entry for entry in own if _between(entry[0], {"destination": destination})]
-    bases = [base for base in (_base_ms(guest, *entry) for entry in there) if base is not None]
-    # One switchover of a busy host says little: two of them outvote what holds where nothing is known.
-    bases += [guest.base_ms] * (_VOTES - len(bases))
-    return guest._replace(base_ms=statistics.median(bases))
+    there = [entry for entry in found if _between(entry[0], {"destination": destination})]
+    mine = [entry for entry in there if entry in own]
+    others = [entry for entry in there if entry not in own]
+    usual_ms = _voted(_bases(guest._replace(device_mib=0.0, device_ms=0.0), others), guest.base_ms)
+    return guest._replace(base_ms=_voted(_bases(guest, mine), usual_ms))
+
+
+def _voted(bases_ms: t.Sequence[float], otherwise_ms: float) -> float:
+    """The median. One switchover of a busy host says little: two of them outvote what holds otherwise."""
+    return statistics.median([*bases_ms, *[otherwise_ms] * (_VOTES - len(bases_ms))])
 
 
 def touched_mib(
@@ -90,7 +95,7 @@ def remember(
     guest: Guest, stopped_with_mib: float | None, setup_ms: float | None = None, resident_mib: float | None = None
 ) -> Convergence:
     """What an outcome keeps for the next run. ``guest``: with what had to cross as ``touched_mib``, 0 where that was
-    not seen; ``stopped_with_mib``: left to send at the switchover; ``setup_ms``: what the migration took
+    not seen; ``stopped_with_mib``: sent while it was stopped; ``setup_ms``: what the migration took
     before its first pass and after its switchover; ``resident_mib``: before the start; None: not known."""
     return {
         "resident_mib": _rounded(resident_mib),
@@ -110,6 +115,10 @@ def _rounded(figure: float | None) -> float | None:
 def _cautious(figures: t.Sequence[float | None]) -> float | None:
     known = sorted(figure for figure in figures if figure is not None)
     return known[min(len(known) - 1, int(_CAUTION * len(known)))] if known else None
+
+
+def _bases(guest: Guest, entries: t.Sequence[tuple[t.Mapping[str, t.Any], t.Mapping[str, t.Any]]]) -> list[float]:
+    return [base for base in (_base_ms(guest, *entry) for entry in entries[-RUNS:]) if base is not None]
 
 
 def _base_ms(guest: Guest, outcome: t.Mapping[str, t.Any], kept: t.Mapping[str, t.Any]) -> float | None:

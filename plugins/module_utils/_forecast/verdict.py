@@ -60,17 +60,19 @@ def forecast(guest: Guest, limits: Limits, at: Point | None = None, rate_mib_s: 
         return _forecast(guest, "cannot", f"without any memory left it needs {needs(fixed_ms(guest), limits)}", [])
     if guest.link_mib_s <= 0:
         return _forecast(guest, "unknown", "what the link carries was neither measured nor seen in an earlier run", [])
-    if guest.dirty_mib_s is None or working_set(guest) is None:
-        return _forecast(guest, "unknown", "how fast it writes was neither sampled nor seen in an earlier run", [])
-    coming = passes(guest, start, limits.limit_ms, rate_mib_s)
+    known, coming = guest.dirty_mib_s is not None and working_set(guest) is not None, list[Pass]()
     if at is not None and at.done:
-        here = Pass(at.done, at.at_s, at.sent_mib, at.remaining_mib, blackout_ms(guest, at.remaining_mib))
-        coming = [here, *coming]
-    for verdict, find in (("converges", converging), ("needs_blackout", stopping)):
+        coming = [Pass(at.done, at.at_s, at.sent_mib, at.remaining_mib, blackout_ms(guest, at.remaining_mib))]
+    if known:
+        coming += passes(guest, start, limits.limit_ms, rate_mib_s)
+    # Where QEMU stops it here, it does so whatever the guest writes.
+    for verdict, find in (("converges", converging), ("needs_blackout", stopping))[: 2 if known else 1]:
         stop = find(guest, limits, coming, rate_mib_s)
         if stop is not None:
             text = f"needs {needs(stop.blackout_ms, limits)} after pass {stop.number}"
             return _forecast(guest, verdict, text, coming, stop, _whole(stop, guest.setup_ms))
+    if not known:
+        return _forecast(guest, "unknown", "how fast it writes was neither sampled nor seen in an earlier run", [])
     return _hard(guest, limits, coming)
 
 

@@ -186,15 +186,17 @@ class Pilot:
             # Neither a share of the link nor a cap is what it carries.
             guest = guest._replace(link_mib_s=self._link_mib_s)
         guest = guest._replace(touched_mib=self._crossed_mib or _in_one_pass_mib(self._timeline))
-        # Post-copy has left most of it, and its end is not that of the pause.
-        whole = result["state"] == "moved" and self._timeline.first("postcopy") is None
+        moved, postcopy = result["state"] == "moved", self._timeline.first("postcopy") is not None
+        # The end of post-copy is not that of the pause.
+        whole = moved and not postcopy
         stopped = self._timeline.first("suspended") if whole else None
         setup_ms = _setup_ms(result, self._timeline) if whole and self._attempt == 1 else None
         if seen:
             # How much a guest writes while it is slowed down is not known.
             known = stopped is not None and len(free) == len(state.samples) and not state.throttled
             left = _left(seen[-1], stopped.at, guest) if stopped is not None and known else None
-            return remember(guest, left, setup_ms, self._resident_mib)
+            # With post-copy its memory follows later.
+            return remember(guest, 0.0 if moved and postcopy else left, setup_ms, self._resident_mib)
         if stopped is None or not self._alone or not self._shares.alone(self._uuid) or self._waited():
             return None
         link_mib_s = _carried(self._timeline, stopped.at)

@@ -227,3 +227,18 @@ def test_what_a_migration_takes_besides_is_learnt_from_the_pair() -> None:
     assert known.setup_ms == 1100 and api.with_history(guest(), outcomes, "hv1", "hv2").setup_ms == 0
     plain, whole = (api.forecast(entry, limits())["total_ms"] for entry in (guest(), known))
     assert plain is not None and whole == plain + 1100
+
+
+def test_where_qemu_stops_by_itself_it_need_not_be_known_what_it_writes() -> None:
+    unknown = guest(dirty_mib_s=None, working_set_mib=None)
+    near = api.forecast(unknown, limits(), api.Point(4.0, 400.0, 10.0, 1))
+    assert (near["verdict"], near["blackout_ms"]) == ("converges", round(api.blackout_ms(unknown, 10.0)))
+    assert api.forecast(unknown, limits(), api.Point(4.0, 400.0, 90.0, 1))["verdict"] == "unknown"
+
+
+def test_what_switchovers_of_others_take_there_is_believed_before_the_default() -> None:
+    others = [{**kept(10.0, 100.0, 500), "uuid": "other"}] * 2
+    mine = {**kept(10.0, 100.0, 900), "uuid": "mine"}
+    assert api.with_history(guest(), others, "hv2", uuid="mine").base_ms == pytest.approx(200)
+    assert api.with_history(guest(), [*others, mine], "hv2", uuid="mine").base_ms == pytest.approx(200)
+    assert api.with_history(guest(), [*others, mine, mine], "hv2", uuid="mine").base_ms == pytest.approx(600)
