@@ -118,15 +118,11 @@ def blackout_error(run: Run, key: str) -> tuple[float, float] | None:
 
 
 def total_error(run: Run, last: bool = False) -> float | None:
-    """Part by which the first forecast of the whole time was wrong (``last``: the last); from the first byte on.
-
-    libvirt prepares the destination before: no forecast counts that.
-    """
+    """Part by which the first forecast of the whole time that was made on the way was wrong (``last``: the last)."""
     said = [entry for entry in run.get("forecasts", []) if entry["total_ms"] is not None]
-    if run["ended"] != "moved" or len(run["attempts"]) > 1 or not said or not run["samples"]:
+    if run["ended"] != "moved" or len(run["attempts"]) > 1 or not said:
         return None
-    seen = run["total_s"] - run["samples"][0][0]
-    return float(abs(said[-1 if last else 0]["total_ms"] / 1000 - seen) / seen)
+    return float(abs(said[-1 if last else 0]["total_ms"] / 1000 - run["total_s"]) / run["total_s"])
 
 
 def started_error(run: Run) -> float | None:

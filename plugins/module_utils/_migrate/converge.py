@@ -35,6 +35,8 @@ from .watch import Event, Timeline
 
 LISTEN_S = 0.05
 """A pass that is the last one begins right before the guest is stopped. So long it is waited whether that happens."""
+_LOOK_S = 0.1
+"""So often it is looked whether the first pass has begun: QEMU 11.1 tells only of its end."""
 _ANSWER_S = 3.0
 _ABORT_TRIES, _AGAIN_S = 25, 0.2
 _JOIN_S = 5.0
@@ -106,7 +108,10 @@ class Pilot:
         )
         self._parameters = dict(self.start.parameters)
         self._attempt, self._began = 1, time.monotonic()
-        self._begun = self._often = False
+        self._begun_at: float | None = None
+        self._counter: int | None = None
+        self._earlier: int | None = None
+        self._often = False
         self._crossed_mib, self._link_mib_s = 0.0, self._state.guest.link_mib_s
         # At the last boundary; and throughout the last of the passes that are remembered.
         self._alone, self._link_seen = not (self._capped or self._state.siblings), False
@@ -134,7 +139,8 @@ class Pilot:
         """Whether it is to be begun again; then everything is ready for that."""
         if self._state.over != "throttle" or self.gave_up is None:
             return False
-        self.gave_up, self._begun, self._often = None, False, False
+        self.gave_up, self._begun_at, self._often = None, None, False
+        self._counter = self._earlier = None
         self._parameters = dict(self._decisions[-1]["parameters"])
         self._state = policy.again(self._state, time.monotonic())
         self._attempt += 1
@@ -190,7 +196,7 @@ class Pilot:
         # The end of post-copy is not that of the pause.
         whole = moved and not postcopy
         stopped = self._timeline.first("suspended") if whole else None
-        setup_ms = _setup_ms(result, self._timeline) if whole and self._attempt == 1 else None
+        setup_ms = _setup_ms(result, self._timeline, self._copying_since()) if whole and self._attempt == 1 else None
         if seen:
             # How much a guest writes while it is slowed down is not known.
             known = stopped is not None and len(free) == len(state.samples) and not state.throttled
@@ -199,33 +205,41 @@ class Pilot:
             return remember(guest, 0.0 if moved and postcopy else left, setup_ms, self._resident_mib)
         if stopped is None or not self._alone or not self._shares.alone(self._uuid) or self._waited():
             return None
-        link_mib_s = _carried(self._timeline, stopped.at)
+        link_mib_s = _carried(self._timeline, self._copying_since(), stopped.at)
         if link_mib_s is None:
             return None
         return remember(guest._replace(link_mib_s=link_mib_s), None, setup_ms, self._resident_mib)
 
+    def _copying_since(self) -> float | None:
+        """What is so fast that it was never looked at has told it by an event."""
+        first = self._timeline.first("iteration")
+        return self._begun_at if self._begun_at is not None or first is None else first.at
+
     def _follow(self, over: threading.Event) -> None:
         seen, last = 0, None
         while not over.is_set():
-            self._timeline.wait_more(seen, 1.0)
+            self._timeline.wait_more(seen, _LOOK_S if self._begun_at is None else 1.0)
             seen = len(self._timeline.events)
             passes = self._timeline.all("iteration")
-            if not passes or passes[-1] == last or over.is_set() or self._timeline.stopped():
+            if over.is_set() or self._timeline.stopped() or (passes and passes[-1] == last):
                 continue
             try:
-                last = self._boundary(passes[0])
+                if passes:
+                    last = self._boundary(passes[0])
+                elif self._begun_at is None:
+                    self._look()
             except Exception as error:  # a fault of ours must not end the migration, nor stay hidden
-                last = passes[-1]
-                self._decisions.append(_failed(error, len(passes) - 1))
+                last = passes[-1] if passes else None
+                self._decisions.append(_failed(error, max(0, len(passes) - 1)))
 
     def _boundary(self, first: Event) -> Event:
         """What is done at the beginning of a pass; returns that of the pass that was looked at."""
-        if not self._begun:
-            self._begin_first_pass(first)
-            if not self._timeline.stopped():
-                self._shares.join(self._uuid, self._domain)
+        if self._begun_at is None:
+            self._begin_first_pass(first.at)
+        if self._earlier is None:
+            self._earlier = self._counted_before(first)
         newest = self._timeline.all("iteration")[-1]
-        if newest == first:
+        if newest.data < self._earlier + 2:
             return newest
         if self._timeline.wait(("suspended",), LISTEN_S):
             return newest
@@ -234,7 +248,7 @@ class Pilot:
         stats = self._asked()
         # Where the number differs, another pass has begun meanwhile, and its event comes next.
         if stats.get("memory_iteration") == newest.data:
-            seen = self._numbered(sample(stats, newest.at, first.data - 1, late_s), stats)
+            seen = self._numbered(sample(stats, newest.at, self._earlier, late_s), stats)
             if seen is not None:
                 self._seen(seen, self._capped or stats["capped"])
         return newest
@@ -274,12 +288,34 @@ class Pilot:
         """Near what QEMU leaves over, passes are short."""
         return 2 * (seen.rate_mib_s or 0.0) * self._state.limit_ms / 1000
 
-    def _begin_first_pass(self, first: Event) -> None:
+    def _look(self) -> None:
+        """Whether memory is being copied, before any event has told so."""
+        stats = self._asked()
+        if stats.get("memory_total"):
+            self._counter = stats.get("memory_iteration")
+            self._begin_first_pass(time.monotonic(), stats.get("memory_processed", 0) / _MIB)
+
+    def _counted_before(self, first: Event) -> int:
+        """What QEMU's counter stood at before this job, which a cancelled one does not set back.
+
+        The first event is that of the beginning of the first pass, or of its end (QEMU 11.1).
+        """
+        told: int = first.data
+        stats = self._asked()
+        ended = stats.get("memory_total") and stats.get("memory_iteration") == told and _first_pass_done(stats)
+        if not ended or self._counter not in (None, told - 1):
+            return told - 1
+        if self._counter is None and stats.get("memory_bps"):
+            began_at = first.at - stats.get("memory_processed", 0) / stats["memory_bps"]
+            self._state = policy.watch(self._state, self._state.samples[0]._replace(at_s=began_at))
+        return told - 2
+
+    def _begin_first_pass(self, at_s: float, sent_mib: float = 0.0) -> None:
         """libvirt sets QEMU's limit back at the end of a migration during which it was changed, whatever becomes of
         this process; so it is not changed before. What it was is asked: whoever sets it without a migration sets it for
         the next one."""
-        self._begun = True
-        self._state = policy.watch(self._state, self._state.samples[0]._replace(at_s=first.at))
+        self._begun_at = at_s
+        self._state = policy.watch(self._state, self._state.samples[0]._replace(at_s=at_s, sent_mib=sent_mib))
         wanted_ms, is_ms = round(self._state.limit_ms), policy.QEMU_LIMIT_MS
         with contextlib.suppress(*LIBVIRT_ERRORS):
             is_ms = self._domain.migrateGetMaxDowntime(0)
@@ -288,6 +324,8 @@ class Pilot:
                 is_ms = wanted_ms
         # One that is too high and could not be set is lowered at the end of the pass.
         self._state = self._state._replace(limit_ms=float(is_ms))
+        if not self._timeline.stopped():
+            self._shares.join(self._uuid, self._domain)
 
     def _asked(self) -> dict[str, t.Any]:
         """libvirt's statistics, and whether somebody has capped the bandwidth meanwhile (run_control, virsh), as
@@ -400,7 +438,7 @@ def _left(last: Sample, stopped_at: float, guest: Guest) -> float | None:
 def _in_one_pass_mib(timeline: Timeline) -> float:
     """What was sent where there was one pass only; 0 otherwise."""
     completed = timeline.first("completed")
-    if completed is None or len(timeline.all("iteration")) != 1 or timeline.first("postcopy") is not None:
+    if completed is None or len(timeline.all("iteration")) > 2 or timeline.first("postcopy") is not None:
         return 0.0
     return float(completed.data.get("memory_processed") or 0) / _MIB
 
@@ -414,21 +452,21 @@ def _first_pass_done(stats: t.Mapping[str, t.Any]) -> bool:
     return bool((normal + zeros) * stats.get("memory_page_size", _PAGE) >= _WHOLE * total)
 
 
-def _setup_ms(result: Outcome, timeline: Timeline) -> float | None:
+def _setup_ms(result: Outcome, timeline: Timeline, begun_at: float | None) -> float | None:
     """What it took besides the passes and the pause."""
-    first, resumed = timeline.first("iteration"), timeline.first("resumed")
-    if first is None or resumed is None or result["state"] != "moved" or result["total_ms"] is None:
+    resumed = timeline.first("resumed")
+    if begun_at is None or resumed is None or result["state"] != "moved" or result["total_ms"] is None:
         return None
-    return max(0.0, result["total_ms"] - (resumed.at - first.at) * 1000)
+    return max(0.0, result["total_ms"] - (resumed.at - begun_at) * 1000)
 
 
-def _carried(timeline: Timeline, stopped_at: float) -> float | None:
+def _carried(timeline: Timeline, begun_at: float | None, stopped_at: float) -> float | None:
     """What the link carried in the only pass that there was, where that was long enough to tell. MiB/s."""
-    first, completed = timeline.first("iteration"), timeline.first("completed")
-    if first is None or completed is None or stopped_at - first.at < _LONG_S:
+    completed = timeline.first("completed")
+    if begun_at is None or completed is None or stopped_at - begun_at < _LONG_S:
         return None
     sent: int | None = completed.data.get("memory_processed")
-    return None if not sent else sent / _MIB / (stopped_at - first.at)
+    return None if not sent else sent / _MIB / (stopped_at - begun_at)
 
 
 def _failed(error: Exception, done: int) -> PolicyDecision:

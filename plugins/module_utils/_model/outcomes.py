@@ -174,7 +174,7 @@ class Forecast(t.TypedDict):
 class PassSample(t.TypedDict):
     """What the migration showed at the beginning of a pass. ``attempt``: 2 after it was begun again; ``throttle``:
     percent of its time that auto-converge takes from the guest. ``verdict``, ``blackout_ms`` and ``total_ms``: the
-    forecast of that moment, the time from the beginning of the first pass."""
+    forecast of that moment, the time from the start."""
 
     attempt: int
     iteration: int

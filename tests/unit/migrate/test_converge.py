@@ -218,6 +218,58 @@ def test_a_limit_that_libvirt_does_not_take_is_set_at_the_end_of_the_pass(pair: 
     assert actions(result)[0] == "lower_downtime" and "limit of 5.0 s" in result["decisions"][0]["reason"]
 
 
+def late(pair: Pair, left: t.Sequence[float], seen: bool) -> tuple[Outcome, list[str]]:
+    """QEMU 11.1: the first event is that of the end of the first pass. The outcome, and what was called by then.
+
+    ``seen``: whether there was time to look at the first pass.
+    """
+    domain, early = pair.source.domains[UUID], list[str]()
+
+    def copying(sent: float, number: int, rest: float) -> None:
+        domain.stats = {
+            "memory_iteration": number,
+            "memory_total": 128 * MIB,
+            "memory_normal": int(min(sent, 128) * 256),
+            "memory_constant": 0,
+            "memory_remaining": int(rest * MIB),
+            "memory_processed": int(sent * MIB),
+            "memory_bps": LINK * MIB,
+        }
+
+    def straight(migrating: Domain, *_what: object) -> None:
+        if seen:
+            copying(0.0, 1, 128.0)
+            time.sleep(3 * converge._LOOK_S)
+            early.extend(domain.calls)
+        sent, copied = 0.0, 128.0
+        for number, rest in enumerate(left, 2):
+            sent += copied
+            NOW.now += copied / LINK
+            copying(sent, number, rest)
+            pair.source.iterate(UUID, number)
+            _pause()
+            copied = rest
+        pair.source.send(UUID, "SUSPENDED", "SUSPENDED_MIGRATED")
+        pair.destination.add(UUID)
+        pair.destination.send(UUID, "RESUMED", "RESUMED_MIGRATED")
+        del pair.source.domains[UUID]
+
+    domain.migration = straight
+    (result,) = go(pair, [move(profile={"ceiling_ms": 200, "throttle": False})], quick())
+    assert domain.calls.count("limit 120") == 1
+    return result, early
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_the_end_of_the_first_pass_is_not_taken_for_its_beginning(pair: Pair, seen: bool) -> None:
+    result, early = late(pair, [40.0, 40.0, 4.0], seen)
+    assert ("limit 120" in early) == seen
+    first = result["samples"][0]
+    assert (first["iteration"], first["sent_mib"]) == (2, 128)
+    learnt = result["convergence"]
+    assert learnt is not None and learnt["link_mib_s"] == pytest.approx(LINK, rel=0.05)
+
+
 def test_each_sample_has_the_forecast_of_its_moment(pair: Pair) -> None:
     result, _memory, _calls = run(pair, [45, 40, 40, 40, 40])
     last = result["samples"][-1]
