@@ -113,13 +113,12 @@ def _flags(outcome: Mapping[str, Any], attempt: int) -> list[str]:
 
 
 def _samples(outcome: Mapping[str, Any]) -> list[list[Any]]:
-    """As of inside.py: seconds, iteration, MiB left, MiB sent, MiB/s, percent of throttle. First the first pass."""
+    """As of inside.py: seconds, iteration, MiB left, MiB sent, MiB/s, percent of throttle. First the start."""
     found = [
         [s["at_ms"] / 1000, s["iteration"], s["remaining_mib"], s["sent_mib"], s["rate_mib_s"], s["throttle"]]
         for s in outcome["samples"]
     ]
-    began = next((phase["at_ms"] for phase in outcome["phases"] if phase["name"].startswith("iteration ")), None)
-    return found if began is None else [[began / 1000, 1, 0.0, 0.0, None, 0], *found]
+    return [[0.0, 1, 0.0, 0.0, None, 0], *found] if found else []
 
 
 def forecasts(outcome: Mapping[str, Any]) -> list[Row]:

@@ -13,7 +13,7 @@ import statistics
 import typing as t
 
 from .._model.api import Convergence
-from .model import Guest, blackout_ms
+from .model import Guest, blackout_ms, fixed_ms
 
 RUNS = 10
 """The last ones; what a guest did long ago says little about today."""
@@ -22,6 +22,9 @@ _CAUTION = 0.8
 every other time."""
 
 _VOTES = 3
+_MEMORY_MOST_MS = 300.0
+"""Of a pause that was longer for its memory, a part of the memory's is as large as what is looked for: what was left is
+known within some percent."""
 _BASE_LEAST_MS = 20.0
 """No switchover takes less (model.py); where a run seems to have, more was left at the stop than there was."""
 
@@ -126,5 +129,8 @@ def _base_ms(guest: Guest, outcome: t.Mapping[str, t.Any], kept: t.Mapping[str, 
     measured: int | None = (outcome.get("downtime") or {}).get("compute_ms")
     if measured is None or kept["stopped_with_mib"] is None or not kept["link_mib_s"]:
         return None
-    explained = blackout_ms(guest._replace(base_ms=0.0, link_mib_s=kept["link_mib_s"]), kept["stopped_with_mib"])
+    guest = guest._replace(base_ms=0.0, link_mib_s=kept["link_mib_s"])
+    explained = blackout_ms(guest, kept["stopped_with_mib"])
+    if explained - fixed_ms(guest) > _MEMORY_MOST_MS:
+        return None
     return max(_BASE_LEAST_MS, measured - explained)

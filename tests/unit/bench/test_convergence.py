@@ -423,7 +423,7 @@ def test_an_outcome_is_a_row_as_any_other() -> None:
     found = product.row(OUTCOME)
     assert (found["ended"], found["total_s"], found["compute_ms"]) == ("moved", 6.9, 88)
     assert [entry[:4] for entry in found["samples"]] == [
-        [1.0, 1, 0.0, 0.0],
+        [0.0, 1, 0.0, 0.0],
         [3.7, 2, 70.0, 122.0],
         [5.2, 3, 66.0, 186.0],
     ]

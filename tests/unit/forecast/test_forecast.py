@@ -242,3 +242,9 @@ def test_what_switchovers_of_others_take_there_is_believed_before_the_default() 
     assert api.with_history(guest(), others, "hv2", uuid="mine").base_ms == pytest.approx(200)
     assert api.with_history(guest(), [*others, mine], "hv2", uuid="mine").base_ms == pytest.approx(200)
     assert api.with_history(guest(), [*others, mine, mine], "hv2", uuid="mine").base_ms == pytest.approx(600)
+
+
+def test_a_pause_of_much_memory_says_little_of_what_else_it_takes() -> None:
+    much = {**kept(10.0, 100.0, 5000)}
+    much["convergence"] = {**much["convergence"], "stopped_with_mib": 60.0}
+    assert api.with_history(guest(), [much, much], "hv2").base_ms == api.BASE_MS
