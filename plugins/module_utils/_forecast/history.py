@@ -62,8 +62,12 @@ def with_history(
     there = [entry for entry in found if _between(entry[0], {"destination": destination})]
     mine = [entry for entry in there if entry in own]
     others = [entry for entry in there if entry not in own]
-    usual_ms = _voted(_bases(guest._replace(device_mib=0.0, device_ms=0.0), others), guest.base_ms)
-    return guest._replace(base_ms=_voted(_bases(guest, mine), usual_ms))
+    plain = guest._replace(device_mib=0.0, device_ms=0.0)
+    base_ms, postcopy_ms = (
+        _voted(_bases(guest, mine, postcopy), _voted(_bases(plain, others, postcopy), otherwise_ms))
+        for otherwise_ms, postcopy in ((guest.base_ms, False), (guest.postcopy_ms, True))
+    )
+    return guest._replace(base_ms=base_ms, postcopy_ms=postcopy_ms)
 
 
 def _voted(bases_ms: t.Sequence[float], otherwise_ms: float) -> float:
@@ -95,11 +99,16 @@ def _between(outcome: t.Mapping[str, t.Any], ends: t.Mapping[str, str | None]) -
 
 
 def remember(
-    guest: Guest, stopped_with_mib: float | None, setup_ms: float | None = None, resident_mib: float | None = None
+    guest: Guest,
+    stopped_with_mib: float | None,
+    setup_ms: float | None = None,
+    resident_mib: float | None = None,
+    postcopy: bool = False,
 ) -> Convergence:
     """What an outcome keeps for the next run. ``guest``: with what had to cross as ``touched_mib``, 0 where that was
     not seen; ``stopped_with_mib``: sent while it was stopped; ``setup_ms``: what the migration took
-    before its first pass and after its switchover; ``resident_mib``: before the start; None: not known."""
+    before its first pass and after its switchover; ``resident_mib``: before the start; None: not known.
+    ``postcopy``: whether it was switched over to that."""
     return {
         "resident_mib": _rounded(resident_mib),
         "touched_mib": _rounded(guest.touched_mib or None),
@@ -107,6 +116,7 @@ def remember(
         "working_set_mib": _rounded(guest.working_set_mib),
         "link_mib_s": _rounded(guest.link_mib_s or None),
         "stopped_with_mib": _rounded(stopped_with_mib),
+        "postcopy": postcopy,
         "setup_ms": None if setup_ms is None else round(setup_ms),
     }
 
@@ -120,17 +130,21 @@ def _cautious(figures: t.Sequence[float | None]) -> float | None:
     return known[min(len(known) - 1, int(_CAUTION * len(known)))] if known else None
 
 
-def _bases(guest: Guest, entries: t.Sequence[tuple[t.Mapping[str, t.Any], t.Mapping[str, t.Any]]]) -> list[float]:
-    return [base for base in (_base_ms(guest, *entry) for entry in entries[-RUNS:]) if base is not None]
+def _bases(
+    guest: Guest, entries: t.Sequence[tuple[t.Mapping[str, t.Any], t.Mapping[str, t.Any]]], postcopy: bool
+) -> list[float]:
+    """``postcopy``: of the switchovers to that, or of all others."""
+    found = [_base_ms(guest, outcome, kept) for outcome, kept in entries if bool(kept.get("postcopy")) == postcopy]
+    return [base for base in found if base is not None][-RUNS:]
 
 
 def _base_ms(guest: Guest, outcome: t.Mapping[str, t.Any], kept: t.Mapping[str, t.Any]) -> float | None:
     """What of the measured pause is explained neither by memory nor by devices."""
     measured: int | None = (outcome.get("downtime") or {}).get("compute_ms")
-    if measured is None or kept["stopped_with_mib"] is None or not kept["link_mib_s"]:
+    if measured is None or not kept["link_mib_s"] or (kept["stopped_with_mib"] is None and not kept.get("postcopy")):
         return None
     guest = guest._replace(base_ms=0.0, link_mib_s=kept["link_mib_s"])
-    explained = blackout_ms(guest, kept["stopped_with_mib"])
+    explained = blackout_ms(guest, kept["stopped_with_mib"] or 0.0)
     if explained - fixed_ms(guest) > _MEMORY_MOST_MS:
         return None
     return max(_BASE_LEAST_MS, measured - explained)

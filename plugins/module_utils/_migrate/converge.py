@@ -201,8 +201,7 @@ class Pilot:
             # How much a guest writes while it is slowed down is not known.
             known = stopped is not None and len(free) == len(state.samples) and not state.throttled
             left = _left(seen[-1], stopped.at, guest) if stopped is not None and known else None
-            # With post-copy its memory follows later.
-            return remember(guest, 0.0 if moved and postcopy else left, setup_ms, self._resident_mib)
+            return remember(guest, left, setup_ms, self._resident_mib, moved and postcopy)
         if stopped is None or not self._alone or not self._shares.alone(self._uuid) or self._waited():
             return None
         link_mib_s = _carried(self._timeline, self._copying_since(), stopped.at)

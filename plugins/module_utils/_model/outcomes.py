@@ -210,6 +210,7 @@ class Convergence(t.TypedDict):
     working_set_mib: float | None
     link_mib_s: float | None
     stopped_with_mib: float | None
+    postcopy: bool
     setup_ms: int | None
 
 

@@ -26,6 +26,7 @@ from .._forecast.api import (
     needs,
     passes,
     postcopy_obstacle,
+    postcopy_pause_ms,
     rate_mib_s,
     seconds,
     stopping,
@@ -357,10 +358,10 @@ def _slowing(view: View) -> Ruling:
 def _postcopy(view: View) -> Ruling:
     if postcopy_obstacle(view.guest, view.limits, view.here) is not None:
         return None
-    tail = view.here.remaining_mib / view.guest.link_mib_s * 1000
+    tail_ms, paused_ms = view.here.remaining_mib / view.guest.link_mib_s * 1000, postcopy_pause_ms(view.guest)
     text = (
-        f"needs {needs(view.here.blackout_ms, view.limits)}; post-copy pauses it for {seconds(fixed_ms(view.guest))} "
-        f"and fetches the rest in {seconds(tail)}"
+        f"needs {needs(view.here.blackout_ms, view.limits)}; post-copy pauses it for {seconds(paused_ms)} "
+        f"and fetches the rest in {seconds(tail_ms)}"
     )
     return view.state._replace(over="postcopy"), [_decision("postcopy", view.sample, text)]
 

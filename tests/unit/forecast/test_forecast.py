@@ -248,3 +248,11 @@ def test_a_pause_of_much_memory_says_little_of_what_else_it_takes() -> None:
     much = {**kept(10.0, 100.0, 5000)}
     much["convergence"] = {**much["convergence"], "stopped_with_mib": 60.0}
     assert api.with_history(guest(), [much, much], "hv2").base_ms == api.BASE_MS
+
+
+def test_switching_to_postcopy_has_a_pause_of_its_own() -> None:
+    run = {**kept(10.0, 100.0, 150)}
+    run["convergence"] = api.remember(guest(), None, postcopy=True)
+    known = api.with_history(guest(), [run, run], "hv2")
+    assert (known.base_ms, known.postcopy_ms) == (api.BASE_MS, 150)
+    assert api.postcopy_pause_ms(known._replace(device_ms=20.0)) == 170

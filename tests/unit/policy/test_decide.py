@@ -158,7 +158,7 @@ POSTCOPY = policy.profile("deadline", {"ceiling_ms": 1000})
 def test_post_copy_where_it_is_allowed_and_safe() -> None:
     decision = only([900, 890], POSTCOPY)
     assert decision["action"] == "postcopy"
-    assert "needs 8.95 s pause, ceiling 1.0 s; post-copy pauses it for 50 ms" in decision["reason"]
+    assert "needs 8.95 s pause, ceiling 1.0 s; post-copy pauses it for 100 ms" in decision["reason"]
     assert decision["after_pass"] >= 1
 
 
