@@ -188,7 +188,7 @@ def test_throttle_begins_again_in_one_step() -> None:
     state, decisions = played([900, 890])
     assert decisions[0]["action"] == "throttle"
     first = decisions[0]["parameters"]["auto_converge.initial"]
-    assert 50 <= first <= 80 and decisions[0]["parameters"]["auto_converge.increment"] == 10
+    assert 50 <= first <= 80 and decisions[0]["parameters"]["auto_converge.increment"] == 2
     second = policy.again(state, 100.0)
     assert second.throttled and second.over is None and second.samples[0].at_s == 100.0
     # What was learned is not forgotten, and it is not begun a third time.
@@ -204,7 +204,7 @@ def test_throttle_begins_again_in_one_step() -> None:
 @pytest.mark.parametrize(("dirty", "percent"), [(0, 20), (60, 20), (100, 50), (200, 75), (2000, 80)])
 def test_how_much_it_is_slowed_down(dirty: float, percent: int) -> None:
     found = decide.throttle_parameters(GUEST._replace(dirty_mib_s=dirty, working_set_mib=900.0))
-    assert found == {"auto_converge.initial": percent, "auto_converge.increment": 10}
+    assert found == {"auto_converge.initial": percent, "auto_converge.increment": 2}
 
 
 def test_a_guest_that_converges_is_not_begun_with_auto_converge() -> None:
@@ -250,6 +250,16 @@ def test_what_the_first_pass_has_sent_was_there() -> None:
 def test_a_second_attempt_begins_with_a_limit_of_its_own() -> None:
     state, _start = policy.begin(GUEST, policy.profile("gentle"), 0.0)
     assert policy.again(state._replace(limit_ms=390.0), 9.0).limit_ms == policy.PROFILES["gentle"].target_ms
+
+
+def test_a_guest_that_is_slowed_down_too_far_is_let_go() -> None:
+    """It would not answer any more: 10 ms of every 333."""
+    state, _start = policy.begin(GUEST, policy.profile("balanced"), 0.0)
+    state = state._replace(throttled=True)
+    state, decisions = policy.step(state, Sample(2, 10.0, 400.0, 1000.0, 100.0, 85))
+    assert decisions[-1]["action"] == "continue"
+    state, decisions = policy.step(state, Sample(3, 14.0, 400.0, 1400.0, 100.0, 97))
+    assert decisions[-1]["action"] == "abort" and "slowed down by 97 % it does not answer" in decisions[-1]["reason"]
 
 
 def test_it_is_not_begun_where_its_devices_alone_take_too_long() -> None:

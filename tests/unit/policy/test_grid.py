@@ -154,7 +154,8 @@ def test_hopeless_guests_arrive_when_slowed_down(writer: Writer) -> None:
     found = ours(writer, 500)
     assert found.attempts[0].passes <= 3 and found.actions[0] == "throttle"
     # Where even that takes more than the budget, it says so.
-    assert found.run.result == "moved" or "of 1280 MiB" in found.reason
+    ends = ("of 1280 MiB", "it does not answer")
+    assert found.run.result == "moved" or any(text in found.reason for text in ends)
 
 
 def test_at_least_eight_cells_of_the_grid_are_refused_or_sent_to_post_copy_and_rightly() -> None:
