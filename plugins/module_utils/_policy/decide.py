@@ -49,8 +49,8 @@ LOW_MS = 20
 the next: at QEMU's own 300 ms that alone would be 0.3 s of pause."""
 _THROTTLE_MOST = 85
 """Percent, above which it is aborted. QEMU lets a vCPU run for 10 ms at a time and sleep for the rest: 57 ms at 85 %,
-90 ms at 90 %, 323 ms at 97 %. In the lab guests did not answer for more than a second at 90 % and at 97 %, which breaks a
-ceiling as a pause does. QEMU itself goes on to 99 % (max-cpu-throttle)."""
+90 ms at 90 %, 323 ms at 97 %. In the lab guests did not answer for more than a second at 90 % and at 97 %, which
+breaks a ceiling as a pause does. QEMU itself goes on to 99 % (max-cpu-throttle)."""
 _THROTTLE = (20, 80)
 """Percent. QEMU's own first step, and what leaves a guest alive enough to answer."""
 _INCREMENT = 2
