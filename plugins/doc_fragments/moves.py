@@ -244,6 +244,12 @@ options:
           throttle:
             description: Whether the guest may be slowed down where nothing else gets it there.
             type: bool
+          device_mib:
+            description: MiB of state that its devices send while it is paused, such as a vGPU's.
+            type: float
+          device_ms:
+            description: Milliseconds that saving and loading its devices takes besides.
+            type: int
           obstacles:
             description:
               - What the plan has found to be in the way of post-copy. Without it, nobody has judged that, and post-copy

@@ -26,8 +26,8 @@ _WAY_CHOICES = {
 
 _PROFILE = {
     "name": "str",
-    **dict.fromkeys(("target_ms", "ceiling_ms", "patience", "deadline_s", "postcopy_s"), "int"),
-    **dict.fromkeys(("budget", "worth"), "float"),
+    **dict.fromkeys(("target_ms", "ceiling_ms", "patience", "deadline_s", "postcopy_s", "device_ms"), "int"),
+    **dict.fromkeys(("budget", "worth", "device_mib"), "float"),
     **dict.fromkeys(("postcopy", "throttle"), "bool"),
 }
 

@@ -33,12 +33,13 @@ class Guest(NamedTuple):
 
 class Arm(NamedTuple):
     """``schedule``: the name of one in schedules.py, None for ourselves. ``slow``: it takes its minute, so it runs last
-    and less often."""
+    and less often. ``known``: ours, with a guest that it has moved there and back before."""
 
     name: str
     schedule: str | None
     profile: str | None = None
     slow: bool = False
+    known: bool = False
 
 
 class Cell(NamedTuple):
@@ -58,6 +59,7 @@ def _other(schedule: schedules.Schedule, slow: bool = False) -> Arm:
 
 
 DEADLINE, BALANCED, GENTLE = (Arm(f"ourselves, {name}", None, name) for name in ("deadline", "balanced", "gentle"))
+KNOWN = Arm(f"{DEADLINE.name}, known guest", None, DEADLINE.profile, known=True)
 PLAIN = _other(schedules.PLAIN)
 AUTO_CONVERGE, AUTO_CEILING = _other(schedules.AUTO_CONVERGE), _other(schedules.AUTO_CONVERGE_CEILING)
 LADDER = _other(schedules.OVIRT_SUSPEND_AT_ONCE)
@@ -71,6 +73,7 @@ OVER, WITHIN = Guest(256, 64, 200), Guest(192, 30, 200)
 COMPARED: dict[Guest, tuple[Arm, ...]] = {
     OVER: (
         DEADLINE,
+        KNOWN,
         BALANCED,
         POSTCOPY,
         AUTO_CONVERGE,
@@ -82,7 +85,7 @@ COMPARED: dict[Guest, tuple[Arm, ...]] = {
         *UNFINISHED,
         _other(schedules.KUBEVIRT_STALL, slow=True),
     ),
-    WITHIN: (DEADLINE, BALANCED, POSTCOPY, AUTO_CONVERGE, AUTO_CEILING, LADDER, VIRSH),
+    WITHIN: (DEADLINE, KNOWN, BALANCED, POSTCOPY, AUTO_CONVERGE, AUTO_CEILING, LADDER, VIRSH),
 }
 SLOW_ROUNDS = 1
 
@@ -101,7 +104,7 @@ GRID_GUESTS: dict[Arm, tuple[Guest, ...]] = {
     ),
 }
 CALM_GUEST = Guest(192, 40, 10)
-CALM_ARMS = (PLAIN, BALANCED)
+CALM_OURS = (BALANCED, DEADLINE)
 
 
 def plan(part: str, rounds: int, seed: int = SEED) -> list[Cell]:
@@ -128,9 +131,9 @@ def _grid(rounds: int, chance: random.Random) -> Iterator[Cell]:
 
 
 def _calm(rounds: int, chance: random.Random) -> Iterator[Cell]:
-    """Pairs."""
+    """All arms in each round."""
     for number in range(rounds):
-        for arm in _shuffled(CALM_ARMS, chance):
+        for arm in _shuffled((PLAIN, *CALM_OURS), chance):
             yield Cell(CALM, number, arm, CALM_GUEST, CEILING_MS)
 
 

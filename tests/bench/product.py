@@ -1,31 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One migration by the product's own module, with the same figures as inside.py takes of the other arms.
 
-What is held against the truth later is what the module itself has said: its decisions, forecasts and breaches.
+What is held against the truth later is what the module itself has said: its decisions, forecasts and breaches. Where it
+has said nothing that can be read, that is a run which has failed.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
+import time
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Guest, Sample
-from ansible_collections.livemig.libvirt.plugins.module_utils._policy import api as policy
 from tests.bench import migrate
 from tests.lab import api, enter
 from tests.lab.places import places
 
 Row = dict[str, Any]
-_PAUSE = re.compile(r"(?:needs |converges: |post-copy pauses it for )([\d.]+) (ms|s)\b")
-_POSTCOPY_PAUSE = re.compile(r"post-copy pauses it for ([\d.]+) (ms|s)\b")
+_FORETOLD = ("verdict", "blackout_ms", "total_ms")
+
+
+class Crashed(Exception):
+    """The module has not said what became of the guest."""
 
 
 def run(order: Mapping[str, Any], source: str, destination: str, limit_s: float) -> Row:
-    """``order``: as inside.main takes it, with a profile and no schedule."""
-    return row(_outcome(order, source, destination, limit_s), order["profile"], order["ceiling_ms"])
+    """``order``: as inside.main takes it, with a profile and what speaks against post-copy, and no schedule."""
+    began = time.monotonic()
+    try:
+        outcome = _outcome(order, source, destination, limit_s)
+    except Crashed as error:
+        return crashed(str(error), time.monotonic() - began)
+    return row(outcome)
 
 
 def _outcome(order: Mapping[str, Any], source: str, destination: str, limit_s: float) -> Row:
@@ -37,25 +44,41 @@ def _outcome(order: Mapping[str, Any], source: str, destination: str, limit_s: f
         "destination_uri": order["destination_uri"],
         "migrate_uri": order["migrate_uri"],
         "memory_mib": order["memory_mib"],
-        "profile": {"name": order["profile"], "ceiling_ms": order["ceiling_ms"], "obstacles": []},
+        "profile": {"name": order["profile"], "ceiling_ms": order["ceiling_ms"], "obstacles": order["obstacles"]},
     }
     options = {"moves": [move], "max_parallel": 1, "tls": "required", "progress": False, "timeout_s": int(limit_s)}
     (places().shared / migrate.ARGUMENTS).write_text(json.dumps({"ANSIBLE_MODULE_ARGS": options}), encoding="utf-8")
     environment = {**(enter.environment(source) or {}), "PYTHONPATH": f"/srv/shared/{migrate.PACKED}"}
-    words = [*enter.prefix(source), "/usr/bin/python3", "-m", migrate.MODULE, f"/srv/shared/{migrate.ARGUMENTS}"]
+    # From outside only nsenter could be ended.
+    ended = ["timeout", "--kill-after=5", str(int(limit_s) * 2)]
+    words = [*enter.prefix(source), *ended, "/usr/bin/python3", "-m", migrate.MODULE]
+    words += [f"/srv/shared/{migrate.ARGUMENTS}"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=limit_s * 2 + 30, check=False)
+    return said(done)
+
+
+def said(done: subprocess.CompletedProcess[str]) -> Row:
+    """The outcome that the module has written. Raises Crashed where there is none."""
     try:
-        found: Row = json.loads(done.stdout)["outcomes"][0]
-    except (ValueError, KeyError, IndexError):
-        raise RuntimeError(f"the module said {done.stdout[-800:]} {done.stderr[-800:]}") from None
-    return found
+        (found,) = json.loads(done.stdout)["outcomes"]
+        return dict(found)
+    except (ValueError, KeyError, TypeError):
+        text = f"the module ended with {done.returncode}: {done.stdout[-400:]} {done.stderr[-800:]}"
+        raise Crashed(text.strip()) from None
 
 
-def row(outcome: Mapping[str, Any], profile: str, ceiling_ms: float) -> Row:
+def crashed(error: str, total_s: float) -> Row:
+    """A row without any figures."""
+    nothing: Row = {key: [] for key in ("attempts", "actions", "decisions", "forecasts", "samples")}
+    unknown = dict.fromkeys(("compute_ms", "libvirt_ms", "breach"))
+    return {"ended": "error", "error": error, "total_s": total_s, **unknown, **nothing, "started": {}, "completed": {}}
+
+
+def row(outcome: Mapping[str, Any]) -> Row:
     """An outcome as a row of the bench."""
     decisions, downtime = outcome["decisions"], outcome["downtime"]
     attempts = max([entry["attempt"] for entry in outcome["samples"]], default=1)
-    said = [entry for entry in decisions if entry["action"] != "continue"]
+    done = [entry for entry in decisions if entry["action"] != "continue"]
     return {
         "ended": _ended(outcome),
         "error": outcome["error"],
@@ -64,10 +87,10 @@ def row(outcome: Mapping[str, Any], profile: str, ceiling_ms: float) -> Row:
         "libvirt_ms": downtime["libvirt_ms"],
         "breach": outcome["breach"],
         "attempts": [{"flags": _flags(outcome, number)} for number in range(1, attempts + 1)],
-        "actions": [[entry["after_pass"], entry["action"], entry["max_downtime_ms"]] for entry in said],
+        "actions": [[entry["after_pass"], entry["action"], entry["max_downtime_ms"]] for entry in done],
         "decisions": decisions,
-        "forecasts": forecasts(outcome, profile, ceiling_ms),
-        "started": {key: (outcome["forecast"] or {}).get(key) for key in ("verdict", "total_ms", "blackout_ms")},
+        "forecasts": forecasts(outcome),
+        "started": {key: (outcome["forecast"] or {}).get(key) for key in _FORETOLD},
         "samples": _samples(outcome),
         "completed": {"memory_processed": outcome["bytes"]} if outcome["bytes"] else {},
     }
@@ -90,46 +113,18 @@ def _flags(outcome: Mapping[str, Any], attempt: int) -> list[str]:
 
 
 def _samples(outcome: Mapping[str, Any]) -> list[list[Any]]:
-    """As of inside.py: seconds, iteration, MiB left, MiB sent, MiB/s, percent of throttle. First the first pass."""
+    """As of inside.py: seconds, iteration, MiB left, MiB sent, MiB/s, percent of throttle. First the start."""
     found = [
         [s["at_ms"] / 1000, s["iteration"], s["remaining_mib"], s["sent_mib"], s["rate_mib_s"], s["throttle"]]
         for s in outcome["samples"]
     ]
-    began = next((phase["at_ms"] for phase in outcome["phases"] if phase["name"].startswith("iteration ")), None)
-    return found if began is None else [[began / 1000, 1, 0.0, 0.0, None, 0], *found]
+    return [[0.0, 1, 0.0, 0.0, None, 0], *found] if found else []
 
 
-def forecasts(outcome: Mapping[str, Any], profile: str, ceiling_ms: float) -> list[Row]:
-    """One for each boundary: the pause that was said, and the whole time as the recorded samples give it again."""
-    totals = _totals(outcome, profile, ceiling_ms)
-    found = []
-    for entry in outcome["decisions"]:
-        total = totals.get(entry["after_pass"] + 1)
-        found.append({"after_pass": entry["after_pass"], "blackout_ms": pause_ms(entry), "total_ms": total})
-    return found
-
-
-def pause_ms(decision: Mapping[str, Any]) -> float | None:
-    """What a decision's reason promises: the pause of the way that it has chosen."""
-    pattern = _POSTCOPY_PAUSE if decision["action"] == "postcopy" else _PAUSE
-    said = pattern.search(decision["reason"])
-    return None if said is None else float(said[1]) * (1000 if said[2] == "s" else 1)
-
-
-def _totals(outcome: Mapping[str, Any], profile: str, ceiling_ms: float) -> dict[int, float]:
-    """The policy, run once more over the samples of the first attempt. By iteration; milliseconds from its start on."""
-    began = outcome["forecast"] or {}
-    samples = _samples(outcome)
-    if not samples or samples[0][1] != 1:
-        return {}
-    guest = Guest(began.get("touched_mib") or 0.0, began.get("link_mib_s") or 0.0)
-    chosen = policy.profile(profile, {"ceiling_ms": ceiling_ms})
-    state, _start = policy.begin(guest, chosen, samples[0][0])
-    found: dict[int, float] = {}
-    first = [entry for entry, seen in zip(samples[1:], outcome["samples"], strict=True) if seen["attempt"] == 1]
-    for at_s, iteration, left, sent, rate, throttle in first:
-        state, _decisions = policy.step(state, Sample(iteration, at_s, left, sent, rate, throttle))
-        total = policy.now(state)["total_ms"]
-        if total is not None:
-            found[iteration] = total
-    return found
+def forecasts(outcome: Mapping[str, Any]) -> list[Row]:
+    """One for each boundary, as the module made it there: ``blackout_ms`` is the pause on the way that its ``verdict``
+    names, ``total_ms`` counts from the first pass on; None where it could not tell."""
+    return [
+        {"attempt": entry["attempt"], "after_pass": entry["iteration"] - 1, **{key: entry[key] for key in _FORETOLD}}
+        for entry in outcome["samples"]
+    ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from .._model.api import Forecast, PassForecast
 from .history import remember, touched_mib, with_history
-from .model import BASE_MS, Guest, Pass, Point, blackout_ms, fixed_ms, passes, unique_mib, unsent_mib
+from .model import BASE_MS, Guest, Pass, Point, blackout_ms, fixed_ms, passes, postcopy_pause_ms, unique_mib, unsent_mib
 from .samples import Sample, estimate, rate_mib_s, sample, windows
 from .verdict import (
     RESERVE,
@@ -47,6 +47,7 @@ __all__ = [
     "needs",
     "passes",
     "postcopy_obstacle",
+    "postcopy_pause_ms",
     "rate_mib_s",
     "remember",
     "sample",

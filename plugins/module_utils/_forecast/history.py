@@ -13,7 +13,7 @@ import statistics
 import typing as t
 
 from .._model.api import Convergence
-from .model import Guest, blackout_ms
+from .model import Guest, blackout_ms, fixed_ms
 
 RUNS = 10
 """The last ones; what a guest did long ago says little about today."""
@@ -21,6 +21,10 @@ _CAUTION = 0.8
 """Of what a guest has written, the figure that four runs of five stayed below: planning with the middle would be wrong
 every other time."""
 
+_VOTES = 3
+_MEMORY_MOST_MS = 300.0
+"""Of a pause that was longer for its memory, a part of the memory's is as large as what is looked for: what was left is
+known within some percent."""
 _BASE_LEAST_MS = 20.0
 """No switchover takes less (model.py); where a run seems to have, more was left at the stop than there was."""
 
@@ -35,9 +39,9 @@ def with_history(
     """``guest`` with what was measured before, where nothing fresher is known.
 
     ``outcomes``: oldest first, each with ``convergence`` as ``remember`` makes it; others are ignored. Rate, working
-    set and base are those of this domain (``uuid``; None: all are), the base of its moves to ``destination``. What the
-    link carries, and what a migration takes besides, is known from whatever has gone from ``source`` to
-    ``destination`` (None: from anywhere, to anywhere).
+    set and base are those of this domain (``uuid``; None: all are), the base of its moves to ``destination``, or while
+    there are few of them of anybody's. What the link carries, and what a migration takes besides, is known from
+    whatever has gone from ``source`` to ``destination`` (None: from anywhere, to anywhere).
     """
     found = [(outcome, outcome["convergence"]) for outcome in outcomes if outcome.get("convergence")]
     own = [entry for entry in found if uuid is None or entry[0].get("uuid") == uuid][-RUNS:]
@@ -55,9 +59,20 @@ def with_history(
     setups = [kept["setup_ms"] for outcome, kept in found if kept.get("setup_ms") and _between(outcome, ends)]
     if setups and not guest.setup_ms:
         guest = guest._replace(setup_ms=statistics.median(setups[-RUNS:]))
-    there = [entry for entry in own if _between(entry[0], {"destination": destination})]
-    bases = [base for base in (_base_ms(guest, *entry) for entry in there) if base is not None]
-    return guest._replace(base_ms=statistics.median(bases)) if bases else guest
+    there = [entry for entry in found if _between(entry[0], {"destination": destination})]
+    mine = [entry for entry in there if entry in own]
+    others = [entry for entry in there if entry not in own]
+    plain = guest._replace(device_mib=0.0, device_ms=0.0)
+    base_ms, postcopy_ms = (
+        _voted(_bases(guest, mine, postcopy), _voted(_bases(plain, others, postcopy), otherwise_ms))
+        for otherwise_ms, postcopy in ((guest.base_ms, False), (guest.postcopy_ms, True))
+    )
+    return guest._replace(base_ms=base_ms, postcopy_ms=postcopy_ms)
+
+
+def _voted(bases_ms: t.Sequence[float], otherwise_ms: float) -> float:
+    """The median. One switchover of a busy host says little: two of them outvote what holds otherwise."""
+    return statistics.median([*bases_ms, *[otherwise_ms] * (_VOTES - len(bases_ms))])
 
 
 def touched_mib(
@@ -84,11 +99,16 @@ def _between(outcome: t.Mapping[str, t.Any], ends: t.Mapping[str, str | None]) -
 
 
 def remember(
-    guest: Guest, stopped_with_mib: float | None, setup_ms: float | None = None, resident_mib: float | None = None
+    guest: Guest,
+    stopped_with_mib: float | None,
+    setup_ms: float | None = None,
+    resident_mib: float | None = None,
+    postcopy: bool = False,
 ) -> Convergence:
     """What an outcome keeps for the next run. ``guest``: with what had to cross as ``touched_mib``, 0 where that was
-    not seen; ``stopped_with_mib``: left to send at the switchover; ``setup_ms``: what the migration took
-    before its first pass and after its switchover; ``resident_mib``: before the start; None: not known."""
+    not seen; ``stopped_with_mib``: sent while it was stopped; ``setup_ms``: what the migration took
+    before its first pass and after its switchover; ``resident_mib``: before the start; None: not known.
+    ``postcopy``: whether it was switched over to that."""
     return {
         "resident_mib": _rounded(resident_mib),
         "touched_mib": _rounded(guest.touched_mib or None),
@@ -96,6 +116,7 @@ def remember(
         "working_set_mib": _rounded(guest.working_set_mib),
         "link_mib_s": _rounded(guest.link_mib_s or None),
         "stopped_with_mib": _rounded(stopped_with_mib),
+        "postcopy": postcopy,
         "setup_ms": None if setup_ms is None else round(setup_ms),
     }
 
@@ -109,10 +130,21 @@ def _cautious(figures: t.Sequence[float | None]) -> float | None:
     return known[min(len(known) - 1, int(_CAUTION * len(known)))] if known else None
 
 
+def _bases(
+    guest: Guest, entries: t.Sequence[tuple[t.Mapping[str, t.Any], t.Mapping[str, t.Any]]], postcopy: bool
+) -> list[float]:
+    """``postcopy``: of the switchovers to that, or of all others."""
+    found = [_base_ms(guest, outcome, kept) for outcome, kept in entries if bool(kept.get("postcopy")) == postcopy]
+    return [base for base in found if base is not None][-RUNS:]
+
+
 def _base_ms(guest: Guest, outcome: t.Mapping[str, t.Any], kept: t.Mapping[str, t.Any]) -> float | None:
     """What of the measured pause is explained neither by memory nor by devices."""
     measured: int | None = (outcome.get("downtime") or {}).get("compute_ms")
-    if measured is None or kept["stopped_with_mib"] is None or not kept["link_mib_s"]:
+    if measured is None or not kept["link_mib_s"] or (kept["stopped_with_mib"] is None and not kept.get("postcopy")):
         return None
-    explained = blackout_ms(guest._replace(base_ms=0.0, link_mib_s=kept["link_mib_s"]), kept["stopped_with_mib"])
+    guest = guest._replace(base_ms=0.0, link_mib_s=kept["link_mib_s"])
+    explained = blackout_ms(guest, kept["stopped_with_mib"] or 0.0)
+    if explained - fixed_ms(guest) > _MEMORY_MOST_MS:
+        return None
     return max(_BASE_LEAST_MS, measured - explained)

@@ -36,7 +36,8 @@ class Sample(t.NamedTuple):
 
     ``remaining_mib`` is exact only here: QEMU has just read the guest's dirty bitmap. ``sent_mib``: since the start.
     ``rate_mib_s``: QEMU's own measure of the last moments, by which it decides on the switchover; None: not reported.
-    ``throttle``: percent of its time that auto-converge takes from the guest.
+    ``throttle``: percent of its time that auto-converge takes from the guest. ``held``: the migration was slowed down
+    for a part of the pass that ends here, so that its rate is that of nothing.
     """
 
     iteration: int
@@ -45,6 +46,7 @@ class Sample(t.NamedTuple):
     sent_mib: float
     rate_mib_s: float | None = None
     throttle: int = 0
+    held: bool = False
 
 
 class Window(t.NamedTuple):
@@ -74,12 +76,13 @@ def sample(stats: t.Mapping[str, t.Any], at_s: float, earlier: int = 0, late_s: 
 
 
 def windows(samples: t.Sequence[Sample]) -> list[Window]:
-    """The passes between neighbouring samples, without those that were cut short and those of which one was missed."""
+    """The passes between neighbouring samples, without those that were cut short or slowed down, and those of which one
+    was missed."""
     found = []
     wide = max((entry.remaining_mib for entry in samples if entry.iteration > 1), default=0.0)
     for before, after in zip(samples, samples[1:]):
         seconds, sent = after.at_s - before.at_s, after.sent_mib - before.sent_mib
-        if after.iteration != before.iteration + 1 or seconds <= 0 or sent <= 0:
+        if after.iteration != before.iteration + 1 or after.held or seconds <= 0 or sent <= 0:
             continue
         # Of the first pass it is not known how much there was: what is all zeros crosses as a few bytes.
         if before.iteration > 1 and sent < _FULL * before.remaining_mib:

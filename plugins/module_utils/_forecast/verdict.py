@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from .._model.api import Forecast
-from .model import Guest, Pass, Point, blackout_ms, fixed_ms, passes, working_set
+from .model import Guest, Pass, Point, blackout_ms, fixed_ms, passes, postcopy_pause_ms, working_set
 
 RESERVE = 0.1
 """Part of the ceiling that is not planned with: forecasts of a switchover are right within about a tenth (Nathan et
@@ -56,21 +56,23 @@ def forecast(guest: Guest, limits: Limits, at: Point | None = None, rate_mib_s: 
     if at is not None:
         # The time until here holds most of it.
         guest = guest._replace(setup_ms=0.0)
+    if fixed_ms(guest) > usable_ms(limits):
+        return _forecast(guest, "cannot", f"without any memory left it needs {needs(fixed_ms(guest), limits)}", [])
     if guest.link_mib_s <= 0:
         return _forecast(guest, "unknown", "what the link carries was neither measured nor seen in an earlier run", [])
-    if fixed_ms(guest) > usable_ms(limits):
-        return _forecast(guest, "cannot", f"its devices alone need {needs(fixed_ms(guest), limits)}", [])
-    if guest.dirty_mib_s is None or working_set(guest) is None:
-        return _forecast(guest, "unknown", "how fast it writes was neither sampled nor seen in an earlier run", [])
-    coming = passes(guest, start, limits.limit_ms, rate_mib_s)
+    known, coming = guest.dirty_mib_s is not None and working_set(guest) is not None, list[Pass]()
     if at is not None and at.done:
-        here = Pass(at.done, at.at_s, at.sent_mib, at.remaining_mib, blackout_ms(guest, at.remaining_mib))
-        coming = [here, *coming]
-    for verdict, find in (("converges", converging), ("needs_blackout", stopping)):
+        coming = [Pass(at.done, at.at_s, at.sent_mib, at.remaining_mib, blackout_ms(guest, at.remaining_mib))]
+    if known:
+        coming += passes(guest, start, limits.limit_ms, rate_mib_s)
+    # Where QEMU stops it here, it does so whatever the guest writes.
+    for verdict, find in (("converges", converging), ("needs_blackout", stopping))[: 2 if known else 1]:
         stop = find(guest, limits, coming, rate_mib_s)
         if stop is not None:
             text = f"needs {needs(stop.blackout_ms, limits)} after pass {stop.number}"
             return _forecast(guest, verdict, text, coming, stop, _whole(stop, guest.setup_ms))
+    if not known:
+        return _forecast(guest, "unknown", "how fast it writes was neither sampled nor seen in an earlier run", [])
     return _hard(guest, limits, coming)
 
 
@@ -85,7 +87,7 @@ def _hard(guest: Guest, limits: Limits, coming: list[Pass]) -> Forecast:
     switch = next((end for end in coming if end.number >= 1), coming[0])
     against = postcopy_obstacle(guest, limits, switch)
     if against is None:
-        paused = fixed_ms(guest)
+        paused = postcopy_pause_ms(guest)
         text = f"{text}; post-copy pauses it for {seconds(paused)}"
         total = (switch.at_s + switch.remaining_mib / guest.link_mib_s) * 1000 + paused + guest.setup_ms
         whole = round(total), switch.sent_mib + switch.remaining_mib, round(paused)
@@ -95,12 +97,12 @@ def _hard(guest: Guest, limits: Limits, coming: list[Pass]) -> Forecast:
 
 def postcopy_obstacle(guest: Guest, limits: Limits, end: Pass) -> str | None:
     """Why post-copy at the end of this pass is not allowed or not safe; None where nothing speaks against it."""
-    tail_s = end.remaining_mib / guest.link_mib_s
+    tail_s, paused_ms = end.remaining_mib / guest.link_mib_s, postcopy_pause_ms(guest)
     against: tuple[tuple[bool, str], ...] = (
         (not limits.postcopy, "post-copy is not allowed"),
         (bool(limits.obstacles), f"post-copy is not possible: {', '.join(limits.obstacles)}"),
         (end.number < 1, "post-copy is not begun before the second pass"),
-        (fixed_ms(guest) > usable_ms(limits), f"post-copy needs {needs(fixed_ms(guest), limits)} as well"),
+        (paused_ms > usable_ms(limits), f"post-copy needs {needs(paused_ms, limits)} as well"),
         (
             tail_s > limits.postcopy_s,
             f"post-copy would keep its memory on two hosts for {tail_s:.0f} s, {limits.postcopy_s:.0f} s are allowed",

@@ -20,6 +20,7 @@ from .._sriov.api import Rules as VfRules
 from .alone import Result, Wanted, vf
 from .case import Case, End, Rules
 from .control import Control, under_way
+from .converge import unwatched
 from .intent import Intent
 from .logs import with_source_log
 from .one import Link, Options, Run, move_domain
@@ -97,7 +98,7 @@ def migrate(
             except Exception as error:  # a fault of ours must not cost the other domains' outcomes
                 result = outcome(move, "unknown", error=f"{type(error).__name__}: {error}")
             board.ended(move["uuid"], result["state"])
-            return result
+            return unwatched(result, move)
 
         def _work(move: Move) -> Outcome:
             ends = End(move["source"], uri), End(move["destination"], move["destination_uri"])

@@ -17,13 +17,26 @@ import typing as t
 
 from .._forecast.api import Guest, Sample, remember, sample, touched_mib, unsent_mib, with_history
 from .._libvirt import LIBVIRT_ERRORS, error_text, libvirt
-from .._model.api import Convergence, Downtime, Move, MoveProfile, Outcome, PassSample, PolicyDecision, Way, way_of
+from .._model.api import (
+    Convergence,
+    LivemigError,
+    Move,
+    MoveProfile,
+    Outcome,
+    PassSample,
+    PolicyDecision,
+    Way,
+    way_of,
+)
 from .._policy import api as policy
+from .ceiling import worst
 from .shares import NO_LIMIT, Shares
 from .watch import Event, Timeline
 
 LISTEN_S = 0.05
 """A pass that is the last one begins right before the guest is stopped. So long it is waited whether that happens."""
+_LOOK_S = 0.1
+"""So often it is looked whether the first pass has begun: QEMU 11.1 tells only of its end."""
 _ANSWER_S = 3.0
 _ABORT_TRIES, _AGAIN_S = 25, 0.2
 _JOIN_S = 5.0
@@ -36,14 +49,16 @@ _SOON_S = 0.5
 _LONG_S = 1.0
 _PAGE, _WHOLE, _PART = 4096, 0.9, 0.5
 _NOT_JUDGED = "no plan has judged whether it is safe here"
+_NOT_BEGUN = ("planned", "refused")
 _THROTTLES, _POSTCOPIES = "VIR_MIGRATE_AUTO_CONVERGE", "VIR_MIGRATE_POSTCOPY"
 
 
 def guest_of(resident: float | None, move: Move, earlier: t.Sequence[t.Mapping[str, t.Any]]) -> Guest:
     """What is known of the guest before its start: its memory as it is now, what the plan knew, which may be a fresh
     sample and the runs of all hosts, and where that is nothing what this host's own runs have shown."""
-    planned = move.get("forecast")
-    guest = Guest(touched_mib(resident, move["memory_mib"], earlier, move["uuid"]), 0.0)
+    planned, chosen = move.get("forecast"), profile_of(move.get("profile") or {})
+    touched = touched_mib(resident, move["memory_mib"], earlier, move["uuid"])
+    guest = Guest(touched, 0.0, device_mib=chosen.device_mib, device_ms=chosen.device_ms)
     if planned is not None:
         guest = guest._replace(
             link_mib_s=planned["link_mib_s"],
@@ -93,8 +108,13 @@ class Pilot:
         )
         self._parameters = dict(self.start.parameters)
         self._attempt, self._began = 1, time.monotonic()
-        self._begun = self._often = False
-        self._crossed_mib = 0.0
+        self._begun_at: float | None = None
+        self._counter: int | None = None
+        self._earlier: int | None = None
+        self._often = False
+        self._crossed_mib, self._link_mib_s = 0.0, self._state.guest.link_mib_s
+        # At the last boundary; and throughout the last of the passes that are remembered.
+        self._alone, self._link_seen = not (self._capped or self._state.siblings), False
         self._samples: list[PassSample] = []
         self._decisions: list[PolicyDecision] = []
         self._asking: threading.Thread | None = None
@@ -119,7 +139,8 @@ class Pilot:
         """Whether it is to be begun again; then everything is ready for that."""
         if self._state.over != "throttle" or self.gave_up is None:
             return False
-        self.gave_up, self._begun, self._often = None, False, False
+        self.gave_up, self._begun_at, self._often = None, None, False
+        self._counter = self._earlier = None
         self._parameters = dict(self._decisions[-1]["parameters"])
         self._state = policy.again(self._state, time.monotonic())
         self._attempt += 1
@@ -145,13 +166,14 @@ class Pilot:
             self._shares.give_back(self._uuid)
 
     def kept(self, result: Outcome) -> Outcome:
-        """The outcome with what was forecast, seen, decided and learnt, and whether the ceiling was kept."""
+        """The outcome with what was forecast, seen, decided and learnt, and whether ceiling and deadline were kept."""
         profile = self._state.profile
-        found = _breach(result, self._timeline, profile.ceiling_ms)
+        found = worst(result, self._timeline, profile.ceiling_ms)
+        late = policy.overrun(result["total_ms"], profile.deadline_s)
         return {
             **result,
             "ceiling_ms": profile.ceiling_ms,
-            "breach": None if found is None else found.text,
+            "breach": "; ".join(text for text in (found and found.text, late) if text) or None,
             "forecast": self.start.forecast,
             "samples": self._samples,
             "decisions": self._decisions,
@@ -166,46 +188,57 @@ class Pilot:
         guest = state.guest if state.throttled else policy.shown(state._replace(samples=free[:_FIRST]))
         if guest is None:
             guest = state.guest._replace(dirty_mib_s=None, working_set_mib=None)
-        if state.siblings and state.yielded is None:
-            # A share of the link is not what it carries.
-            guest = guest._replace(link_mib_s=state.guest.link_mib_s)
+        if not self._link_seen:
+            # Neither a share of the link nor a cap is what it carries.
+            guest = guest._replace(link_mib_s=self._link_mib_s)
         guest = guest._replace(touched_mib=self._crossed_mib or _in_one_pass_mib(self._timeline))
-        # Post-copy has left most of it, and its end is not that of the pause.
-        whole = result["state"] == "moved" and self._timeline.first("postcopy") is None
+        moved, postcopy = result["state"] == "moved", self._timeline.first("postcopy") is not None
+        # The end of post-copy is not that of the pause.
+        whole = moved and not postcopy
         stopped = self._timeline.first("suspended") if whole else None
-        setup_ms = _setup_ms(result, self._timeline) if whole and self._attempt == 1 else None
+        setup_ms = _setup_ms(result, self._timeline, self._copying_since()) if whole and self._attempt == 1 else None
         if seen:
             # How much a guest writes while it is slowed down is not known.
             known = stopped is not None and len(free) == len(state.samples) and not state.throttled
             left = _left(seen[-1], stopped.at, guest) if stopped is not None and known else None
-            return remember(guest, left, setup_ms, self._resident_mib)
-        if stopped is None or state.capped or state.siblings or self._shares.others(self._uuid):
+            return remember(guest, left, setup_ms, self._resident_mib, moved and postcopy)
+        if stopped is None or not self._alone or not self._shares.alone(self._uuid) or self._waited():
             return None
-        link_mib_s = _carried(self._timeline, stopped.at)
+        link_mib_s = _carried(self._timeline, self._copying_since(), stopped.at)
         if link_mib_s is None:
             return None
         return remember(guest._replace(link_mib_s=link_mib_s), None, setup_ms, self._resident_mib)
 
+    def _copying_since(self) -> float | None:
+        """What is so fast that it was never looked at has told it by an event."""
+        first = self._timeline.first("iteration")
+        return self._begun_at if self._begun_at is not None or first is None else first.at
+
     def _follow(self, over: threading.Event) -> None:
         seen, last = 0, None
         while not over.is_set():
-            self._timeline.wait_more(seen, 1.0)
+            self._timeline.wait_more(seen, _LOOK_S if self._begun_at is None else 1.0)
             seen = len(self._timeline.events)
             passes = self._timeline.all("iteration")
-            if not passes or passes[-1] == last or over.is_set() or self._timeline.stopped():
+            if over.is_set() or self._timeline.stopped() or (passes and passes[-1] == last):
                 continue
             try:
-                last = self._boundary(passes[0])
+                if passes:
+                    last = self._boundary(passes[0])
+                elif self._begun_at is None:
+                    self._look()
             except Exception as error:  # a fault of ours must not end the migration, nor stay hidden
-                last = passes[-1]
-                self._decisions.append(_failed(error, len(passes) - 1))
+                last = passes[-1] if passes else None
+                self._decisions.append(_failed(error, max(0, len(passes) - 1)))
 
     def _boundary(self, first: Event) -> Event:
         """What is done at the beginning of a pass; returns that of the pass that was looked at."""
-        if not self._begun:
-            self._begin_first_pass(first)
+        if self._begun_at is None:
+            self._begin_first_pass(first.at)
+        if self._earlier is None:
+            self._earlier = self._counted_before(first)
         newest = self._timeline.all("iteration")[-1]
-        if newest == first:
+        if newest.data < self._earlier + 2:
             return newest
         if self._timeline.wait(("suspended",), LISTEN_S):
             return newest
@@ -213,12 +246,28 @@ class Pilot:
         late_s = time.monotonic() - newest.at
         stats = self._asked()
         # Where the number differs, another pass has begun meanwhile, and its event comes next.
-        if stats.get("memory_iteration") == newest.data and not self._shares.waits(self._uuid):
-            self._state = self._state._replace(capped=self._capped or stats["capped"])
-            seen = self._numbered(sample(stats, newest.at, first.data - 1, late_s), stats)
+        if stats.get("memory_iteration") == newest.data:
+            seen = self._numbered(sample(stats, newest.at, self._earlier, late_s), stats)
             if seen is not None:
-                self._step(seen)
+                self._seen(seen, self._capped or stats["capped"])
         return newest
+
+    def _seen(self, seen: Sample, capped: bool) -> None:
+        """Decides, unless it was slowed down in the pass that ends here, for another one or by a cap that has gone; and
+        notes what that pass says of the link."""
+        was_capped = self._state.capped
+        if self._waited() or (was_capped and not capped):
+            self._state = policy.watch(self._state._replace(capped=was_capped and capped), seen._replace(held=True))
+        else:
+            self._state = self._state._replace(capped=capped)
+            if self._attempt == 1 and len(self._state.samples) < _FIRST:
+                self._link_seen = self._alone and not capped and self._shares.alone(self._uuid)
+            self._step(seen)
+        self._alone = not capped and self._shares.alone(self._uuid)
+
+    def _waited(self) -> bool:
+        """Whether it was slowed down for another one since the last boundary."""
+        return self._shares.waited_since(self._uuid, self._state.samples[-1].at_s)
 
     def _numbered(self, seen: Sample, stats: t.Mapping[str, t.Any]) -> Sample | None:
         """None where this is the end of no pass. With post-copy allowed, QEMU 11.1 reads the dirty bitmap, and counts
@@ -238,15 +287,44 @@ class Pilot:
         """Near what QEMU leaves over, passes are short."""
         return 2 * (seen.rate_mib_s or 0.0) * self._state.limit_ms / 1000
 
-    def _begin_first_pass(self, first: Event) -> None:
+    def _look(self) -> None:
+        """Whether memory is being copied, before any event has told so."""
+        stats = self._asked()
+        if stats.get("memory_total"):
+            self._counter = stats.get("memory_iteration")
+            self._begin_first_pass(time.monotonic(), stats.get("memory_processed", 0) / _MIB)
+
+    def _counted_before(self, first: Event) -> int:
+        """What QEMU's counter stood at before this job, which a cancelled one does not set back.
+
+        The first event is that of the beginning of the first pass, or of its end (QEMU 11.1).
+        """
+        told: int = first.data
+        stats = self._asked()
+        ended = stats.get("memory_total") and stats.get("memory_iteration") == told and _first_pass_done(stats)
+        if not ended or self._counter not in (None, told - 1):
+            return told - 1
+        if self._counter is None and stats.get("memory_bps"):
+            began_at = first.at - stats.get("memory_processed", 0) / stats["memory_bps"]
+            self._state = policy.watch(self._state, self._state.samples[0]._replace(at_s=began_at))
+        return told - 2
+
+    def _begin_first_pass(self, at_s: float, sent_mib: float = 0.0) -> None:
         """libvirt sets QEMU's limit back at the end of a migration during which it was changed, whatever becomes of
-        this process; so it is not changed before."""
-        self._begun = True
-        self._state = policy.watch(self._state, self._state.samples[0]._replace(at_s=first.at))
-        limit_ms = round(self._state.limit_ms)
-        if self._decides and limit_ms != policy.QEMU_LIMIT_MS:
-            with contextlib.suppress(*LIBVIRT_ERRORS):
-                self._domain.migrateSetMaxDowntime(limit_ms, 0)
+        this process; so it is not changed before. What it was is asked: whoever sets it without a migration sets it for
+        the next one."""
+        self._begun_at = at_s
+        self._state = policy.watch(self._state, self._state.samples[0]._replace(at_s=at_s, sent_mib=sent_mib))
+        wanted_ms, is_ms = round(self._state.limit_ms), policy.QEMU_LIMIT_MS
+        with contextlib.suppress(*LIBVIRT_ERRORS):
+            is_ms = self._domain.migrateGetMaxDowntime(0)
+            if self._decides and is_ms != wanted_ms:
+                self._domain.migrateSetMaxDowntime(wanted_ms, 0)
+                is_ms = wanted_ms
+        # One that is too high and could not be set is lowered at the end of the pass.
+        self._state = self._state._replace(limit_ms=float(is_ms))
+        if not self._timeline.stopped():
+            self._shares.join(self._uuid, self._domain)
 
     def _asked(self) -> dict[str, t.Any]:
         """libvirt's statistics, and whether somebody has capped the bandwidth meanwhile (run_control, virsh), as
@@ -271,6 +349,7 @@ class Pilot:
         if seen.iteration == 2:
             rate_mib_s = seen.rate_mib_s or 0.0
             self._crossed_mib = seen.sent_mib + unsent_mib(rate_mib_s, self._state.limit_ms)
+        expected = policy.now(policy.watch(self._state, seen))
         self._samples.append(
             {
                 "attempt": self._attempt,
@@ -280,6 +359,9 @@ class Pilot:
                 "sent_mib": round(seen.sent_mib, 1),
                 "rate_mib_s": None if seen.rate_mib_s is None else round(seen.rate_mib_s, 1),
                 "throttle": seen.throttle,
+                "verdict": expected["verdict"],
+                "blackout_ms": expected["blackout_ms"],
+                "total_ms": expected["total_ms"],
             }
         )
         if not self._decides:
@@ -293,10 +375,11 @@ class Pilot:
             if self._timeline.stopped():
                 return
             self._decisions.append(decision)
-            self._act(decision, before)
+            if not self._act(decision, before):
+                return
 
-    def _act(self, decision: PolicyDecision, before: policy.State) -> None:
-        """What libvirt refuses was not done, and is decided upon anew at the end of the next pass."""
+    def _act(self, decision: PolicyDecision, before: policy.State) -> bool:
+        """Whether that was done. What libvirt refuses was not, and is decided upon anew at the end of the next pass."""
         try:
             _ACTS[decision["action"]](self, decision)
         except LIBVIRT_ERRORS as error:
@@ -307,13 +390,20 @@ class Pilot:
                 self._state = self._state._replace(over="abort")
                 with contextlib.suppress(*LIBVIRT_ERRORS):
                     self._abort(decision)
+            return False
+        if decision["action"] == "yield_bandwidth" and not self._shares.alone(self._uuid):
+            # What it carries now shows in the next pass; what was decided with the whole of it is not done.
+            decision["reason"] += "; not all of them did"
+            taken = self._state.yielded if self._shares.holds(self._uuid) else None
+            self._state = before._replace(samples=self._state.samples, yielded=taken)
+            return False
+        return True
 
     def _set_limit(self, decision: PolicyDecision) -> None:
         self._domain.migrateSetMaxDowntime(decision["max_downtime_ms"] or policy.QEMU_LIMIT_MS, 0)
 
     def _yield(self, _decision: PolicyDecision) -> None:
-        if not self._shares.take(self._uuid):
-            self._state = self._state._replace(yielded=None)
+        self._shares.take(self._uuid)
 
     def _postcopy(self, _decision: PolicyDecision) -> None:
         self._domain.migrateStartPostCopy(0)
@@ -347,7 +437,7 @@ def _left(last: Sample, stopped_at: float, guest: Guest) -> float | None:
 def _in_one_pass_mib(timeline: Timeline) -> float:
     """What was sent where there was one pass only; 0 otherwise."""
     completed = timeline.first("completed")
-    if completed is None or len(timeline.all("iteration")) != 1 or timeline.first("postcopy") is not None:
+    if completed is None or len(timeline.all("iteration")) > 2 or timeline.first("postcopy") is not None:
         return 0.0
     return float(completed.data.get("memory_processed") or 0) / _MIB
 
@@ -361,21 +451,21 @@ def _first_pass_done(stats: t.Mapping[str, t.Any]) -> bool:
     return bool((normal + zeros) * stats.get("memory_page_size", _PAGE) >= _WHOLE * total)
 
 
-def _setup_ms(result: Outcome, timeline: Timeline) -> float | None:
+def _setup_ms(result: Outcome, timeline: Timeline, begun_at: float | None) -> float | None:
     """What it took besides the passes and the pause."""
-    first, resumed = timeline.first("iteration"), timeline.first("resumed")
-    if first is None or resumed is None or result["state"] != "moved" or result["total_ms"] is None:
+    resumed = timeline.first("resumed")
+    if begun_at is None or resumed is None or result["state"] != "moved" or result["total_ms"] is None:
         return None
-    return max(0.0, result["total_ms"] - (resumed.at - first.at) * 1000)
+    return max(0.0, result["total_ms"] - (resumed.at - begun_at) * 1000)
 
 
-def _carried(timeline: Timeline, stopped_at: float) -> float | None:
+def _carried(timeline: Timeline, begun_at: float | None, stopped_at: float) -> float | None:
     """What the link carried in the only pass that there was, where that was long enough to tell. MiB/s."""
-    first, completed = timeline.first("iteration"), timeline.first("completed")
-    if first is None or completed is None or stopped_at - first.at < _LONG_S:
+    completed = timeline.first("completed")
+    if begun_at is None or completed is None or stopped_at - begun_at < _LONG_S:
         return None
     sent: int | None = completed.data.get("memory_processed")
-    return None if not sent else sent / _MIB / (stopped_at - first.at)
+    return None if not sent else sent / _MIB / (stopped_at - begun_at)
 
 
 def _failed(error: Exception, done: int) -> PolicyDecision:
@@ -383,21 +473,22 @@ def _failed(error: Exception, done: int) -> PolicyDecision:
     return {"action": "continue", "reason": text, "after_pass": done, "max_downtime_ms": None, "parameters": {}}
 
 
-def _breach(result: Outcome, timeline: Timeline, ceiling_ms: int) -> policy.Breach | None:
-    """Of a guest that has moved, and of one that was stopped for a switchover and went on where it was."""
-    if result["state"] == "moved":
-        return policy.breach(result["downtime"], ceiling_ms)
-    stopped, back = timeline.first("suspended"), timeline.first("rolled_back")
-    if stopped is None or back is None:
-        return None
-    stood: Downtime = {"compute_ms": round((back.at - stopped.at) * 1000), "libvirt_ms": None, "network_ms": None}
-    return policy.breach(stood, ceiling_ms)
+def unwatched(result: Outcome, move: Move) -> Outcome:
+    """An outcome that no policy has been with, as of a guest that was there already: what an earlier run has done to it
+    was not measured here."""
+    if result["ceiling_ms"] is not None or result["state"] in _NOT_BEGUN or way_of(move)["state"] != "running":
+        return result
+    with contextlib.suppress(LivemigError):  # a profile that is not there promises nothing
+        ceiling_ms = profile_of(move.get("profile") or {}).ceiling_ms
+        return {**result, "ceiling_ms": ceiling_ms, "breach": policy.unmeasured(ceiling_ms).text}
+    return result
 
 
 _ACTS: t.Mapping[str, t.Callable[[Pilot, PolicyDecision], None]] = {
     "continue": lambda _pilot, _decision: None,
     "wait": Pilot._set_limit,
     "raise_downtime": Pilot._set_limit,
+    "lower_downtime": Pilot._set_limit,
     "yield_bandwidth": Pilot._yield,
     "postcopy": Pilot._postcopy,
     "throttle": Pilot._abort,

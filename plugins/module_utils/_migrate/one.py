@@ -21,6 +21,7 @@ from .._observe.api import domain_snapshot, remote_snapshot
 from .._preflight.api import judged_as, volatile_findings
 from . import intent, nics, verdict
 from .case import Case, Rules
+from .ceiling import ADOPTED, UNHEARD
 from .converge import Pilot
 from .guard import guarded, heard
 from .outcome import measured, outcome
@@ -90,7 +91,8 @@ def move_domain(link: Link, case: Case, run: Run) -> Outcome:
 def _locked(link: Link, case: Case, run: Run) -> Outcome:
     move, options = case.intent.move, run.options
     try:
-        unfinished = _earlier(link, case, options)
+        mark = _mark(link, case)
+        unfinished = None if mark is None else _earlier(link, case, options, mark)
         if unfinished is not None:
             return unfinished
         domain = find_domain(link.source, case.uuid)
@@ -102,13 +104,18 @@ def _locked(link: Link, case: Case, run: Run) -> Outcome:
     if refused:
         reasons = " ".join(f"[{f['check']}] {f['message']} Remedy: {f['remedy'].rstrip('.')}." for f in refused)
         return outcome(move, "refused", running_on=move["source"], error=reasons)
+    timeline = run.watch.fresh(case.uuid)
+    if mark is not None:
+        timeline.add(ADOPTED)
     with contextlib.ExitStack() as promised:
-        return _planned(link, domain, case, run, promised)
+        return _planned(link, domain, case, run, timeline, promised)
 
 
-def _planned(link: Link, domain: t.Any, case: Case, run: Run, promised: contextlib.ExitStack) -> Outcome:
+def _planned(
+    link: Link, domain: t.Any, case: Case, run: Run, timeline: Timeline, promised: contextlib.ExitStack
+) -> Outcome:
     """``promised``: held until the journal tells what the domain was promised at the destination."""
-    move, timeline = case.intent.move, run.watch.fresh(case.uuid)
+    move = case.intent.move
     try:
         promised.enter_context(nics.promising(case))
         case = nics.planned(case)
@@ -133,22 +140,23 @@ def _as_it_starts(domain: t.Any, case: Case) -> Case:
     return case._replace(intent=case.intent._replace(move=move))
 
 
-def _earlier(link: Link, case: Case, options: Options) -> Outcome | None:
-    """Ends what an earlier run with this domain was interrupted in; None where the domain can be moved after that."""
+def _mark(link: Link, case: Case) -> intent.Intent | None:
+    """Of an earlier run that was interrupted with this domain."""
     domain = find_domain(link.source, case.uuid)
     mark = None if domain is None else intent.read(domain)
-    if mark is None:
-        known = case.records.open_moves().get(case.uuid)
-        mark = None if known is None else intent.of_kept(*known)
-    if mark is None:
-        return None
+    known = case.records.open_moves().get(case.uuid) if mark is None else None
+    return mark if known is None else intent.of_kept(*known)
+
+
+def _earlier(link: Link, case: Case, options: Options, mark: intent.Intent) -> Outcome | None:
+    """Ends what an earlier run with this domain was interrupted in; None where the domain can be moved after that."""
     if mark.move["source"] != case.source.name:
         text = f"its migration from {mark.move['source']} (run {mark.run}) has not come to its end. Remedy: run recover"
         return outcome(case.intent.move, "refused", running_on=case.source.name, error=text)
     ends = case.source, case.destination._replace(name=mark.move["destination"], uri=mark.move["destination_uri"])
     earlier = Case(mark, *ends, case.connect, case.records, case.here)
     rules = _rules(options)
-    if domain is None:
+    if find_domain(link.source, case.uuid) is None:
         rules = rules._replace(leave=(*rules.leave, verdict.RELEASE_ENDED))
     settled = settle(earlier, rules)
     if settled.error is None and settled.verdict.name in ("rolled_back", "moved", "ended"):
@@ -238,6 +246,10 @@ def _migrate(
     result = conclude(case, settled, error_said)
     if result["state"] == "moved" and way_of(case.intent.move)["state"] == "running":
         timeline.wait(("resumed", "completed"), _EVENTS_S)
+    if not link.asks.isAlive():
+        timeline.add(UNHEARD)
+    elif verdict.RESUME_SOURCE in settled.did:
+        timeline.wait(("unpaused",), _EVENTS_S)
     result = nics.with_phases(case, measured(result, timeline, started, ended), started)
     return result if pilot is None else pilot.kept(result)
 

@@ -12,9 +12,11 @@ from __future__ import annotations
 import typing as t
 
 from .._model.api import SCHEMA, Downtime, Move, Outcome, Phase
-from .watch import Timeline
+from .guard import HELD
+from .watch import Event, Timeline
 
 _NO_DOWNTIME: Downtime = {"compute_ms": None, "libvirt_ms": None, "network_ms": None}
+_STOPS, _RUNS = ("suspended", "postcopy"), ("rolled_back", "unpaused")
 
 
 def outcome(move: Move, state: str, *, running_on: str | None = None, error: str | None = None) -> Outcome:
@@ -75,6 +77,23 @@ def compute_downtime_ms(timeline: Timeline) -> int | None:
     if stopped is None or resumed is None:
         return None
     return round((resumed.at - stopped.at) * 1000)
+
+
+def pauses_ms(timeline: Timeline, there: bool) -> list[int | None]:
+    """How long the guest stood still each time that it was stopped, over all attempts; None: it was not seen to run
+    again. ``there``: it has gone on at the destination; otherwise what may have run there for a moment is lost. What
+    ran for a moment on the source, and was then held by guard.py, did not run either."""
+    runs = (*_RUNS, "resumed") if there else _RUNS
+    found: list[tuple[Event, Event | None]] = []
+    for event in timeline.events:
+        since, until = found[-1] if found else (event, event)
+        if event.name in _STOPS and until is not None:
+            found.append((event, None))
+        elif event.name in runs and until is None:
+            found[-1] = since, event
+        elif event.name == HELD and found and until is not None and until.name == "rolled_back":
+            found[-1] = since, None
+    return [None if until is None else round((until.at - since.at) * 1000) for since, until in found]
 
 
 def _iterations(timeline: Timeline, statistics: dict[str, t.Any]) -> int | None:

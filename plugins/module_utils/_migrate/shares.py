@@ -9,12 +9,15 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS
 from .._model.api import Move, way_of
 from .progress import Board
+from .watch import Timeline
 
 FLOOR_MIB_S = 1
 """The least that libvirt can be told. A migration that is slowed down to it goes on from where it was."""
@@ -25,55 +28,76 @@ NO_LIMIT = 2**40
 class Shares:
     """The link of one source, as far as this run uses it. A migration that waits decides nothing about itself."""
 
-    def __init__(self, board: Board, moves: t.Sequence[Move]) -> None:
-        self._board = board
+    def __init__(self, board: Board, moves: t.Sequence[Move], clock: t.Callable[[], float] = time.monotonic) -> None:
+        self._board, self._clock = board, clock
         self._caps = {move["uuid"]: way_of(move)["bandwidth_mib_s"] for move in moves}
         self._changed = threading.Condition()
         self._holder: str | None = None
-        self._slowed: list[tuple[t.Any, int]] = []
+        self._slowed: dict[str, tuple[t.Any, int]] = {}
+        self._fast_again: dict[str, float] = {}
 
     def others(self, uuid: str) -> int:
         """How many other migrations of this run are under way, and not past their switchover."""
         return len(self._others(uuid))
 
+    def alone(self, uuid: str) -> bool:
+        """Nobody else uses the link: no other has begun to copy, or each has been slowed down for this one."""
+        return uuid not in self._slowed and all(other in self._slowed for other, _domain in self._copying(uuid))
+
+    def holds(self, uuid: str) -> bool:
+        """The link was taken for it, and each that begins now makes way."""
+        return self._holder == uuid
+
     def waits(self, uuid: str) -> bool:
-        """Another migration has the link alone."""
-        return self._holder not in (None, uuid)
+        """It has been slowed down, since another migration has the link alone."""
+        return uuid in self._slowed
+
+    def waited_since(self, uuid: str, at_s: float) -> bool:
+        """Whether it was slowed down at any time after ``at_s``, so that its rate since then is not the link's."""
+        return self.waits(uuid) or self._fast_again.get(uuid, at_s) > at_s
 
     def take(self, uuid: str, timeout_s: float = 0.0) -> bool:
-        """Slows the others down until ``give_back``. False where another one has the link and keeps it."""
+        """Slows the others down until ``give_back``. False where another one has the link and keeps it. One that
+        libvirt does not slow down goes on as it is: see ``alone``."""
         with self._changed:
-            if not self._changed.wait_for(lambda: not self.waits(uuid), timeout_s):
+            if not self._changed.wait_for(lambda: self._holder in (None, uuid), timeout_s):
                 return False
-            if self._holder == uuid:
-                return True
             self._holder = uuid
-            for other, domain in self._others(uuid):
-                try:
-                    before = domain.migrateGetMaxSpeed()
-                    domain.migrateSetMaxSpeed(FLOOR_MIB_S)
-                except LIBVIRT_ERRORS:
-                    continue  # it has just ended
-                cap = self._caps.get(other, 0)
-                self._slowed.append((domain, cap if cap and before >= NO_LIMIT else before))
+            for other, domain in self._copying(uuid):
+                if other not in self._slowed:
+                    self._slow_down(other, domain)
         return True
+
+    def join(self, uuid: str, domain: t.Any) -> None:
+        """One that begins makes way, too. To be said at its first pass: set before, it would outlast the migration."""
+        with self._changed:
+            if self._holder not in (None, uuid):
+                self._slow_down(uuid, domain)
 
     def give_back(self, uuid: str) -> None:
         """The others go on as fast as before; nothing where this one does not have the link."""
         with self._changed:
             if self._holder != uuid:
                 return
-            slowed, self._slowed, self._holder = self._slowed, [], None
+            for other, (domain, mib_s) in self._slowed.items():
+                with contextlib.suppress(*LIBVIRT_ERRORS):  # it may no longer be here
+                    domain.migrateSetMaxSpeed(mib_s)
+                self._fast_again[other] = self._clock()
+            # In this order: whoever no longer waits can tell until when it did.
+            self._slowed, self._holder = {}, None
             self._changed.notify_all()
-        for domain, mib_s in slowed:
-            try:
-                domain.migrateSetMaxSpeed(mib_s)
-            except LIBVIRT_ERRORS:
-                continue  # it is no longer here
 
-    def _others(self, uuid: str) -> list[tuple[str, t.Any]]:
-        return [
-            (other, domain)
-            for other, domain, timeline in self._board.running()
-            if other != uuid and not timeline.stopped()
-        ]
+    def _slow_down(self, uuid: str, domain: t.Any) -> None:
+        try:
+            before = domain.migrateGetMaxSpeed()
+            domain.migrateSetMaxSpeed(FLOOR_MIB_S)
+        except LIBVIRT_ERRORS:
+            return  # it has just ended, or goes on as it is
+        cap = self._caps.get(uuid, 0)
+        self._slowed.setdefault(uuid, (domain, cap if cap and before >= NO_LIMIT else before))
+
+    def _copying(self, uuid: str) -> list[tuple[str, t.Any]]:
+        return [(other, domain) for other, domain, timeline in self._others(uuid) if timeline.first("iteration")]
+
+    def _others(self, uuid: str) -> list[tuple[str, t.Any, Timeline]]:
+        return [entry for entry in self._board.running() if entry[0] != uuid and not entry[2].stopped()]

@@ -17,11 +17,12 @@ from .._libvirt import Connection, libvirt
 
 # Names for (event, detail) of a lifecycle event, by the side that reports it. On the source RESUMED/MIGRATED means
 # that the migration was rolled back; on the destination the same event means that it succeeded
-# (libvirt, qemuDomainRunningReasonToResumeEvent).
+# (libvirt, qemuDomainRunningReasonToResumeEvent). UNPAUSED: settle.py, or a user, has let it go on where it was.
 _LIFECYCLE = {
     ("source", "SUSPENDED", "SUSPENDED_MIGRATED"): "suspended",
     ("source", "SUSPENDED", "SUSPENDED_POSTCOPY"): "postcopy",
     ("source", "RESUMED", "RESUMED_MIGRATED"): "rolled_back",
+    ("source", "RESUMED", "RESUMED_UNPAUSED"): "unpaused",
     ("source", "STOPPED", "STOPPED_MIGRATED"): "source_stopped",
     ("destination", "STARTED", "STARTED_MIGRATED"): "prepared",
     ("destination", "RESUMED", "RESUMED_MIGRATED"): "resumed",

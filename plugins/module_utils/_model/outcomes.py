@@ -173,7 +173,8 @@ class Forecast(t.TypedDict):
 
 class PassSample(t.TypedDict):
     """What the migration showed at the beginning of a pass. ``attempt``: 2 after it was begun again; ``throttle``:
-    percent of its time that auto-converge takes from the guest."""
+    percent of its time that auto-converge takes from the guest. ``verdict``, ``blackout_ms`` and ``total_ms``: the
+    forecast of that moment, the time from the start."""
 
     attempt: int
     iteration: int
@@ -182,6 +183,9 @@ class PassSample(t.TypedDict):
     sent_mib: float
     rate_mib_s: float | None
     throttle: int
+    verdict: str
+    blackout_ms: int | None
+    total_ms: int | None
 
 
 class PolicyDecision(t.TypedDict):
@@ -206,6 +210,7 @@ class Convergence(t.TypedDict):
     working_set_mib: float | None
     link_mib_s: float | None
     stopped_with_mib: float | None
+    postcopy: bool
     setup_ms: int | None
 
 
@@ -214,7 +219,8 @@ class Outcome(t.TypedDict):
 
     ``logs``: of the source and of the destination, as far as they were read after a failure; ``diagnosis``: made of
     them by the report, None before and where there is nothing to explain. ``forecast``: from before the start;
-    ``breach``: how the ceiling was exceeded, or why nothing proves that it was kept, None where it was.
+    ``breach``: how ceiling or deadline were exceeded, or why nothing proves that the ceiling was kept; None where both
+    were, and where nothing was begun.
     """
 
     schema: int

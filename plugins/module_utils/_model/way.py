@@ -64,6 +64,8 @@ class MoveProfile(t.TypedDict, total=False):
     postcopy: bool
     postcopy_s: int
     throttle: bool
+    device_mib: float
+    device_ms: int
     obstacles: list[str]
 
 

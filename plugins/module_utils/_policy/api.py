@@ -9,7 +9,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
-from .breach import Breach, breach
+from .breach import Breach, breach, overrun, unmeasured
 from .decide import ACTIONS, QEMU_LIMIT_MS, Start, State, again, begin, now, shown, step, watch
 from .profiles import DEFAULT, PROFILES, SETTINGS, Profile, from_label, limits, profile
 
@@ -29,8 +29,10 @@ __all__ = [
     "from_label",
     "limits",
     "now",
+    "overrun",
     "profile",
     "shown",
     "step",
+    "unmeasured",
     "watch",
 ]

@@ -30,6 +30,8 @@ class Profile(t.NamedTuple):
     postcopy: bool
     postcopy_s: int
     throttle: bool
+    device_mib: float
+    device_ms: int
 
 
 class Setting(t.NamedTuple):
@@ -55,7 +57,7 @@ SETTINGS: t.Mapping[str, Setting] = {
     ),
     "ceiling_ms": Setting(
         "milliseconds that a guest may be paused for at most, everything counted",
-        50,
+        100,
         600000,
         {
             "gentle": (
@@ -145,6 +147,32 @@ SETTINGS: t.Mapping[str, Setting] = {
             "deadline": (True, "the same; where post-copy is possible, that comes first"),
         },
     ),
+    "device_mib": Setting(
+        "MiB of state that its devices send while it is paused",
+        0,
+        1048576,
+        {
+            "gentle": (
+                0.0,
+                "virtio and emulated devices send little; a label says it of a vGPU or VFIO device",
+            ),
+            "balanced": (0.0, "the same"),
+            "deadline": (0.0, "the same"),
+        },
+    ),
+    "device_ms": Setting(
+        "milliseconds that saving and loading its devices takes besides",
+        0,
+        600000,
+        {
+            "gentle": (
+                0,
+                "part of the 60 ms of every switchover, until earlier runs of the domain tell better",
+            ),
+            "balanced": (0, "the same"),
+            "deadline": (0, "the same"),
+        },
+    ),
 }
 
 PROFILES: t.Mapping[str, Profile] = {
@@ -155,8 +183,14 @@ PROFILES: t.Mapping[str, Profile] = {
 _WORDS: t.Mapping[str, bool] = {"yes": True, "true": True, "no": False, "false": False}
 
 
-def profile(name: str = DEFAULT, overrides: t.Mapping[str, t.Any] | None = None, where: str = "profile") -> Profile:
-    """The profile with single settings changed. ``where``: what the user wrote them in. Raises LivemigError."""
+def profile(
+    name: str = DEFAULT,
+    overrides: t.Mapping[str, t.Any] | None = None,
+    where: str = "profile",
+    otherwise: t.Mapping[str, t.Any] | None = None,
+) -> Profile:
+    """The profile with single settings changed. ``where``: what the user wrote them in; ``otherwise``: settings from
+    elsewhere, for what he has not written there. Raises LivemigError."""
     if name not in PROFILES:
         raise LivemigError(
             where,
@@ -164,11 +198,12 @@ def profile(name: str = DEFAULT, overrides: t.Mapping[str, t.Any] | None = None,
             expected="one of " + ", ".join(PROFILES),
             remedy="choose one of them (docs/convergence.md)",
         )
-    changes = {key: _value(where, key, value) for key, value in (overrides or {}).items()}
+    own = overrides or {}
+    changes = {key: _value(where, key, value) for key, value in {**(otherwise or {}), **own}.items()}
     found = PROFILES[name]._replace(**changes)
     if found.target_ms > found.ceiling_ms:
         # Who lowers the ceiling alone means the target too.
-        if "target_ms" in changes:
+        if "target_ms" in own:
             raise LivemigError(
                 f"{where}: target_ms",
                 value=found.target_ms,
@@ -188,12 +223,21 @@ def from_label(
     """What the words of a domain's label say: ``profile=gentle``, ``ceiling_ms=2000``; words without ``=`` are not for
     here. ``otherwise`` with ``settings`` is what holds where the label names no profile.
 
-    Raises LivemigError where a word of this form names no setting.
+    Raises LivemigError where a word of this form names no setting, and where two name the same.
     """
-    given: dict[str, t.Any] = dict(word.split("=", 1) for word in words if "=" in word)
+    given = dict[str, str]()
+    for key, value in (word.split("=", 1) for word in words if "=" in word):
+        if key in given:
+            raise LivemigError(
+                where,
+                value=f"{key}={given[key]} and {key}={value}",
+                expected="each setting once",
+                remedy="leave out one of them",
+            )
+        given[key] = value
     name = given.pop("profile", None)
     if name is None:
-        name, given = otherwise, {**(settings or {}), **given}
+        return profile(otherwise, given, where, settings)
     return profile(name, given, where)
 
 
@@ -227,7 +271,7 @@ def _value(where: str, key: str, value: t.Any) -> t.Any:
     try:
         number = float("nan") if isinstance(value, bool) else kind(value)
         whole = kind is float or float(value) == number
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number, whole = float("nan"), False
     if not whole or not setting.lowest <= number <= setting.highest:
         what = "a number" if kind is float else "a whole number"

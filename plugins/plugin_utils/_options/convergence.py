@@ -9,6 +9,7 @@ Note that this plugin util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import math
 import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
@@ -23,14 +24,14 @@ def convergence(wanted: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     name = settings.pop("profile", DEFAULT)
     link = settings.pop("link_mib_s", 0)
     try:
-        link_mib_s = float(link)
-    except (TypeError, ValueError):
+        link_mib_s = -1.0 if isinstance(link, bool) else float(link)
+    except (TypeError, ValueError, OverflowError):
         link_mib_s = -1.0
-    if not link_mib_s >= 0:
+    if not math.isfinite(link_mib_s) or link_mib_s < 0:
         raise LivemigError(
             f"{WHERE}: link_mib_s",
             value=link,
-            expected="MiB/s, or 0 where it is not known beforehand",
+            expected="a number of MiB/s, or 0 where it is not known beforehand",
             remedy="correct it",
         )
     profile(str(name), settings, WHERE)

@@ -78,7 +78,14 @@ def expected(domain: DomainSnapshot, destination: str, way: Way, policy: Policy)
     history = policy.get("history", ())
     resident = None if domain["hugepages"] else domain.get("resident_mib")
     touched = touched_mib(resident, domain["memory_mib"], history, domain["uuid"])
-    guest = Guest(touched, 0.0, dirty_mib_s=domain.get("dirty_mib_s"))
+    chosen = profile_of(domain["name"], domain.get("label"), policy)
+    guest = Guest(
+        touched,
+        0.0,
+        dirty_mib_s=domain.get("dirty_mib_s"),
+        device_mib=chosen.device_mib,
+        device_ms=chosen.device_ms,
+    )
     guest = with_history(guest, history, destination, domain["host"], domain["uuid"])
     said = policy.get("convergence", {}).get("link_mib_s") or way["bandwidth_mib_s"]
     return guest if guest.link_mib_s else guest._replace(link_mib_s=float(said))

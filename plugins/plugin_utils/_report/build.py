@@ -138,6 +138,8 @@ def _results(moves: t.Sequence[Move], outcomes: t.Sequence[Outcome] | None, said
 def _without_outcome(move: Move, *, tried: bool, said: str) -> Outcome:
     missing = f"{move['source']} did not say what became of this domain: its task failed or was killed"
     missing += f" ({said})" if said else ""
+    ceiling_ms = (move.get("profile") or {}).get("ceiling_ms")
+    promised = tried and ceiling_ms is not None
     return {
         "schema": SCHEMA,
         "kind": "outcome",
@@ -152,8 +154,8 @@ def _without_outcome(move: Move, *, tried: bool, said: str) -> Outcome:
         "total_ms": None,
         "bytes": None,
         "iterations": None,
-        "ceiling_ms": (move.get("profile") or {}).get("ceiling_ms"),
-        "breach": None,
+        "ceiling_ms": ceiling_ms,
+        "breach": f"{move['source']} did not say how long it was paused" if promised else None,
         "forecast": move.get("forecast"),
         "samples": [],
         "decisions": [],

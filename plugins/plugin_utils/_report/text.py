@@ -99,9 +99,9 @@ def _number(value: int | None, per: int | None = None) -> str:
 
 
 def _breaches(rows: t.Sequence[Row]) -> list[str]:
-    """The ceiling is never silently exceeded."""
+    """Neither ceiling nor deadline is ever silently exceeded."""
     over = [row for row in rows if row["breach"] is not None]
-    lines = [f"Paused for longer than promised, or not known for how long: {len(over)}"] if over else []
+    lines = [f"Longer than promised, or not known for how long: {len(over)}"] if over else []
     for row in over:
         lines += wrap(f"{row['domain']}: {row['breach']}.", WIDTH, "  ", "    ")
     return lines
@@ -215,7 +215,7 @@ def summary_line(summary: Summary) -> str:
     left = [host for host, empty in emptied.items() if not empty]
     counts = [f"{summary[key]} {key}" for key in ("moved", "stayed", "failed", "planned")]
     if summary["breached"]:
-        counts.insert(1, f"{summary['breached']} over their ceilings")
+        counts.insert(1, f"{summary['breached']} not proven within ceiling and deadline")
     if summary["unproven"]:
         counts.insert(1, f"{summary['unproven']} of them not proven")
     line = f"{', '.join(counts)}; hosts emptied: {len(emptied) - len(left)} of {len(emptied)}"

@@ -25,8 +25,8 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
 class Row(t.TypedDict):
     """One domain that was to move. Figures are None where they were not measured, never 0.
 
-    ``forecast``: of before the start; ``breach``: how the ceiling was exceeded, or why nothing proves that it was kept;
-    ``decisions``: those that changed something.
+    ``forecast``: of before the start; ``breach``: how ceiling or deadline were exceeded, or why nothing proves that the
+    ceiling was kept; ``decisions``: those that changed something.
     """
 
     domain: str
@@ -72,7 +72,7 @@ class LeftOut(t.TypedDict):
 
 class Summary(t.TypedDict):
     """Counts of domains. ``moved`` includes ``unproven``; ``failed`` is failed, refused and unknown together.
-    ``breached``: paused for longer than their ceilings, or for nobody knows how long.
+    ``breached``: over their ceilings or deadlines, or paused for nobody knows how long.
 
     ``hosts_emptied``: no guest runs on this source any more. False where that is not known.
     """

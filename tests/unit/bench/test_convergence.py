@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Sample
-from tests.bench import arms, figures, inside, product, schedules
+from tests.bench import arms, convergence, figures, inside, product, schedules
 from tests.bench.arms import ARMS, CALM, GRID
 
 LINK = 44.0
@@ -69,10 +70,15 @@ def test_the_grid_is_as_large_as_it_should_be() -> None:
     assert all(cell.guest.working_set_mib + 96 <= cell.guest.memory_mib for cell in cells)
 
 
-def test_both_of_a_pair_follow_each_other() -> None:
-    cells = arms.plan(CALM, 4)
-    assert [cell.number for cell in cells] == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert {cell.arm for cell in cells[:2]} == set(arms.CALM_ARMS)
+def test_a_guest_that_converges_goes_by_virsh_and_two_profiles_in_each_round() -> None:
+    cells = arms.plan(CALM, 3)
+    assert [cell.number for cell in cells] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert {cell.arm for cell in cells[:3]} == {arms.PLAIN, arms.BALANCED, arms.DEADLINE}
+
+
+def test_one_arm_knows_its_guest_and_the_others_of_ours_do_not() -> None:
+    for compared in arms.COMPARED.values():
+        assert [arm.name for arm in compared if arm.known] == ["ourselves, deadline, known guest"]
 
 
 def test_every_schedule_of_an_arm_is_there() -> None:
@@ -99,6 +105,8 @@ def test_percentiles_are_by_the_nearest_rank(values: list[float], part: float, f
         ({"compute_ms": None, "blackout_ms": 1200.0}, "silent"),
         ({"compute_ms": 1150.0, "blackout_ms": 1200.0}, "silent"),
         ({"ended": "aborted", "blackout_ms": 1200.0}, None),
+        ({"ended": "aborted", "blackout_ms": 1200.0, "breach": "it stood still before it was back"}, "detected"),
+        ({"ended": "error", "compute_ms": None, "blackout_ms": 1200.0}, "silent"),
     ],
 )
 def test_a_breach_that_the_product_does_not_see_is_silent(changes: dict[str, Any], found: str | None) -> None:
@@ -143,6 +151,15 @@ def test_a_small_budget_may_end_a_guest_that_would_converge() -> None:
     assert found["gentle"] == {"moved"} and "postcopy" in found["deadline"]
 
 
+@pytest.mark.parametrize(
+    ("profile", "ways"),
+    [("gentle", {"refused"}), ("balanced", {"throttled", "refused"}), ("deadline", {"postcopy"})],
+)
+def test_each_profile_has_its_own_right_way(profile: str, ways: set[str]) -> None:
+    assert figures.expected((256, 64, 200), 1000, LINK, profile) == ways
+    assert figures.expected((256, 64, 200), 1600, LINK, profile) == {"moved", *ways}
+
+
 def forecast(at_s: float, blackout_ms: float | None, total_ms: float | None) -> dict[str, Any]:
     return {"at_s": at_s, "verdict": "converges", "blackout_ms": blackout_ms, "total_ms": total_ms}
 
@@ -154,8 +171,19 @@ def test_the_error_of_the_blackout_is_that_of_the_last_forecast() -> None:
     assert figures.blackout_error(run(forecasts=said, ended="aborted"), "compute_ms") is None
 
 
-def test_the_error_of_the_time_counts_from_the_first_pass() -> None:
-    said = [forecast(1, None, None), forecast(2, 900, 4000), forecast(3, 130, 5500)]
+def test_where_no_boundary_has_a_forecast_the_one_from_before_the_start_counts() -> None:
+    started = {"blackout_ms": 150, "total_ms": 5000}
+    assert figures.blackout_error(run(started=started, forecasts=[]), "compute_ms") == (50.0, 0.5)
+    assert figures.blackout_error(run(started=started, forecasts=[forecast(1, None, None)]), "compute_ms") == (
+        50.0,
+        0.5,
+    )
+    assert figures.foretold_ms(run(started=started, forecasts=[forecast(1, 90, None)])) == 90
+    assert figures.foretold_ms(run()) is None
+
+
+def test_the_error_of_the_time_is_that_of_the_whole() -> None:
+    said = [forecast(1, None, None), forecast(2, 900, 4800), forecast(3, 130, 6600)]
     assert figures.total_error(run(forecasts=said)) == pytest.approx(0.2)
     assert figures.total_error(run(forecasts=said), last=True) == pytest.approx(0.1)
     assert figures.total_error(run(forecasts=said, attempts=[{}, {}])) is None
@@ -178,7 +206,8 @@ def bars(**ours: Any) -> dict[str, bool | None]:
         arms.LADDER.name: some(arms.LADDER, total_s=12.0, ended="aborted", blackout_ms=5.0),
         arms.UNFINISHED[0].name: some(arms.UNFINISHED[0], total_s=60.0, ended="timeout", blackout_ms=5.0),
     }
-    return {bar.what.split(",")[0] if "blackout" in bar.what else bar.what: bar.met for bar in figures.arm_bars(found)}
+    every = figures.arm_bars(found) + figures.other_bars(found)
+    return {bar.what.split(",")[0] if "blackout" in bar.what else bar.what: bar.met for bar in every}
 
 
 def test_the_bars_of_the_arms() -> None:
@@ -189,21 +218,98 @@ def test_the_bars_of_the_arms() -> None:
     assert not all(bars(wire_mib=400.0).values())
 
 
+def test_a_run_of_ours_that_failed_meets_no_bar() -> None:
+    crashed = run(part=ARMS, ended="error", error="the module ended with 1", samples=[], attempts=[])
+    found = {arms.DEADLINE.name: [run(part=ARMS), run(part=ARMS), crashed], arms.LADDER.name: [run(total_s=50.0)]}
+    seen = figures.arm_bars(found)
+    assert len(seen) == 5 and {bar.met for bar in seen} == {False}
+    assert all("1 failed" in bar.seen for bar in seen)
+    assert {bar.met for bar in figures.grid_bars([crashed], LINK)} == {False}
+    assert {bar.met for bar in figures.calm_bars(calm()) if arms.DEADLINE.name in bar.what} == {True}
+    broken = [*calm(), run(part=CALM, arm=arms.DEADLINE.name, round=9, ended="error", actions=[])]
+    assert {bar.met for bar in figures.calm_bars(broken) if arms.DEADLINE.name in bar.what} == {False}
+    assert {bar.met for bar in figures.calm_bars(broken) if arms.BALANCED.name in bar.what} == {True}
+
+
+def test_without_post_copy_the_others_without_it_are_compared_with_too() -> None:
+    found = {
+        arms.BALANCED.name: [run(blackout_ms=800.0)],
+        arms.POSTCOPY.name: [run(blackout_ms=100.0, **POSTCOPY)],
+        arms.AUTO_CEILING.name: [run(blackout_ms=790.0)],
+    }
+    seen = {bar.what: bar.met for bar in figures.arm_bars(found, arms.BALANCED.name) if "blackout" in bar.what}
+    assert seen == {
+        "blackout, against the best other arm's": False,
+        "blackout, against the best other arm's without post-copy": True,
+    }
+
+
 @pytest.mark.parametrize(("ended", "met"), [("timeout", True), ("aborted", True), ("moved", False)])
 def test_a_schedule_that_gives_up_does_not_get_there_either(ended: str, met: bool) -> None:
     nova = run(part=ARMS, arm=arms.UNFINISHED[0].name, ended=ended)
     found = {arms.DEADLINE.name: [run(part=ARMS)], arms.UNFINISHED[0].name: [nova]}
-    assert figures.arm_bars(found)[-1].met is met
+    assert [bar.met for bar in figures.other_bars(found)] == [met]
 
 
 def test_the_bars_of_the_grid() -> None:
     said = [forecast(2, 120, 5000)]
-    right = [run(guest=[256, 64, 200 + number], forecasts=said, **POSTCOPY) for number in range(24)]
+    started = {"total_ms": 6000, "blackout_ms": None}
+    right = [run(guest=[256, 64, 200 + number], forecasts=said, started=started, **POSTCOPY) for number in range(24)]
     assert all(bar.met for bar in figures.grid_bars(right, LINK))
     wrong = [*right, run(compute_ms=1100.0, blackout_ms=1100.0, breach="said"), run(blackout_ms=1100.0)]
     seen = {bar.what: bar.seen for bar in figures.grid_bars(wrong, LINK)}
     assert (seen["silent breaches"], seen["detected breaches"]) == ("1", "1")
-    assert seen["cells that ended in a wrong way"] == "2"
+    assert seen["cells that ended in a wrong way"] == "2 of 26; in 26 just one way is right"
+    assert seen["forecast of the blackout, P90 error, by events"].endswith("; 24 of 26 that moved")
+
+
+def test_only_where_one_way_is_right_a_refusal_proves_anything() -> None:
+    refused = {"ended": "aborted", "forecasts": []}
+    runs = [
+        run(profile="gentle", **refused),
+        run(profile="balanced", **refused),  # it might have been slowed down
+        run(profile="gentle", ceiling_ms=1600, **refused),  # near the border
+        run(profile="deadline", **POSTCOPY),
+        run(profile="deadline", **refused),
+        run(profile="gentle", guest=[256, 64, 20], **refused),
+    ]
+    bars = {bar.what: bar for bar in figures.grid_bars(runs, LINK)}
+    assert bars[figures.TURNED].seen == "2 of 4"
+    assert bars["cells that ended in a wrong way"].seen == "2 of 6; in 4 just one way is right"
+
+
+def test_a_grid_without_any_forecast_does_not_pass() -> None:
+    bars = [bar for bar in figures.grid_bars([run()], LINK) if "forecast" in bar.what]
+    assert [(bar.seen, bar.met) for bar in bars] == [("0 of 1 that moved", None)] * 5
+
+
+def calm(rounds: int = 6, **ours: Any) -> list[dict[str, Any]]:
+    def some(arm: arms.Arm, **changes: Any) -> list[dict[str, Any]]:
+        return [run(part=CALM, arm=arm.name, round=number, **changes) for number in range(rounds)]
+
+    return [*some(arms.PLAIN), *some(arms.BALANCED, **ours), *some(arms.DEADLINE)]
+
+
+@pytest.mark.parametrize(
+    ("ours", "met"),
+    [
+        ({}, [True, True, True]),
+        ({"total_s": 5.0, "blackout_ms": 50.0}, [True, True, True]),  # below is fine
+        ({"total_s": 6.5}, [True, False, True]),
+        ({"blackout_ms": 150.0}, [True, True, False]),
+        ({"throttled": 20}, [False, True, True]),
+        ({"actions": [[2, "raise_downtime", 500]]}, [False, True, True]),
+        (POSTCOPY, [False, True, True]),
+    ],
+)
+def test_the_bars_of_a_guest_that_converges(ours: dict[str, Any], met: list[bool]) -> None:
+    bars = figures.calm_bars(calm(**ours))
+    assert [bar.met for bar in bars if bar.what.startswith(arms.BALANCED.name)] == met
+    assert [bar.met for bar in bars if bar.what.startswith(arms.DEADLINE.name)] == [True] * 3
+
+
+def test_few_pairs_tell_nothing() -> None:
+    assert [bar.met for bar in figures.calm_bars(calm(rounds=5))] == [True, None, None] * 2
 
 
 def test_a_run_on_a_loaded_machine_is_listed_and_does_not_count() -> None:
@@ -211,6 +317,8 @@ def test_a_run_on_a_loaded_machine_is_listed_and_does_not_count() -> None:
         "link_mbit": 400,
         "link_mib_s": LINK,
         "machine": {"cores": 2},
+        "hosts": {},
+        "obstacles": [],
         "runs": [run(), run(key="disturbed", loaded=True, others_before=1.5)],
     }
     page = figures.markdown(result)
@@ -219,16 +327,19 @@ def test_a_run_on_a_loaded_machine_is_listed_and_does_not_count() -> None:
 
 
 def test_the_page_has_every_part() -> None:
-    pairs = [run(part=CALM, arm=arm.name, round=number, forecasts=[]) for arm in arms.CALM_ARMS for number in range(3)]
     result = {
         "link_mbit": 400,
         "link_mib_s": LINK,
         "machine": {"cores": 2},
-        "runs": [run(part=ARMS, forecasts=[]), run(), *pairs],
+        "hosts": {"hv5": {"libvirt": "12.8.0", "QEMU": "11.1.0"}},
+        "obstacles": ["conv_postcopy_recovery: libvirt 11.3"],
+        "runs": [run(part=ARMS, forecasts=[]), run(ended="error", error="it said\nnothing"), *calm()],
     }
     page = figures.markdown(result)
     assert "## Arms" in page and "## Grid" in page and "## A guest that converges" in page
-    assert "| time | 6 s | 6 s | 1.00 | 1.00 to 1.00 |" in page
+    assert "| ourselves, balanced | 6 | time | 6 s | 6 s | 1.00 | 1.00 to 1.00 |" in page
+    assert "- hv5: libvirt 12.8.0, QEMU 11.1.0" in page and "plan would tell it: conv_postcopy_recovery: lib" in page
+    assert "- k: it said nothing" in page
 
 
 def given(name: str) -> dict[str, Any]:
@@ -287,8 +398,14 @@ OUTCOME: dict[str, Any] = {
             "sent_mib": sent,
             "rate_mib_s": 44.0,
             "throttle": 0,
+            "verdict": verdict,
+            "blackout_ms": blackout_ms,
+            "total_ms": total_ms,
         }
-        for iteration, at_ms, left, sent in ((2, 3700, 70.0, 122.0), (3, 5200, 66.0, 186.0))
+        for iteration, at_ms, left, sent, verdict, blackout_ms, total_ms in (
+            (2, 3700, 70.0, 122.0, "unknown", None, None),
+            (3, 5200, 66.0, 186.0, "needs_postcopy", 60, 5790),
+        )
     ],
     "decisions": [
         {"action": "continue", "reason": "one pass says too little", "after_pass": 1, "max_downtime_ms": None},
@@ -303,19 +420,20 @@ OUTCOME: dict[str, Any] = {
 
 
 def test_an_outcome_is_a_row_as_any_other() -> None:
-    found = product.row(OUTCOME, "deadline", 1000)
+    found = product.row(OUTCOME)
     assert (found["ended"], found["total_s"], found["compute_ms"]) == ("moved", 6.9, 88)
     assert [entry[:4] for entry in found["samples"]] == [
-        [1.0, 1, 0.0, 0.0],
+        [0.0, 1, 0.0, 0.0],
         [3.7, 2, 70.0, 122.0],
         [5.2, 3, 66.0, 186.0],
     ]
     assert found["actions"] == [[2, "postcopy", None]]
     assert figures.way(run(**found)) == "postcopy"
-    # From the first pass on: 4.2 s are over, and 66 MiB are left.
-    assert found["forecasts"][0] == {"after_pass": 1, "blackout_ms": None, "total_ms": None}
-    assert found["forecasts"][1]["blackout_ms"] == 60
-    assert found["forecasts"][1]["total_ms"] == pytest.approx(4200 + 66 / 43 * 1000 + 60, rel=0.03)
+    assert found["forecasts"] == [
+        {"attempt": 1, "after_pass": 1, "verdict": "unknown", "blackout_ms": None, "total_ms": None},
+        {"attempt": 1, "after_pass": 2, "verdict": "needs_postcopy", "blackout_ms": 60, "total_ms": 5790},
+    ]
+    assert figures.total_error(run(**found)) == pytest.approx((6.9 - 5.79) / 6.9)
 
 
 @pytest.mark.parametrize(
@@ -334,16 +452,77 @@ def test_an_outcome_is_a_row_as_any_other() -> None:
     ],
 )
 def test_how_the_module_ended(changes: dict[str, Any], ended: str) -> None:
-    assert product.row({**OUTCOME, **changes}, "deadline", 1000)["ended"] == ended
+    assert product.row({**OUTCOME, **changes})["ended"] == ended
+
+
+def ended(stdout: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.CompletedProcess([], 1, stdout, "Traceback")
+
+
+@pytest.mark.parametrize("stdout", ["", "Killed", "[]", '{"failed": true}', '{"outcomes": []}', '{"outcomes": [null]}'])
+def test_a_module_that_says_nothing_has_crashed(stdout: str) -> None:
+    with pytest.raises(product.Crashed, match="ended with 1: .*Traceback"):
+        product.said(ended(stdout))
+
+
+def test_an_outcome_is_what_the_module_has_said() -> None:
+    assert product.said(ended('{"outcomes": [{"state": "moved"}]}')) == {"state": "moved"}
+
+
+def test_a_crash_is_a_row_as_any_other() -> None:
+    found = convergence._brief({**product.crashed("it died", 2.5), "blackout_ms": 5.0, "wire_mib": 1.0})
+    row = run(**found)
+    assert (row["ended"], row["error"], figures.way(row), figures.total_error(row)) == (
+        "error",
+        "it died",
+        "error",
+        None,
+    )
+    assert set(product.row(OUTCOME)) == set(product.crashed("", 0.0))
+
+
+class Ran(convergence.Stage):
+    """Without a lab: its runs end as they are told to."""
+
+    def __init__(self, *ends: str) -> None:
+        super().__init__()
+        self.ends, self.forgotten = list(ends), 0
+
+    def _ensure(self, guest: arms.Guest) -> None:
+        pass
+
+    def _migrated(self, cell: arms.Cell) -> dict[str, Any]:
+        return {"ended": self.ends.pop(0), "total_s": float(len(self.ends))}
 
 
 @pytest.mark.parametrize(
-    ("action", "reason", "found"),
+    ("part", "arm", "ends", "forgets", "found"),
     [
-        ("raise_downtime", "needs 821 ms pause, ceiling 1.0 s; another pass is not worth waiting for", 821),
-        ("continue", "converges: 0.31 s pause after pass 4", 310),
-        ("continue", "one pass says too little of the guest", None),
+        (ARMS, arms.DEADLINE, ["moved"], True, "moved"),
+        (ARMS, arms.KNOWN, ["moved", "moved", "aborted"], True, "aborted"),
+        (ARMS, arms.KNOWN, ["moved", "error"], True, "error"),
+        (ARMS, arms.POSTCOPY, ["moved"], False, "moved"),
+        (GRID, arms.DEADLINE, ["moved"], False, "moved"),
     ],
 )
-def test_the_pause_that_was_said(action: str, reason: str, found: float | None) -> None:
-    assert product.pause_ms({"action": action, "reason": reason}) == found
+def test_a_run_of_ours_is_cold_or_knows_its_guest(
+    monkeypatch: pytest.MonkeyPatch, part: str, arm: arms.Arm, ends: list[str], forgets: bool, found: str
+) -> None:
+    asked: list[tuple[str, Any]] = []
+    monkeypatch.setattr(convergence, "_quiet", lambda: 0.0)
+    monkeypatch.setattr("tests.lab.api.exec_on", lambda host, words, **_more: asked.append((host, words[-1])))
+    stage = Ran(*ends)
+    assert stage.run(arms.Cell(part, 0, arm, arms.OVER, 1000))["ended"] == found and not stage.ends
+    forgotten = [(host, "rm -f /var/lib/livemig/runs/*.jsonl") for host in convergence.HOSTS]
+    assert asked == (forgotten if forgets else [])
+
+
+@pytest.mark.parametrize(
+    ("arm", "end", "loaded"),
+    [(arms.DEADLINE, "moved", True), (arms.DEADLINE, "error", False), (arms.POSTCOPY, "error", True)],
+)
+def test_a_crash_of_ours_counts_on_a_busy_machine_too(
+    monkeypatch: pytest.MonkeyPatch, arm: arms.Arm, end: str, loaded: bool
+) -> None:
+    monkeypatch.setattr(convergence, "_quiet", lambda: 1.5)
+    assert Ran(end).run(arms.Cell(GRID, 0, arm, arms.OVER, 1000))["loaded"] is loaded

@@ -84,7 +84,7 @@ def test_no_figure_is_rounded_across_the_ceiling() -> None:
 def test_what_the_devices_need_alone_cannot_be_saved_by_post_copy() -> None:
     found = api.forecast(guest(device_ms=1250), limits(postcopy=True, postcopy_s=60))
     assert found["verdict"] == "cannot"
-    assert found["reason"].startswith("its devices alone need 1.31 s pause, ceiling 1.0 s")
+    assert found["reason"].startswith("without any memory left it needs 1.31 s pause, ceiling 1.0 s")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,13 @@ def test_history_that_says_nothing_changes_nothing(outcomes: list[dict[str, t.An
 
 def test_no_switchover_is_thought_to_take_nothing() -> None:
     """More than was explained: what was left at the stop is an estimate."""
-    assert api.with_history(guest(), [kept(10.0, 100.0, 0)], "hv2").base_ms == 20
+    assert api.with_history(guest(), [kept(10.0, 100.0, 0)] * 2, "hv2").base_ms == 20
+
+
+def test_one_slow_switchover_is_not_believed_and_two_are() -> None:
+    slow = kept(10.0, 100.0, 1300)
+    assert api.with_history(guest(), [slow], "hv2").base_ms == api.BASE_MS
+    assert api.with_history(guest(), [slow, slow], "hv2").base_ms == pytest.approx(1000)
 
 
 @pytest.mark.parametrize(
@@ -221,3 +227,32 @@ def test_what_a_migration_takes_besides_is_learnt_from_the_pair() -> None:
     assert known.setup_ms == 1100 and api.with_history(guest(), outcomes, "hv1", "hv2").setup_ms == 0
     plain, whole = (api.forecast(entry, limits())["total_ms"] for entry in (guest(), known))
     assert plain is not None and whole == plain + 1100
+
+
+def test_where_qemu_stops_by_itself_it_need_not_be_known_what_it_writes() -> None:
+    unknown = guest(dirty_mib_s=None, working_set_mib=None)
+    near = api.forecast(unknown, limits(), api.Point(4.0, 400.0, 10.0, 1))
+    assert (near["verdict"], near["blackout_ms"]) == ("converges", round(api.blackout_ms(unknown, 10.0)))
+    assert api.forecast(unknown, limits(), api.Point(4.0, 400.0, 90.0, 1))["verdict"] == "unknown"
+
+
+def test_what_switchovers_of_others_take_there_is_believed_before_the_default() -> None:
+    others = [{**kept(10.0, 100.0, 500), "uuid": "other"}] * 2
+    mine = {**kept(10.0, 100.0, 900), "uuid": "mine"}
+    assert api.with_history(guest(), others, "hv2", uuid="mine").base_ms == pytest.approx(200)
+    assert api.with_history(guest(), [*others, mine], "hv2", uuid="mine").base_ms == pytest.approx(200)
+    assert api.with_history(guest(), [*others, mine, mine], "hv2", uuid="mine").base_ms == pytest.approx(600)
+
+
+def test_a_pause_of_much_memory_says_little_of_what_else_it_takes() -> None:
+    much = {**kept(10.0, 100.0, 5000)}
+    much["convergence"] = {**much["convergence"], "stopped_with_mib": 60.0}
+    assert api.with_history(guest(), [much, much], "hv2").base_ms == api.BASE_MS
+
+
+def test_switching_to_postcopy_has_a_pause_of_its_own() -> None:
+    run = {**kept(10.0, 100.0, 150)}
+    run["convergence"] = api.remember(guest(), None, postcopy=True)
+    known = api.with_history(guest(), [run, run], "hv2")
+    assert (known.base_ms, known.postcopy_ms) == (api.BASE_MS, 150)
+    assert api.postcopy_pause_ms(known._replace(device_ms=20.0)) == 170

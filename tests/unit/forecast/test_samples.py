@@ -60,6 +60,12 @@ def test_passes_that_were_cut_short_or_missed_do_not_count() -> None:
     assert len(api.windows([whole, Sample(4, 14, 190, 1424)])) == 0
 
 
+def test_a_pass_that_was_slowed_down_for_another_says_nothing() -> None:
+    whole, slow = Sample(2, 10, 200, 1024), Sample(3, 210, 200, 1224, held=True)
+    assert len(api.windows([whole, slow])) == 0
+    assert [window.rate_mib_s for window in api.windows([whole, slow, Sample(4, 212, 200, 1424)])] == [100]
+
+
 def test_what_is_left_over_is_not_counted_as_written() -> None:
     # 60 MiB were not sent; 40 beside them were written, and of what was left a third was written again unseen.
     (window,) = api.windows([Sample(2, 10, 160, 1024), Sample(3, 11, 100, 1124)])

@@ -33,6 +33,8 @@ class Domain:
         self.calls: list[str] = []
         self.where = (libvirt.VIR_DOMAIN_RUNNING, 0)
         self.resident_mib = 128
+        self.limit_ms = 300
+        self.refuses_limits = 0
         self.persistent = True
         self.notes: dict[str, str] = {}
         self.job = 0
@@ -95,6 +97,13 @@ class Domain:
 
     def migrateSetMaxDowntime(self, milliseconds: int, _flags: int = 0) -> None:
         self.calls.append(f"limit {milliseconds}")
+        if self.refuses_limits > 0:
+            self.refuses_limits -= 1
+            raise libvirt.libvirtError("busy")
+        self.limit_ms = milliseconds
+
+    def migrateGetMaxDowntime(self, _flags: int = 0) -> int:
+        return self.limit_ms
 
     def migrateGetMaxSpeed(self, _flags: int = 0) -> int:
         return self.speed
@@ -130,6 +139,7 @@ class Domain:
     def resume(self) -> None:
         self.calls.append("resume")
         self.running = True
+        self.host.send(self._uuid, "RESUMED", "RESUMED_UNPAUSED")
 
     def destroy(self) -> None:
         self.calls.append("destroy")

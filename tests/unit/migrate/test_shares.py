@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import typing as t
 
 import pytest
@@ -34,6 +35,7 @@ def scene() -> Scene:
     board, domains, timelines = Board(moves), {name: host.add(name) for name in caps}, {}
     for name, domain in domains.items():
         timelines[name] = Timeline()
+        timelines[name].add("iteration", 1)
         board.started(name, domain, timelines[name])
     return Scene(Shares(board, moves), domains, timelines)
 
@@ -77,3 +79,39 @@ def test_one_that_has_gone_meanwhile_keeps_nobody(scene: Scene, monkeypatch: pyt
     monkeypatch.setattr(scene.domains["c"], "migrateSetMaxSpeed", gone)
     scene.shares.give_back("a")
     assert not scene.shares.waits("b")
+
+
+def test_one_that_begins_later_makes_way_too(scene: Scene) -> None:
+    """Before its first pass nothing is set: that would outlast its migration."""
+    scene.timelines["c"].events.clear()
+    assert scene.shares.take("a") and scene.shares.alone("a")
+    assert speeds(scene) == [NO_LIMIT, FLOOR_MIB_S, NO_LIMIT] and not scene.shares.waits("c")
+    scene.timelines["c"].add("iteration", 1)
+    assert not scene.shares.alone("a")
+    scene.shares.join("c", scene.domains["c"])
+    assert scene.domains["c"].speed == FLOOR_MIB_S and scene.shares.waits("c") and scene.shares.alone("a")
+    scene.shares.give_back("a")
+    assert scene.domains["c"].speed == 40
+    scene.shares.join("c", scene.domains["c"])
+    assert scene.domains["c"].speed == 40
+
+
+def test_one_that_is_not_slowed_down_decides_for_itself(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_mib_s: int) -> t.NoReturn:
+        raise libvirt.libvirtError("cannot acquire state change lock")
+
+    monkeypatch.setattr(scene.domains["b"], "migrateSetMaxSpeed", refuses)
+    assert scene.shares.take("a") and scene.shares.holds("a")
+    assert not scene.shares.alone("a") and [scene.shares.waits(name) for name in "abc"] == [False, False, True]
+    monkeypatch.undo()
+    assert scene.shares.take("a") and scene.shares.alone("a") and scene.domains["b"].speed == FLOOR_MIB_S
+
+
+def test_how_long_it_was_slow_is_known(scene: Scene) -> None:
+    before = time.monotonic()
+    assert not scene.shares.waited_since("b", before)
+    scene.shares.take("a")
+    assert scene.shares.waited_since("b", time.monotonic())
+    scene.shares.give_back("a")
+    assert scene.shares.waited_since("b", before) and not scene.shares.waited_since("b", time.monotonic())
+    assert not scene.shares.waited_since("a", before)

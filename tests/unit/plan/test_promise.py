@@ -61,9 +61,26 @@ def test_a_label_that_cannot_be_meant_keeps_the_domain_where_it_is() -> None:
     assert reason["check"] == "guest_migration_policy_tag" and "celing_ms" in reason["message"]
 
 
-@pytest.mark.parametrize(
-    "wanted", [{"profile": "reckless"}, {"ceiling": 1}, {"ceiling_ms": "much"}, {"link_mib_s": -1}, {"link_mib_s": "x"}]
-)
+def test_a_target_of_the_run_is_lowered_to_the_ceiling_of_a_label() -> None:
+    label = LABEL.format("ceiling_ms=500")
+    made = plan(domain("a", label=label), convergence={"ceiling_ms": 2000, "target_ms": 800})
+    assert made["stays"] == []
+    assert (made["moves"][0]["profile"]["ceiling_ms"], made["moves"][0]["profile"]["target_ms"]) == (500, 500)
+
+
+def test_a_label_that_says_a_setting_twice_keeps_the_domain_where_it_is() -> None:
+    made = plan(domain("a", label=LABEL.format("ceiling_ms=500 ceiling_ms=5000")))
+    (reason,) = made["stays"][0]["reasons"]
+    assert "ceiling_ms=500 and ceiling_ms=5000" in reason["message"]
+
+
+@pytest.mark.parametrize("link", [-1, "x", True, False, float("inf"), float("nan"), "1e999", 10**400, None])
+def test_what_no_link_carries_is_refused(link: t.Any) -> None:
+    with pytest.raises(LivemigError, match="livemig_convergence: link_mib_s"):
+        convergence({"link_mib_s": link})
+
+
+@pytest.mark.parametrize("wanted", [{"profile": "reckless"}, {"ceiling": 1}, {"ceiling_ms": "much"}])
 def test_what_is_not_there_is_refused(wanted: dict[str, t.Any]) -> None:
     with pytest.raises(LivemigError, match="livemig_convergence"):
         convergence(wanted)

@@ -53,10 +53,12 @@ def drive(
     sampled: bool = False,
     siblings: int = 0,
     obstacles: t.Sequence[str] = (),
+    known_link: bool = True,
     **world: t.Any,
 ) -> Driven:
     """A whole migration, with the second attempt where the policy asks for it."""
-    state, start = policy.begin(guest(writer, link, sampled), profile, 0.0, siblings=siblings, obstacles=obstacles)
+    known = guest(writer, link if known_link else 0.0, sampled)
+    state, start = policy.begin(known, profile, 0.0, siblings=siblings, obstacles=obstacles)
     driven = Driven(Run(), start)
     parameters = start.parameters if "VIR_MIGRATE_AUTO_CONVERGE" in start.flags else None
     if start.refused is not None:
@@ -64,11 +66,12 @@ def drive(
         return driven
     for _attempt in range(2):
         others = siblings if state.yielded is None else 0
-        state = _attempt_once(driven, state, writer, link, parameters, others, world)
+        began_s = sum(run.total_s for run in driven.attempts)
+        state = _attempt_once(driven, state, writer, link, parameters, others, world, began_s)
         if state.over != "throttle":
             break
         parameters = driven.decisions[-1]["parameters"]
-        state = policy.again(state, 0.0)
+        state = policy.again(state, began_s + driven.run.total_s)
     return driven
 
 
@@ -80,11 +83,14 @@ def _attempt_once(
     parameters: t.Mapping[str, int] | None,
     siblings: int,
     world: t.Mapping[str, t.Any],
+    began_s: float,
 ) -> policy.State:
+    """``began_s``: on the clock of the policy; each simulation has one of its own."""
     held = [state]
     calls: dict[str, t.Callable[[Simulation, PolicyDecision], None]] = {
         "continue": lambda _simulation, _decision: None,
         "wait": lambda simulation, decision: simulation.set_limit(decision["max_downtime_ms"] or 0),
+        "lower_downtime": lambda simulation, decision: simulation.set_limit(decision["max_downtime_ms"] or 0),
         "raise_downtime": lambda simulation, decision: simulation.set_limit(decision["max_downtime_ms"] or 0),
         "yield_bandwidth": lambda simulation, _decision: simulation.yield_siblings(),
         "postcopy": lambda simulation, _decision: simulation.postcopy(),
@@ -93,7 +99,7 @@ def _attempt_once(
     }
 
     def act(simulation: Simulation, seen: Boundary) -> None:
-        sample = Sample(seen.iteration, seen.at_s, seen.remaining, seen.sent, seen.rate, seen.throttle)
+        sample = Sample(seen.iteration, began_s + seen.at_s, seen.remaining, seen.sent, seen.rate, seen.throttle)
         held[0], decisions = policy.step(held[0], sample)
         if decisions:
             driven.forecasts.append(policy.now(held[0]))

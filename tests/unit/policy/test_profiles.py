@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Guest, fixed_ms, usable_ms
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import LivemigError
 from ansible_collections.livemig.libvirt.plugins.module_utils._policy import api as policy
 
@@ -59,27 +60,54 @@ def test_labels(words: list[str], expected: dict[str, t.Any]) -> None:
 WRONG: list[tuple[str, str]] = [
     ("profile=fast", "fast; expected one of gentle, balanced, deadline"),
     ("celing_ms=1000", "celing_ms; expected one of profile, target_ms, ceiling_ms"),
-    ("ceiling_ms=soon", "ceiling_ms: soon; expected a whole number from 50 to 600000"),
+    ("ceiling_ms=soon", "ceiling_ms: soon; expected a whole number from 100 to 600000"),
     ("ceiling_ms=1000.5", "ceiling_ms: 1000.5; expected a whole number"),
-    ("ceiling_ms=10", "ceiling_ms: 10; expected a whole number from 50"),
+    ("ceiling_ms=99", "ceiling_ms: 99; expected a whole number from 100"),
     ("ceiling_ms=", "ceiling_ms: ; expected a whole number"),
     ("budget=nan", "budget: nan; expected a number from 1 to 100"),
     ("budget=inf", "budget: inf; expected a number from 1 to 100"),
     ("worth=-1", "worth: -1; expected a number from 0 to 1"),
     ("postcopy=maybe", "postcopy: maybe; expected yes or no"),
     ("target_ms=5000", "target_ms: 5000; expected no more than ceiling_ms, 1000"),
+    ("ceiling_ms=500 gold ceiling_ms=5000", "ceiling_ms=500 and ceiling_ms=5000; expected each setting once"),
+    ("profile=gentle profile=gentle", "profile=gentle and profile=gentle; expected each setting once"),
 ]
 
 
-@pytest.mark.parametrize(("word", "text"), WRONG)
-def test_what_a_label_cannot_mean(word: str, text: str) -> None:
+@pytest.mark.parametrize(("label", "text"), WRONG)
+def test_what_a_label_cannot_mean(label: str, text: str) -> None:
     with pytest.raises(LivemigError) as caught:
-        policy.from_label([word], where="label of web1")
+        policy.from_label(label.split(), where="label of web1")
     assert str(caught.value).startswith("label of web1")
     assert text in str(caught.value)
 
 
-@pytest.mark.parametrize("value", [True, None, [], {}])
+RUNS: list[tuple[list[str], dict[str, t.Any], tuple[int, int]]] = [
+    (["ceiling_ms=500"], {"ceiling_ms": 2000, "target_ms": 800}, (500, 500)),
+    (["ceiling_ms=2000"], {"ceiling_ms": 200}, (2000, 300)),
+    (["target_ms=700"], {"ceiling_ms": 2000, "target_ms": 800}, (2000, 700)),
+]
+
+
+@pytest.mark.parametrize(("words", "settings", "expected"), RUNS)
+def test_the_run_gives_way_to_a_label(words: list[str], settings: dict[str, t.Any], expected: tuple[int, int]) -> None:
+    found = policy.from_label(words, settings=settings)
+    assert (found.ceiling_ms, found.target_ms) == expected
+
+
+def test_a_target_of_the_label_itself_must_fit_the_ceiling_of_the_run() -> None:
+    with pytest.raises(LivemigError, match="target_ms: 800; expected no more than ceiling_ms, 500"):
+        policy.from_label(["target_ms=800"], settings={"ceiling_ms": 500})
+
+
+def test_the_lowest_ceiling_leaves_room_for_what_every_switchover_takes() -> None:
+    lowest = policy.SETTINGS["ceiling_ms"].lowest
+    assert lowest is not None
+    bounds = policy.limits(policy.profile("gentle", {"ceiling_ms": lowest}), 0)
+    assert usable_ms(bounds) > fixed_ms(Guest(touched_mib=1024, link_mib_s=100))
+
+
+@pytest.mark.parametrize("value", [True, None, [], {}, float("inf"), 10**400])
 def test_variables_of_other_types_are_refused(value: t.Any) -> None:
     with pytest.raises(LivemigError):
         policy.profile("balanced", {"ceiling_ms": value})

@@ -51,6 +51,15 @@ def test_check_mode_outcomes_are_planned_and_no_failure() -> None:
     assert report["failures"] == []
 
 
+def test_nobody_knows_whether_a_move_without_an_outcome_kept_its_ceiling() -> None:
+    plan = plan_of("web1")
+    plan["moves"][0]["profile"]["ceiling_ms"] = 1000
+    assert make_report(plan, None, [])["rows"][0]["breach"] is None
+    report = make_report(plan, [], [])
+    assert report["rows"][0]["breach"] == "hv1 did not say how long it was paused"
+    assert report["summary"]["breached"] == 1
+
+
 def test_what_a_task_said_instead_of_outcomes_is_the_cause() -> None:
     report = make_report(plan_of("web1"), [], [], said={"hv1": "Python module libvirt: not found", "hv9": "other"})
     (failure,) = report["failures"]

@@ -187,8 +187,8 @@ def test_what_a_user_has_decided_is_said_with_the_reason() -> None:
 def test_a_ceiling_that_was_not_kept_is_named() -> None:
     text = "its vCPUs stood still for 1200 ms, 200 ms longer than its ceiling of 1.0 s"
     shown = table(make_report(plan_of("web1", "web2"), [outcome_of("web1", breach=text), outcome_of("web2")], []))
-    assert f"Paused for longer than promised, or not known for how long: 1\n  web1: {text}.\n" in shown
-    assert "2 moved, 2 of them not proven, 1 over their ceilings, " in shown
+    assert f"Longer than promised, or not known for how long: 1\n  web1: {text}.\n" in shown
+    assert "2 moved, 2 of them not proven, 1 not proven within ceiling and deadline, " in shown
 
 
 def test_what_was_decided_is_said_but_not_that_nothing_was() -> None:
