@@ -29,7 +29,7 @@ class Bar(NamedTuple):
 
     what: str
     seen: str
-    bar: str
+    wanted: str
     met: bool | None
 
 
@@ -271,16 +271,16 @@ def other_bars(found: Mapping[str, Sequence[Run]]) -> list[Bar]:
 def _against(bars: Iterable[Bar], failed: Sequence[Run]) -> list[Bar]:
     """A run of ours that has failed is not left out: with one, no bar is met."""
     note = f"; {len(failed)} failed" if failed else ""
-    return [bar._replace(seen=bar.seen + note, met=not failed and bar.met) for bar in bars]
+    return [each._replace(seen=each.seen + note, met=not failed and each.met) for each in bars]
 
 
 def _bars(bars: Iterable[Bar]) -> list[str]:
     return ["| bar | seen | wanted | met |", "|---|---|---|---|", *map(_bar, bars)]
 
 
-def _bar(bar: Bar) -> str:
-    met = {True: "yes", False: "**no**", None: "not told"}[bar.met]
-    return f"| {bar.what} | {bar.seen} | {bar.bar} | {met} |"
+def _bar(each: Bar) -> str:
+    met = {True: "yes", False: "**no**", None: "not told"}[each.met]
+    return f"| {each.what} | {each.seen} | {each.wanted} | {met} |"
 
 
 def grid_bars(runs: Sequence[Run], link_mib_s: float) -> list[Bar]:

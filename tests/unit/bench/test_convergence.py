@@ -207,7 +207,7 @@ def bars(**ours: Any) -> dict[str, bool | None]:
         arms.UNFINISHED[0].name: some(arms.UNFINISHED[0], total_s=60.0, ended="timeout", blackout_ms=5.0),
     }
     every = figures.arm_bars(found) + figures.other_bars(found)
-    return {bar.what.split(",")[0] if "blackout" in bar.what else bar.what: bar.met for bar in every}
+    return {each.what.split(",")[0] if "blackout" in each.what else each.what: each.met for each in every}
 
 
 def test_the_bars_of_the_arms() -> None:
@@ -222,13 +222,13 @@ def test_a_run_of_ours_that_failed_meets_no_bar() -> None:
     crashed = run(part=ARMS, ended="error", error="the module ended with 1", samples=[], attempts=[])
     found = {arms.DEADLINE.name: [run(part=ARMS), run(part=ARMS), crashed], arms.LADDER.name: [run(total_s=50.0)]}
     seen = figures.arm_bars(found)
-    assert len(seen) == 5 and {bar.met for bar in seen} == {False}
-    assert all("1 failed" in bar.seen for bar in seen)
-    assert {bar.met for bar in figures.grid_bars([crashed], LINK)} == {False}
-    assert {bar.met for bar in figures.calm_bars(calm()) if arms.DEADLINE.name in bar.what} == {True}
+    assert len(seen) == 5 and {each.met for each in seen} == {False}
+    assert all("1 failed" in each.seen for each in seen)
+    assert {each.met for each in figures.grid_bars([crashed], LINK)} == {False}
+    assert {each.met for each in figures.calm_bars(calm()) if arms.DEADLINE.name in each.what} == {True}
     broken = [*calm(), run(part=CALM, arm=arms.DEADLINE.name, round=9, ended="error", actions=[])]
-    assert {bar.met for bar in figures.calm_bars(broken) if arms.DEADLINE.name in bar.what} == {False}
-    assert {bar.met for bar in figures.calm_bars(broken) if arms.BALANCED.name in bar.what} == {True}
+    assert {each.met for each in figures.calm_bars(broken) if arms.DEADLINE.name in each.what} == {False}
+    assert {each.met for each in figures.calm_bars(broken) if arms.BALANCED.name in each.what} == {True}
 
 
 def test_without_post_copy_the_others_without_it_are_compared_with_too() -> None:
@@ -237,7 +237,7 @@ def test_without_post_copy_the_others_without_it_are_compared_with_too() -> None
         arms.POSTCOPY.name: [run(blackout_ms=100.0, **POSTCOPY)],
         arms.AUTO_CEILING.name: [run(blackout_ms=790.0)],
     }
-    seen = {bar.what: bar.met for bar in figures.arm_bars(found, arms.BALANCED.name) if "blackout" in bar.what}
+    seen = {each.what: each.met for each in figures.arm_bars(found, arms.BALANCED.name) if "blackout" in each.what}
     assert seen == {
         "blackout, against the best other arm's": False,
         "blackout, against the best other arm's without post-copy": True,
@@ -248,16 +248,16 @@ def test_without_post_copy_the_others_without_it_are_compared_with_too() -> None
 def test_a_schedule_that_gives_up_does_not_get_there_either(ended: str, met: bool) -> None:
     nova = run(part=ARMS, arm=arms.UNFINISHED[0].name, ended=ended)
     found = {arms.DEADLINE.name: [run(part=ARMS)], arms.UNFINISHED[0].name: [nova]}
-    assert [bar.met for bar in figures.other_bars(found)] == [met]
+    assert [each.met for each in figures.other_bars(found)] == [met]
 
 
 def test_the_bars_of_the_grid() -> None:
     said = [forecast(2, 120, 5000)]
     started = {"total_ms": 6000, "blackout_ms": None}
     right = [run(guest=[256, 64, 200 + number], forecasts=said, started=started, **POSTCOPY) for number in range(24)]
-    assert all(bar.met for bar in figures.grid_bars(right, LINK))
+    assert all(each.met for each in figures.grid_bars(right, LINK))
     wrong = [*right, run(compute_ms=1100.0, blackout_ms=1100.0, breach="said"), run(blackout_ms=1100.0)]
-    seen = {bar.what: bar.seen for bar in figures.grid_bars(wrong, LINK)}
+    seen = {each.what: each.seen for each in figures.grid_bars(wrong, LINK)}
     assert (seen["silent breaches"], seen["detected breaches"]) == ("1", "1")
     assert seen["cells that ended in a wrong way"] == "2 of 26; in 26 just one way is right"
     assert seen["forecast of the blackout, P90 error, by events"].endswith("; 24 of 26 that moved")
@@ -273,14 +273,14 @@ def test_only_where_one_way_is_right_a_refusal_proves_anything() -> None:
         run(profile="deadline", **refused),
         run(profile="gentle", guest=[256, 64, 20], **refused),
     ]
-    bars = {bar.what: bar for bar in figures.grid_bars(runs, LINK)}
+    bars = {each.what: each for each in figures.grid_bars(runs, LINK)}
     assert bars[figures.TURNED].seen == "2 of 4"
     assert bars["cells that ended in a wrong way"].seen == "2 of 6; in 4 just one way is right"
 
 
 def test_a_grid_without_any_forecast_does_not_pass() -> None:
-    bars = [bar for bar in figures.grid_bars([run()], LINK) if "forecast" in bar.what]
-    assert [(bar.seen, bar.met) for bar in bars] == [("0 of 1 that moved", None)] * 5
+    bars = [each for each in figures.grid_bars([run()], LINK) if "forecast" in each.what]
+    assert [(each.seen, each.met) for each in bars] == [("0 of 1 that moved", None)] * 5
 
 
 def calm(rounds: int = 6, **ours: Any) -> list[dict[str, Any]]:
@@ -304,12 +304,12 @@ def calm(rounds: int = 6, **ours: Any) -> list[dict[str, Any]]:
 )
 def test_the_bars_of_a_guest_that_converges(ours: dict[str, Any], met: list[bool]) -> None:
     bars = figures.calm_bars(calm(**ours))
-    assert [bar.met for bar in bars if bar.what.startswith(arms.BALANCED.name)] == met
-    assert [bar.met for bar in bars if bar.what.startswith(arms.DEADLINE.name)] == [True] * 3
+    assert [each.met for each in bars if each.what.startswith(arms.BALANCED.name)] == met
+    assert [each.met for each in bars if each.what.startswith(arms.DEADLINE.name)] == [True] * 3
 
 
 def test_few_pairs_tell_nothing() -> None:
-    assert [bar.met for bar in figures.calm_bars(calm(rounds=5))] == [True, None, None] * 2
+    assert [each.met for each in figures.calm_bars(calm(rounds=5))] == [True, None, None] * 2
 
 
 def test_a_run_on_a_loaded_machine_is_listed_and_does_not_count() -> None:
