@@ -72,7 +72,7 @@ build: setup ## build the collection and import it as Galaxy would
 
 molecule: setup ## scenarios on real hypervisors in the lab
 	$(PY) -m tests.lab up
-	$(PY) -m tests.lab exec ctl -- molecule test --all --no-command-borders
+	$(PY) -m tests.lab exec ctl -- molecule test --all --exclude sriov --no-command-borders
 
 integration: setup ## bad input, ansible-runner and more against the lab; keeps what was seen
 	PYTHONPATH=$(TREE) pytest tests/integration --record
@@ -136,8 +136,9 @@ lab-sriov-up: setup ## raise the SR-IOV lab: two machines with emulated VFs (8 G
 lab-sriov-down: setup ## take the SR-IOV lab down, leave nothing behind
 	$(PY) -m tests.sriov down
 
-test-sriov: setup ## tests in the SR-IOV lab, which is raised for them and taken down; KEEP=1 leaves it up
-	PYTHONPATH=$(TREE) pytest tests/sriov
+test-sriov: setup ## tests in the SR-IOV lab and molecule's scenario sriov; the lab is raised for them and taken down
+	trap '$(PY) -m tests.sriov down' EXIT; KEEP=1 PYTHONPATH=$(TREE) pytest tests/sriov; \
+	$(PY) -m tests.sriov exec ctl -- molecule test --scenario-name sriov --no-command-borders
 
 clean: ## remove everything that setup and the gates made
 	@if [ -d $(VENV) ]; then $(PY) -m tests.lab down; $(PY) -m tests.sriov down; fi

@@ -29,6 +29,7 @@ from .._model.api import (
     way_of,
 )
 from .._policy import api as policy
+from .._sriov.api import FAILOVER
 from .ceiling import worst
 from .shares import NO_LIMIT, Shares
 from .watch import Event, Timeline
@@ -97,6 +98,7 @@ class Pilot:
         way, wanted = way_of(move), move.get("profile") or {}
         obstacles, self._capped = wanted.get("obstacles"), bool(way["bandwidth_mib_s"])
         self._decides = not (way["postcopy"] or way["auto_converge"])
+        self._pins = way["vf"] == FAILOVER
         self._resident_mib = resident_mib(domain)
         self._state, self.start = policy.begin(
             guest_of(self._resident_mib, move, earlier),
@@ -198,8 +200,8 @@ class Pilot:
         stopped = self._timeline.first("suspended") if whole else None
         setup_ms = _setup_ms(result, self._timeline, self._copying_since()) if whole and self._attempt == 1 else None
         if seen:
-            # How much a guest writes while it is slowed down is not known.
-            known = stopped is not None and len(free) == len(state.samples) and not state.throttled
+            # How much a guest writes while it is slowed down is not known; nor what of a pause was for pinning memory.
+            known = len(free) == len(state.samples) and not state.throttled and not self._pins
             left = _left(seen[-1], stopped.at, guest) if stopped is not None and known else None
             return remember(guest, left, setup_ms, self._resident_mib, moved and postcopy)
         if stopped is None or not self._alone or not self._shares.alone(self._uuid) or self._waited():

@@ -52,25 +52,18 @@ def promise(
     """Profile and forecast of one move; no forecast for a guest that does not run."""
     chosen = profile_of(domain["name"], domain.get("label"), policy)
     obstacles = _obstacles(domain, source, destination, way, policy) if chosen.postcopy else []
+    stall = stall_ms(domain, source, destination, way, policy)
+    # QEMU's failover pins the guest's memory while it stands still: that is of its devices, and no pass tells of it.
+    chosen = chosen._replace(device_ms=chosen.device_ms + stall)
     promised = t.cast(MoveProfile, {**chosen._asdict(), "obstacles": obstacles})
     if way["state"] != "running":
         return promised, None
-    guest = expected(domain, destination["name"], way, policy)
+    guest = expected(domain, destination["name"], way, policy)._replace(device_ms=chosen.device_ms)
     _state, start = begin(guest, chosen, 0.0, obstacles=obstacles, capped=bool(way["bandwidth_mib_s"]))
-    return promised, _with_stall(start.forecast, stall_ms(domain, source, destination, way, policy))
-
-
-def _with_stall(forecast: Forecast, stall: int) -> Forecast:
-    """QEMU's failover pins the guest's memory while it stands still, which no pass tells of."""
     if not stall:
-        return forecast
-    paused, total = forecast["blackout_ms"], forecast["total_ms"]
-    return {
-        **forecast,
-        "reason": f"{forecast['reason']}; with failover it stands still for about {stall} ms more",
-        "blackout_ms": None if paused is None else paused + stall,
-        "total_ms": None if total is None else total + stall,
-    }
+        return promised, start.forecast
+    reason = f"{start.forecast['reason']}; of that pause about {stall} ms are for pinning its memory (failover)"
+    return promised, {**start.forecast, "reason": reason}
 
 
 def expected(domain: DomainSnapshot, destination: str, way: Way, policy: Policy) -> Guest:

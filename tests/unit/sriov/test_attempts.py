@@ -11,19 +11,19 @@ import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import nics
-from tests.unit.migrate import test_converge
+from tests.unit.migrate import piloted
 from tests.unit.migrate.standin import Domain
 from tests.unit.migrate.test_migrate import Pair
 from tests.unit.sriov.host import place
 from tests.unit.sriov.test_crashes import QUICK, World
 
 libvirt = _libvirt.libvirt
-clock = test_converge.clock
+clock = piloted.clock
 DOES_NOT_CONVERGE = [80.0] * 5
 TRANSACTION = ["mark", "detach", "migrate", "attach", "unmark"]
 
 
-class Passes(test_converge.Memory):
+class Passes(piloted.Memory):
     """A guest that writes too much for plain pre-copy, with a function that libvirt does not migrate."""
 
     def __init__(self, world: World, left: t.Sequence[float]) -> None:
