@@ -165,7 +165,7 @@ class Pilot:
             over.set()
             self._timeline.wake()
             thread.join(_JOIN_S)
-            self._shares.give_back(self._uuid)
+            self._shares.leave(self._uuid)
 
     def kept(self, result: Outcome) -> Outcome:
         """The outcome with what was forecast, seen, decided and learnt, and whether ceiling and deadline were kept."""

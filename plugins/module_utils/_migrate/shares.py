@@ -33,6 +33,7 @@ class Shares:
         self._caps = {move["uuid"]: way_of(move)["bandwidth_mib_s"] for move in moves}
         self._changed = threading.Condition()
         self._holder: str | None = None
+        self._begun: set[str] = set()
         self._slowed: dict[str, tuple[t.Any, int]] = {}
         self._fast_again: dict[str, float] = {}
 
@@ -71,8 +72,15 @@ class Shares:
     def join(self, uuid: str, domain: t.Any) -> None:
         """One that begins makes way, too. To be said at its first pass: set before, it would outlast the migration."""
         with self._changed:
+            self._begun.add(uuid)
             if self._holder not in (None, uuid):
                 self._slow_down(uuid, domain)
+
+    def leave(self, uuid: str) -> None:
+        """Its attempt is over: it copies no longer, and the others have the link again."""
+        with self._changed:
+            self._begun.discard(uuid)
+        self.give_back(uuid)
 
     def give_back(self, uuid: str) -> None:
         """The others go on as fast as before; nothing where this one does not have the link."""
@@ -97,7 +105,12 @@ class Shares:
         self._slowed.setdefault(uuid, (domain, cap if cap and before >= NO_LIMIT else before))
 
     def _copying(self, uuid: str) -> list[tuple[str, t.Any]]:
-        return [(other, domain) for other, domain, timeline in self._others(uuid) if timeline.first("iteration")]
+        """Those that have joined, too: QEMU 11.1 sends no event before the end of the first pass."""
+        return [
+            (other, domain)
+            for other, domain, timeline in self._others(uuid)
+            if other in self._begun or timeline.first("iteration")
+        ]
 
     def _others(self, uuid: str) -> list[tuple[str, t.Any, Timeline]]:
         return [entry for entry in self._board.running() if entry[0] != uuid and not entry[2].stopped()]
