@@ -13,7 +13,7 @@ import statistics
 import typing as t
 
 from .._model.api import Convergence
-from .model import Guest, blackout_ms, fixed_ms
+from .model import Guest, devices_ms
 
 RUNS = 10
 """The last ones; what a guest did long ago says little about today."""
@@ -44,9 +44,10 @@ def with_history(
     whatever has gone from ``source`` to ``destination`` (None: from anywhere, to anywhere).
     """
     found = [(outcome, outcome["convergence"]) for outcome in outcomes if outcome.get("convergence")]
-    own = [entry for entry in found if uuid is None or entry[0].get("uuid") == uuid][-RUNS:]
-    dirty = _cautious([kept["dirty_mib_s"] for _outcome, kept in own])
-    wide = _cautious([kept["working_set_mib"] for _outcome, kept in own])
+    own = [entry for entry in found if uuid is None or entry[0].get("uuid") == uuid]
+    others = [entry for entry in found if uuid is not None and entry[0].get("uuid") != uuid]
+    dirty = _cautious([kept["dirty_mib_s"] for _outcome, kept in own[-RUNS:]])
+    wide = _cautious([kept["working_set_mib"] for _outcome, kept in own[-RUNS:]])
     if guest.dirty_mib_s is None and dirty is not None:
         # Both or none: one without the other would mix two guests.
         guest = guest._replace(
@@ -59,12 +60,12 @@ def with_history(
     setups = [kept["setup_ms"] for outcome, kept in found if kept.get("setup_ms") and _between(outcome, ends)]
     if setups and not guest.setup_ms:
         guest = guest._replace(setup_ms=statistics.median(setups[-RUNS:]))
-    there = [entry for entry in found if _between(entry[0], {"destination": destination})]
-    mine = [entry for entry in there if entry in own]
-    others = [entry for entry in there if entry not in own]
+    mine, theirs = (
+        [entry for entry in entries if _between(entry[0], {"destination": destination})] for entries in (own, others)
+    )
     plain = guest._replace(device_mib=0.0, device_ms=0.0)
     base_ms, postcopy_ms = (
-        _voted(_bases(guest, mine, postcopy), _voted(_bases(plain, others, postcopy), otherwise_ms))
+        _voted(_bases(guest, mine, postcopy), _voted(_bases(plain, theirs, postcopy), otherwise_ms))
         for otherwise_ms, postcopy in ((guest.base_ms, False), (guest.postcopy_ms, True))
     )
     return guest._replace(base_ms=base_ms, postcopy_ms=postcopy_ms)
@@ -118,6 +119,7 @@ def remember(
         "stopped_with_mib": _rounded(stopped_with_mib),
         "postcopy": postcopy,
         "setup_ms": None if setup_ms is None else round(setup_ms),
+        "device_ms": round(devices_ms(guest)),
     }
 
 
@@ -139,12 +141,13 @@ def _bases(
 
 
 def _base_ms(guest: Guest, outcome: t.Mapping[str, t.Any], kept: t.Mapping[str, t.Any]) -> float | None:
-    """What of the measured pause is explained neither by memory nor by devices."""
+    """What of the measured pause is explained neither by memory nor by devices: what these were thought to take then
+    (an earlier version did not keep it), or are now, where the label came later."""
     measured: int | None = (outcome.get("downtime") or {}).get("compute_ms")
     if measured is None or not kept["link_mib_s"] or (kept["stopped_with_mib"] is None and not kept.get("postcopy")):
         return None
-    guest = guest._replace(base_ms=0.0, link_mib_s=kept["link_mib_s"])
-    explained = blackout_ms(guest, kept["stopped_with_mib"] or 0.0)
-    if explained - fixed_ms(guest) > _MEMORY_MOST_MS:
+    memory_ms = (kept["stopped_with_mib"] or 0.0) / kept["link_mib_s"] * 1000
+    if memory_ms > _MEMORY_MOST_MS:
         return None
-    return max(_BASE_LEAST_MS, measured - explained)
+    planned_ms = max(kept.get("device_ms") or 0, devices_ms(guest._replace(link_mib_s=kept["link_mib_s"])))
+    return max(_BASE_LEAST_MS, measured - memory_ms - planned_ms)

@@ -74,16 +74,16 @@ def unique_mib(window_s: float, dirty_mib_s: float, working_set_mib: float) -> f
 
 def fixed_ms(guest: Guest) -> float:
     """The pause with nothing left to send but the devices."""
-    return _devices_ms(guest) + guest.base_ms
+    return devices_ms(guest) + guest.base_ms
 
 
 def postcopy_pause_ms(guest: Guest) -> float:
     """That of a switch to post-copy, whose memory follows later."""
-    return _devices_ms(guest) + guest.postcopy_ms
+    return devices_ms(guest) + guest.postcopy_ms
 
 
-def _devices_ms(guest: Guest) -> float:
-    """Where it is not known what the link carries, at least so much."""
+def devices_ms(guest: Guest) -> float:
+    """What the devices take of a pause; where it is not known what the link carries, at least so much."""
     sending_s = guest.device_mib / guest.link_mib_s if guest.link_mib_s > 0 else 0.0
     return sending_s * 1000 + guest.device_ms
 

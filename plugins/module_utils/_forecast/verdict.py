@@ -56,7 +56,7 @@ def forecast(guest: Guest, limits: Limits, at: Point | None = None, rate_mib_s: 
     if at is not None:
         # The time until here holds most of it.
         guest = guest._replace(setup_ms=0.0)
-    if fixed_ms(guest) > usable_ms(limits):
+    if hopeless(guest, limits):
         return _forecast(guest, "cannot", f"without any memory left it needs {needs(fixed_ms(guest), limits)}", [])
     if guest.link_mib_s <= 0:
         return _forecast(guest, "unknown", "what the link carries was neither measured nor seen in an earlier run", [])
@@ -109,6 +109,14 @@ def postcopy_obstacle(guest: Guest, limits: Limits, end: Pass) -> str | None:
         ),
     )
     return next((text for holds, text in against if holds), None)
+
+
+def hopeless(guest: Guest, limits: Limits) -> bool:
+    """No switchover of it fits the ceiling, whatever is left to send."""
+    least_ms = fixed_ms(guest)
+    if limits.postcopy and not limits.obstacles:
+        least_ms = min(least_ms, postcopy_pause_ms(guest))
+    return least_ms > usable_ms(limits)
 
 
 def affordable(guest: Guest, limits: Limits, end: Pass) -> bool:

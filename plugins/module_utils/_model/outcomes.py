@@ -202,7 +202,7 @@ class PolicyDecision(t.TypedDict):
 class Convergence(t.TypedDict):
     """What one migration has shown of its guest and of its link, for the next forecast. ``resident_mib``: of QEMU,
     before the start; ``touched_mib``: what of it had to cross; ``setup_ms``: what it took before its first pass and
-    after its switchover."""
+    after its switchover; ``device_ms``: what its devices were thought to take of the pause."""
 
     resident_mib: float | None
     touched_mib: float | None
@@ -212,6 +212,7 @@ class Convergence(t.TypedDict):
     stopped_with_mib: float | None
     postcopy: bool
     setup_ms: int | None
+    device_ms: int
 
 
 class Outcome(t.TypedDict):

@@ -23,6 +23,7 @@ from .._forecast.api import (
     estimate,
     fixed_ms,
     forecast,
+    hopeless,
     needs,
     passes,
     postcopy_obstacle,
@@ -160,7 +161,7 @@ def begin(
         touched=lowered,
         throttled=throttled,
     )
-    refused = found["reason"] if allowed_ms <= 0 else None
+    refused = found["reason"] if hopeless(guest, limits(profile, limit_ms, obstacles)) else None
     return state, Start(
         found, refused, alone, None if limit_ms == QEMU_LIMIT_MS else round(limit_ms), flags, parameters
     )
@@ -395,7 +396,7 @@ def _abort(view: View) -> tuple[State, list[PolicyDecision]]:
     paused = needs(view.here.blackout_ms, view.limits)
     against = postcopy_obstacle(view.guest, view.limits, view.here) or ""
     if fixed_ms(view.guest) > usable_ms(view.limits):
-        text = f"without any memory left it needs {needs(fixed_ms(view.guest), view.limits)}"
+        text = f"without any memory left it needs {needs(fixed_ms(view.guest), view.limits)}; {against}"
     elif not affordable(view.guest, view.limits, view.here):
         text = f"needs {paused}, and budget or deadline are used up: {_used(view)}; {against}"
     else:

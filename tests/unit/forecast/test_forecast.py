@@ -87,6 +87,14 @@ def test_what_the_devices_need_alone_cannot_be_saved_by_post_copy() -> None:
     assert found["reason"].startswith("without any memory left it needs 1.31 s pause, ceiling 1.0 s")
 
 
+def test_what_it_takes_besides_memory_can_be_saved_by_post_copy() -> None:
+    slow = guest(dirty_mib_s=400, base_ms=1200.0)
+    found = api.forecast(slow, limits(postcopy=True, postcopy_s=30))
+    assert (found["verdict"], found["blackout_ms"]) == ("needs_postcopy", 100)
+    for without in (limits(), limits(postcopy=True, postcopy_s=30, obstacles=("it holds a PCI device",))):
+        assert api.forecast(slow, without)["reason"].startswith("without any memory left it needs 1.2 s pause")
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
@@ -242,6 +250,30 @@ def test_what_switchovers_of_others_take_there_is_believed_before_the_default() 
     assert api.with_history(guest(), others, "hv2", uuid="mine").base_ms == pytest.approx(200)
     assert api.with_history(guest(), [*others, mine], "hv2", uuid="mine").base_ms == pytest.approx(200)
     assert api.with_history(guest(), [*others, mine, mine], "hv2", uuid="mine").base_ms == pytest.approx(600)
+
+
+def test_the_devices_of_others_are_not_everybodys() -> None:
+    """They were planned with 1,000 + 300 ms; a run of an earlier version does not say so."""
+    heavy = guest(device_mib=100, device_ms=300)
+    run = {**kept(10.0, 100.0, 1700), "uuid": "heavy", "convergence": api.remember(heavy, 30.0)}
+    assert run["convergence"]["device_ms"] == 1300
+    assert api.with_history(guest(), [run, run], "hv2", uuid="light").base_ms == pytest.approx(100)
+    assert api.with_history(heavy, [run, run], "hv2", uuid="heavy").base_ms == pytest.approx(100)
+    # Its devices, and their label, have gone since; or the label has come.
+    assert api.with_history(guest(), [run, run], "hv2", uuid="heavy").base_ms == pytest.approx(100)
+    unlabelled = {**run, "convergence": api.remember(guest(), 30.0)}
+    assert api.with_history(heavy, [unlabelled, unlabelled], "hv2", uuid="heavy").base_ms == pytest.approx(100)
+    del run["convergence"]["device_ms"]
+    assert api.with_history(guest(), [run, run], "hv2", uuid="light").base_ms == pytest.approx(1400)
+    assert api.with_history(heavy, [run, run], "hv2", uuid="heavy").base_ms == pytest.approx(100)
+
+
+def test_a_run_of_long_ago_is_no_run_of_another() -> None:
+    mine = [{**kept(10.0, 100.0, 900), "uuid": "mine"}] * 2 + [{**kept(10.0, 100.0), "uuid": "mine"}] * 10
+    other = {**kept(10.0, 100.0, 500), "uuid": "other"}
+    for run in mine[2:]:
+        run["destination"] = "hv3"
+    assert api.with_history(guest(), [*mine, other, other], "hv2", uuid="mine").base_ms == pytest.approx(600)
 
 
 def test_a_pause_of_much_memory_says_little_of_what_else_it_takes() -> None:
