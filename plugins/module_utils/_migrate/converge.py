@@ -31,6 +31,7 @@ from .._model.api import (
 from .._policy import api as policy
 from .._sriov.api import FAILOVER
 from .ceiling import worst
+from .learnt import carried_mib_s, in_one_pass_mib, left_mib, took_besides_ms
 from .shares import NO_LIMIT, Shares
 from .watch import Event, Timeline
 
@@ -45,9 +46,6 @@ _LINK_S = 600.0
 _KIB, _MIB = 1024, 1024 * 1024
 _FIRST = 4
 """Samples: the beginning, and the ends of three passes. Later passes are short, and full of what was left over."""
-_SOON_S = 0.5
-"""A guest that is stopped later after the beginning of a pass has left nobody knows how much."""
-_LONG_S = 1.0
 _PAGE, _WHOLE, _PART = 4096, 0.9, 0.5
 _NOT_JUDGED = "no plan has judged whether it is safe here"
 _NOT_BEGUN = ("planned", "refused")
@@ -98,7 +96,7 @@ class Pilot:
         way, wanted = way_of(move), move.get("profile") or {}
         obstacles, self._capped = wanted.get("obstacles"), bool(way["bandwidth_mib_s"])
         self._decides = not (way["postcopy"] or way["auto_converge"])
-        self._pins = way["vf"] == FAILOVER
+        self._way, self._pins = way, way["vf"] == FAILOVER
         self._resident_mib = resident_mib(domain)
         self._state, self.start = policy.begin(
             guest_of(self._resident_mib, move, earlier),
@@ -113,7 +111,8 @@ class Pilot:
         self._begun_at: float | None = None
         self._counter: int | None = None
         self._earlier: int | None = None
-        self._often = False
+        self._often = self._unsure = False
+        self._limit_before: int | None = None
         self._crossed_mib, self._link_mib_s = 0.0, self._state.guest.link_mib_s
         # At the last boundary; and throughout the last of the passes that are remembered.
         self._alone, self._link_seen = not (self._capped or self._state.siblings), False
@@ -141,8 +140,9 @@ class Pilot:
         """Whether it is to be begun again; then everything is ready for that."""
         if self._state.over != "throttle" or self.gave_up is None:
             return False
-        self.gave_up, self._begun_at, self._often = None, None, False
-        self._counter = self._earlier = None
+        self.gave_up, self._begun_at = None, None
+        self._counter = self._earlier = self._limit_before = None
+        self._often = self._unsure = False
         self._parameters = dict(self._decisions[-1]["parameters"])
         self._state = policy.again(self._state, time.monotonic())
         self._attempt += 1
@@ -183,30 +183,34 @@ class Pilot:
         }
 
     def _learnt(self, result: Outcome) -> Convergence | None:
-        """Of a guest that was slowed down, what it was like before; of one that is through with its first pass, the
-        link."""
+        """Of a guest that was slowed down, what the attempt before has shown; of one that is through with its first
+        pass, the link."""
         state, seen = self._state, self._state.samples[1:]
         free = tuple(entry for entry in state.samples if not entry.throttle)
-        guest = state.guest if state.throttled else policy.shown(state._replace(samples=free[:_FIRST]))
+        if state.throttled:
+            # What it was begun with was learnt from earlier runs, and is not seen again.
+            guest = state.guest if self._attempt > 1 else None
+        else:
+            guest = policy.shown(state._replace(samples=free[:_FIRST]))
         if guest is None:
             guest = state.guest._replace(dirty_mib_s=None, working_set_mib=None)
         if not self._link_seen:
             # Neither a share of the link nor a cap is what it carries.
             guest = guest._replace(link_mib_s=self._link_mib_s)
-        guest = guest._replace(touched_mib=self._crossed_mib or _in_one_pass_mib(self._timeline))
+        guest = guest._replace(touched_mib=self._crossed_mib or in_one_pass_mib(self._timeline))
         moved, postcopy = result["state"] == "moved", self._timeline.first("postcopy") is not None
         # The end of post-copy is not that of the pause.
         whole = moved and not postcopy
         stopped = self._timeline.first("suspended") if whole else None
-        setup_ms = _setup_ms(result, self._timeline, self._copying_since()) if whole and self._attempt == 1 else None
+        setup_ms = took_besides_ms(result, self._timeline, self._copying_since()) if whole and self._attempt == 1 else None
         if seen:
             # How much a guest writes while it is slowed down is not known; nor what of a pause was for pinning memory.
             known = len(free) == len(state.samples) and not state.throttled and not self._pins
-            left = _left(seen[-1], stopped.at, guest) if stopped is not None and known else None
+            left = left_mib(seen[-1], stopped.at, guest) if stopped is not None and known else None
             return remember(guest, left, setup_ms, self._resident_mib, moved and postcopy)
         if stopped is None or not self._alone or not self._shares.alone(self._uuid) or self._waited():
             return None
-        link_mib_s = _carried(self._timeline, self._copying_since(), stopped.at)
+        link_mib_s = carried_mib_s(self._timeline, self._copying_since(), stopped.at)
         if link_mib_s is None:
             return None
         return remember(guest._replace(link_mib_s=link_mib_s), None, setup_ms, self._resident_mib)
@@ -232,6 +236,15 @@ class Pilot:
             except Exception as error:  # a fault of ours must not end the migration, nor stay hidden
                 last = passes[-1] if passes else None
                 self._decisions.append(_failed(error, max(0, len(passes) - 1)))
+        self._set_limit_back()
+
+    def _set_limit_back(self) -> None:
+        """libvirt does so at the end of a migration. What it was told a moment later would hold for the next one."""
+        if self._limit_before is None or self._timeline.stopped():
+            return
+        with contextlib.suppress(*LIBVIRT_ERRORS):
+            if self._domain.migrateGetMaxDowntime(0) != self._limit_before:
+                self._domain.migrateSetMaxDowntime(self._limit_before, 0)
 
     def _boundary(self, first: Event) -> Event:
         """What is done at the beginning of a pass; returns that of the pass that was looked at."""
@@ -255,10 +268,10 @@ class Pilot:
         return newest
 
     def _seen(self, seen: Sample, capped: bool) -> None:
-        """Decides, unless it was slowed down in the pass that ends here, for another one or by a cap that has gone; and
-        notes what that pass says of the link."""
-        was_capped = self._state.capped
-        if self._waited() or (was_capped and not capped):
+        """Decides, unless it was slowed down in the pass that ends here, for another one or by a cap that has gone, or
+        nobody knows when that began; and notes what that pass says of the link."""
+        was_capped, unsure, self._unsure = self._state.capped, self._unsure, False
+        if unsure or self._waited() or (was_capped and not capped):
             self._state = policy.watch(self._state._replace(capped=was_capped and capped), seen._replace(held=True))
         else:
             self._state = self._state._replace(capped=capped)
@@ -274,6 +287,8 @@ class Pilot:
     def _numbered(self, seen: Sample, stats: t.Mapping[str, t.Any]) -> Sample | None:
         """None where this is the end of no pass. With post-copy allowed, QEMU 11.1 reads the dirty bitmap, and counts
         that, many times in each pass; from then on the passes are counted here."""
+        if not self.way(self._way)["postcopy"]:
+            return seen
         last = self._state.samples[-1]
         if last.iteration < 2:
             whole = _first_pass_done(stats)
@@ -301,12 +316,15 @@ class Pilot:
 
         The first event is that of the beginning of the first pass, or of its end (QEMU 11.1).
         """
+        if self._counter is not None:
+            return self._counter - 1
         told: int = first.data
         stats = self._asked()
+        self._unsure = not stats
         ended = stats.get("memory_total") and stats.get("memory_iteration") == told and _first_pass_done(stats)
-        if not ended or self._counter not in (None, told - 1):
+        if not ended:
             return told - 1
-        if self._counter is None and stats.get("memory_bps"):
+        if stats.get("memory_bps"):
             began_at = first.at - stats.get("memory_processed", 0) / stats["memory_bps"]
             self._state = policy.watch(self._state, self._state.samples[0]._replace(at_s=began_at))
         return told - 2
@@ -320,6 +338,7 @@ class Pilot:
         wanted_ms, is_ms = round(self._state.limit_ms), policy.QEMU_LIMIT_MS
         with contextlib.suppress(*LIBVIRT_ERRORS):
             is_ms = self._domain.migrateGetMaxDowntime(0)
+            self._limit_before = is_ms if self._decides else None
             if self._decides and is_ms != wanted_ms:
                 self._domain.migrateSetMaxDowntime(wanted_ms, 0)
                 is_ms = wanted_ms
@@ -426,24 +445,6 @@ class Pilot:
                 return
 
 
-def _left(last: Sample, stopped_at: float, guest: Guest) -> float | None:
-    """What was left to send when it was stopped: at the beginning of the pass, less what was sent since, and with what
-    was written since, which is no more than its working set."""
-    since_s = stopped_at - last.at_s
-    if since_s > _SOON_S:
-        return None
-    left = last.remaining_mib + ((guest.dirty_mib_s or 0.0) - guest.link_mib_s) * since_s
-    return max(0.0, min(left, max(last.remaining_mib, guest.working_set_mib or 0.0)))
-
-
-def _in_one_pass_mib(timeline: Timeline) -> float:
-    """What was sent where there was one pass only; 0 otherwise."""
-    completed = timeline.first("completed")
-    if completed is None or len(timeline.all("iteration")) > 2 or timeline.first("postcopy") is not None:
-        return 0.0
-    return float(completed.data.get("memory_processed") or 0) / _MIB
-
-
 def _first_pass_done(stats: t.Mapping[str, t.Any]) -> bool:
     """Whether every page was looked at once: sent, or found to be all zeros. Taken for granted where libvirt does not
     tell."""
@@ -451,23 +452,6 @@ def _first_pass_done(stats: t.Mapping[str, t.Any]) -> bool:
     if total is None or normal is None or zeros is None:
         return True
     return bool((normal + zeros) * stats.get("memory_page_size", _PAGE) >= _WHOLE * total)
-
-
-def _setup_ms(result: Outcome, timeline: Timeline, begun_at: float | None) -> float | None:
-    """What it took besides the passes and the pause."""
-    resumed = timeline.first("resumed")
-    if begun_at is None or resumed is None or result["state"] != "moved" or result["total_ms"] is None:
-        return None
-    return max(0.0, result["total_ms"] - (resumed.at - begun_at) * 1000)
-
-
-def _carried(timeline: Timeline, begun_at: float | None, stopped_at: float) -> float | None:
-    """What the link carried in the only pass that there was, where that was long enough to tell. MiB/s."""
-    completed = timeline.first("completed")
-    if begun_at is None or completed is None or stopped_at - begun_at < _LONG_S:
-        return None
-    sent: int | None = completed.data.get("memory_processed")
-    return None if not sent else sent / _MIB / (stopped_at - begun_at)
 
 
 def _failed(error: Exception, done: int) -> PolicyDecision:

@@ -101,6 +101,14 @@ def test_a_limit_that_libvirt_does_not_take_is_set_at_the_end_of_the_pass(pair: 
     assert actions(result)[0] == "lower_downtime" and "limit of 5.0 s" in result["decisions"][0]["reason"]
 
 
+def test_a_limit_that_was_set_does_not_stay(pair: Pair) -> None:
+    """Somebody has aborted it a moment before libvirt was told the limit, which the stand-in does not set back."""
+    domain = pair.source.domains[UUID]
+    result, _memory, calls = run(pair, [120] * 6, profile={"throttle": False, "ceiling_ms": 200})
+    assert result["state"] == "failed" and calls[0] == "limit 120"
+    assert domain.limit_ms == 300
+
+
 def late(pair: Pair, left: t.Sequence[float], seen: bool) -> tuple[Outcome, list[str]]:
     """QEMU 11.1: the first event is that of the end of the first pass. The outcome, and what was called by then.
 
@@ -151,6 +159,33 @@ def test_the_end_of_the_first_pass_is_not_taken_for_its_beginning(pair: Pair, se
     assert (first["iteration"], first["sent_mib"]) == (2, 128)
     learnt = result["convergence"]
     assert learnt is not None and learnt["link_mib_s"] == pytest.approx(LINK, rel=0.05)
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libvirt does not answer in time, once, at the end of the first pass."""
+    asked: list[int] = []
+    answer = Domain.jobStats
+
+    def once(domain: Domain, flags: int) -> dict[str, t.Any]:
+        if domain.stats.get("memory_iteration") == 2 and not asked:
+            asked.append(1)
+            raise libvirt.libvirtError("cannot acquire state change lock")
+        return answer(domain, flags)
+
+    monkeypatch.setattr(Domain, "jobStats", once)
+
+
+def test_what_the_counter_stood_at_is_known_from_the_first_pass(pair: Pair, silent: None) -> None:
+    result, _early = late(pair, [40.0, 40.0, 4.0], seen=True)
+    assert [sample["iteration"] for sample in result["samples"]] == [3, 4]
+
+
+def test_of_a_pass_that_nobody_knows_the_beginning_of_no_link_is_computed(pair: Pair, silent: None) -> None:
+    """168 MiB in the time of 40: that is two passes, of which one was not seen."""
+    result, _early = late(pair, [40.0, 40.0], seen=False)
+    assert (result["samples"], result["decisions"]) == ([], [])
+    assert result["convergence"] is not None and result["convergence"]["link_mib_s"] is None
 
 
 def test_each_sample_has_the_forecast_of_its_moment(pair: Pair) -> None:
@@ -235,6 +270,16 @@ def test_what_qemu_counts_within_a_pass_is_no_pass(pair: Pair) -> None:
     profile = {"name": "deadline", "ceiling_ms": 1000, "throttle": False, "obstacles": []}
     (result,) = go(pair, [move(profile=profile)], quick())
     assert (result["samples"], result["decisions"]) == ([], [])
+
+
+def test_memory_that_is_never_sent_keeps_nobody_from_deciding(pair: Pair) -> None:
+    """Of virtio-mem, what is not plugged in is part of the total all the same."""
+    memory, domain = Memory(pair, [120] * 6), pair.source.domains[UUID]
+    counted = {"memory_total": 1024 * MIB, "memory_normal": 128 * 256, "memory_constant": 0}
+    memory.meanwhile.update({number: lambda: domain.stats.update(counted) for number in range(1, 7)})
+    domain.migration = memory
+    (result,) = go(pair, [move(profile={"throttle": False})], quick())
+    assert actions(result)[-1] == "abort" and [sample["iteration"] for sample in result["samples"]] == [2, 3]
 
 
 def test_the_limit_is_set_even_where_two_passes_have_begun_at_once(pair: Pair) -> None:

@@ -130,6 +130,14 @@ def test_a_guest_that_was_slowed_down_is_remembered_as_it_was_before(pair: Pair)
     assert kept is not None and kept["working_set_mib"] == pytest.approx(80, rel=0.1)
 
 
+def test_a_guest_that_was_slowed_down_from_the_beginning_is_not_seen_again(pair: Pair) -> None:
+    planned: t.Any = {"dirty_mib_s": 200.0, "working_set_mib": 100.0, "link_mib_s": LINK}
+    result, memory, _calls = run(pair, [80, 80, 16], forecast=planned)
+    assert memory.asked[0][1] & libvirt.VIR_MIGRATE_AUTO_CONVERGE and result["state"] == "moved"
+    kept = result["convergence"]
+    assert kept is not None and (kept["dirty_mib_s"], kept["working_set_mib"]) == (None, None)
+
+
 def test_the_link_is_learnt_from_a_single_pass(pair: Pair) -> None:
     """QEMU has switched over right after it, so that nothing was asked."""
     domain = pair.source.domains[UUID]
