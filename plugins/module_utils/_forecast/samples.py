@@ -105,7 +105,9 @@ def estimate(samples: t.Sequence[Sample], known: Guest) -> Guest | None:
         return None
     if len(seen) == 1 and not _agrees(seen[0], known):
         return None
-    wide, dirty = _prior(known, seen[0]) if len(seen) == 1 else _fit(seen, known.touched_mib)
+    # What was known is the rate of a guest that is not slowed down.
+    fast = 0.0 if samples[-1].throttle else known.dirty_mib_s or 0.0
+    wide, dirty = _prior(known, seen[0]) if len(seen) == 1 else _fit(seen, known.touched_mib, fast)
     return known._replace(dirty_mib_s=dirty, working_set_mib=wide)
 
 
@@ -129,23 +131,27 @@ def _prior(known: Guest, window: Window) -> tuple[float, float]:
     return max(wide, window.written_mib), dirty
 
 
-def _fit(seen: t.Sequence[Window], touched_mib: float) -> tuple[float, float]:
-    """Working set and rate of written = W × (1 - exp(-D × t / W)) through the longest and the shortest pass."""
+def _fit(seen: t.Sequence[Window], touched_mib: float, known_mib_s: float) -> tuple[float, float]:
+    """Working set and rate of written = W × (1 - exp(-D × t / W)) through the longest and the shortest pass.
+
+    ``known_mib_s``: the rate that was known before, which holds where it is more than the passes can show.
+    """
     long, short = max(seen, key=_seconds), min(seen, key=_seconds)
     most = max(window.written_mib for window in seen)
     fastest = max(window.written_mib / window.seconds for window in seen)
     if not most:
         return 0.0, 0.0
+    highest = max(_SATURATED * fastest, known_mib_s)
     if long.seconds < _SAME * short.seconds or long.written_mib <= short.written_mib:
         # It writes the same in every window: all of its working set, at least once.
         typical = sorted(window.written_mib for window in seen)[len(seen) // 2]
-        return typical, _SATURATED * fastest
+        return typical, highest
     ratio = long.written_mib / max(short.written_mib, 1e-9)
     if ratio >= long.seconds / short.seconds * 0.98:
         return max(touched_mib, most), fastest
     bend = _bisect(lambda x: _ratio(x, long.seconds, short.seconds) - ratio, 1e-6, 100.0 / short.seconds)
     wide = long.written_mib / -_expm1(-bend * long.seconds)
-    return wide, min(bend * wide, _SATURATED * fastest)
+    return wide, min(bend * wide, highest)
 
 
 def _seconds(window: Window) -> float:

@@ -31,7 +31,7 @@ from .._model.api import (
 from .._policy import api as policy
 from .._sriov.api import FAILOVER
 from .ceiling import worst
-from .learnt import carried_mib_s, in_one_pass_mib, left_mib, took_besides_ms
+from .learnt import besides_ms, carried_mib_s, in_one_pass_mib, left_mib
 from .shares import NO_LIMIT, Shares
 from .watch import Event, Timeline
 
@@ -202,7 +202,7 @@ class Pilot:
         # The end of post-copy is not that of the pause.
         whole = moved and not postcopy
         stopped = self._timeline.first("suspended") if whole else None
-        setup_ms = took_besides_ms(result, self._timeline, self._copying_since()) if whole and self._attempt == 1 else None
+        setup_ms = besides_ms(result, self._timeline, self._copying_since()) if whole and self._attempt == 1 else None
         if seen:
             # How much a guest writes while it is slowed down is not known; nor what of a pause was for pinning memory.
             known = len(free) == len(state.samples) and not state.throttled and not self._pins

@@ -37,7 +37,7 @@ def in_one_pass_mib(timeline: Timeline) -> float:
     return float(completed.data.get("memory_processed") or 0) / _MIB
 
 
-def took_besides_ms(result: Outcome, timeline: Timeline, begun_at: float | None) -> float | None:
+def besides_ms(result: Outcome, timeline: Timeline, begun_at: float | None) -> float | None:
     """What it took besides the passes and the pause."""
     resumed = timeline.first("resumed")
     if begun_at is None or resumed is None or result["state"] != "moved" or result["total_ms"] is None:

@@ -35,6 +35,7 @@ from .._forecast.api import (
 )
 from .._model.api import Forecast, PolicyDecision
 from .profiles import Profile, limits
+from .throttle import MOST, enough, throttle_parameters
 
 QEMU_LIMIT_MS = 300
 """QEMU's downtime-limit where nothing is said (qapi/migration.json)."""
@@ -48,14 +49,6 @@ leaves over is left each time, and that can go on for ever."""
 LOW_MS = 20
 """The limit while a guest that does not converge is copied. What is below the limit at the end of a pass is left for
 the next: at QEMU's own 300 ms that alone would be 0.3 s of pause."""
-_THROTTLE_MOST = 85
-"""Percent, above which it is aborted. QEMU lets a vCPU run for 10 ms at a time and sleep for the rest: 57 ms at 85 %,
-90 ms at 90 %, 323 ms at 97 %. In the lab guests did not answer for more than a second at 90 % and at 97 %, which
-breaks a ceiling as a pause does. QEMU itself goes on to 99 % (max-cpu-throttle)."""
-_THROTTLE = (20, 80)
-"""Percent. QEMU's own first step, and what leaves a guest alive enough to answer."""
-_INCREMENT = 2
-"""The first step is to suffice; QEMU's own 10 would be at 90 % after one or two more."""
 
 ACTIONS: t.Mapping[str, str] = {
     "continue": "nothing is done",
@@ -137,13 +130,14 @@ def begin(
     limit_ms = max(1.0, min(profile.target_ms, allowed_ms))
     found = forecast(guest, limits(profile, limit_ms, obstacles))
     lowered = found["verdict"] not in ("converges", "unknown") and limit_ms > LOW_MS
-    if lowered:
-        # QEMU will not switch over by itself, so its limit only decides what is left over at the end of each pass.
+    if lowered or (guest.device_mib and not guest.link_mib_s and limit_ms > LOW_MS):
+        # QEMU will not switch over by itself, so its limit only decides what is left over at the end of each pass. Or
+        # nobody knows what the devices leave of the ceiling, so it had better not.
         limit_ms = LOW_MS
         found = forecast(guest, limits(profile, limit_ms, obstacles))
     flags = ("VIR_MIGRATE_POSTCOPY",) if profile.postcopy and not obstacles else ()
     parameters: dict[str, int] = {}
-    if profile.throttle and not flags and found["verdict"] == "cannot" and _slowed(guest, profile) is not None:
+    if profile.throttle and not flags and found["verdict"] == "cannot" and enough(guest, profile) is not None:
         # Auto-converge can only be chosen at the beginning, and would slow down guests that converge as well.
         flags, parameters = ("VIR_MIGRATE_AUTO_CONVERGE",), throttle_parameters(guest)
     first = Sample(1, at_s, guest.touched_mib, 0.0)
@@ -189,6 +183,8 @@ def again(state: State, at_s: float) -> State:
         guest=guest,
         limit_ms=max(1.0, min(state.profile.target_ms, allowed_ms)),
         samples=(first,),
+        # Where it had the link from its beginning, it has it again.
+        yielded=0 if state.yielded == 0 else None,
         touched=False,
         waited=0,
         throttled=True,
@@ -281,7 +277,7 @@ def _link(state: State) -> tuple[float, float]:
     A rate that was seen is worth more than one that was measured beforehand, unless something else held it back.
     """
     known = state.guest.link_mib_s
-    rate = rate_mib_s(state.samples, known or 1.0)
+    rate = rate_mib_s(state.samples, known or state.samples[-1].rate_mib_s or 1.0)
     shared = state.siblings > 0 and (state.yielded is None or state.samples[-1].iteration <= state.yielded)
     alone = state.yielded is not None or not state.siblings
     if alone and (shared or state.capped):
@@ -291,7 +287,7 @@ def _link(state: State) -> tuple[float, float]:
 
 def _asleep(view: View) -> Ruling:
     """Slowed down so far, a guest does not answer: that ends now, one way or another."""
-    if view.sample.throttle <= _THROTTLE_MOST:
+    if view.sample.throttle <= MOST:
         return None
     return _stop(view) or _postcopy(view) or _abort(view)
 
@@ -314,8 +310,12 @@ def _yield(view: View) -> Ruling:
         return None
     state = state._replace(yielded=view.sample.iteration)
     share, whole = view.rate_mib_s, _link(state)[0]
-    text = f"it has {share:.0f} of {whole:.0f} MiB/s and does not converge; {state.siblings} other migrations make way"
+    has = f"{share:.0f} of {whole:.0f}" if state.guest.link_mib_s else f"{share:.0f}"
+    text = f"it has {has} MiB/s and does not converge; {state.siblings} other migrations make way"
     asked = _decision("yield_bandwidth", view.sample, text)
+    if not state.guest.link_mib_s:
+        # What the whole link carries shows in the next pass.
+        return state, [asked]
     guest = view.guest._replace(link_mib_s=whole)
     point = Point(view.here.at_s, view.here.sent_mib, view.here.remaining_mib, view.here.number)
     known = _seen(state) is not None
@@ -381,14 +381,11 @@ def _throttle(view: View) -> Ruling:
     flagged = state.profile.postcopy and not state.obstacles
     if state.throttled or flagged or not state.profile.throttle:
         return None
-    parameters = throttle_parameters(view.guest)
-    percent = parameters["auto_converge.initial"]
-    # With an end set, what QEMU begins with must do: it takes more passes to go further.
-    most = percent if state.profile.deadline_s else _THROTTLE_MOST
-    if _slowed(view.guest, state.profile, view.here.at_s, most) is None:
+    percent = enough(view.guest, state.profile, view.here.at_s)
+    if percent is None:
         return None
     text = f"needs {needs(view.here.blackout_ms, view.limits)}; slowed down by {percent} % it gets there"
-    decision = _decision("throttle", view.sample, text, parameters=parameters)
+    decision = _decision("throttle", view.sample, text, parameters=throttle_parameters(view.guest))
     return state._replace(over="throttle"), [decision]
 
 
@@ -404,7 +401,7 @@ def _abort(view: View) -> tuple[State, list[PolicyDecision]]:
         writes = "how fast it writes is not known" if written is None else f"it writes {written:.0f} MiB/s"
         rates = f"{writes}, the link carries {view.guest.link_mib_s:.0f} MiB/s"
         gone = "" if view.limits.deadline_s is None else f"; {_gone(view)} are gone"
-        asleep = view.sample.throttle > _THROTTLE_MOST
+        asleep = view.sample.throttle > MOST
         slow = f"; slowed down by {view.sample.throttle} % it does not answer" if asleep else ""
         text = f"needs {paused} ({view.here.remaining_mib:.0f} MiB are left; {rates}{gone}{slow}); {against}"
     return view.state._replace(over="abort"), [_decision("abort", view.sample, text)]
@@ -437,8 +434,8 @@ def _raised(view: View, state: State, remaining_mib: float, action: str, text: s
     if view.here.remaining_mib < rate * state.limit_ms / 1000:
         return state, [_decision("continue", view.sample, said)]
     if int(limit_ms) <= int(state.limit_ms):
-        # As high as it may be, and QEMU does not switch over: that ends with the budget.
-        in_time = affordable(view.guest, view.limits, view.here)
+        # As high as it may be, and QEMU does not switch over: that ends with the budget, or where the guest sleeps.
+        in_time = affordable(view.guest, view.limits, view.here) and view.sample.throttle <= MOST
         return (state, [_decision("continue", view.sample, said)]) if in_time else None
     state = state._replace(limit_ms=limit_ms, touched=True)
     return state, [_decision(action, view.sample, text, max_downtime_ms=int(limit_ms))]
@@ -447,29 +444,6 @@ def _raised(view: View, state: State, remaining_mib: float, action: str, text: s
 def _least(view: View) -> float | None:
     """The least that was left at the end of a pass, before this one."""
     return min((entry.remaining_mib for entry in view.state.samples[:-1] if entry.iteration > 1), default=None)
-
-
-def throttle_parameters(guest: Guest) -> dict[str, int]:
-    """So much that it writes half of what the link carries: then every pass halves what is left."""
-    dirty = guest.dirty_mib_s or 0.0
-    percent = 100 * (1 - 0.5 * guest.link_mib_s / dirty) if dirty > 0 else 0.0
-    lowest, highest = _THROTTLE
-    return {
-        "auto_converge.initial": round(min(max(percent, lowest), highest)),
-        "auto_converge.increment": _INCREMENT,
-    }
-
-
-def _slowed(guest: Guest, profile: Profile, at_s: float = 0.0, percent: float = _THROTTLE_MOST) -> Pass | None:
-    """Where it would end when slowed down so far, within ceiling, budget and deadline. ``at_s``: what has gone of the
-    deadline before."""
-    if guest.dirty_mib_s is None:
-        return None
-    slow = guest._replace(dirty_mib_s=guest.dirty_mib_s * (1 - percent / 100))
-    bounds = limits(profile, profile.target_ms)
-    start = Point(at_s, 0.0, guest.touched_mib, 0)
-    coming = passes(slow, start, min(profile.target_ms, max(1.0, usable_ms(bounds) - fixed_ms(guest))))
-    return stopping(slow, bounds, coming) or converging(slow, bounds, coming)
 
 
 def _used(view: View) -> str:

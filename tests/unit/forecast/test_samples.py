@@ -53,6 +53,16 @@ def test_a_saturated_guest_writes_its_working_set_in_every_window() -> None:
     assert api.unique_mib(2.0, found.dirty_mib_s or 0, 200) > 190
 
 
+def test_a_rate_that_was_known_is_not_forgotten_where_the_passes_cannot_show_it() -> None:
+    samples = [Sample(1, 0, 1024, 0), Sample(2, 10, 200, 1024), Sample(3, 12, 200, 1224)]
+    for known, found in ((None, 400), (90.0, 400), (900.0, 900)):
+        seen = api.estimate(samples, KNOWN._replace(dirty_mib_s=known, working_set_mib=20.0))
+        assert seen is not None and seen.dirty_mib_s == found
+    # It is the rate of a guest that is not slowed down.
+    slow = api.estimate([*samples[:2], samples[2]._replace(throttle=80)], KNOWN._replace(dirty_mib_s=900.0))
+    assert slow is not None and slow.dirty_mib_s == 400
+
+
 def test_passes_that_were_cut_short_or_missed_do_not_count() -> None:
     whole = Sample(2, 10, 200, 1024)
     assert len(api.windows([Sample(1, 0, 1024, 0), whole])) == 1

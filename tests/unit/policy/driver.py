@@ -65,7 +65,8 @@ def drive(
         driven.run.result = "refused"
         return driven
     for _attempt in range(2):
-        others = siblings if state.yielded is None else 0
+        # They have the link again once an attempt is over.
+        others = 0 if start.alone else siblings
         began_s = sum(run.total_s for run in driven.attempts)
         state = _attempt_once(driven, state, writer, link, parameters, others, world, began_s)
         if state.over != "throttle":

@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Guest, Sample
 from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Downtime, PolicyDecision
 from ansible_collections.livemig.libvirt.plugins.module_utils._policy import api as policy
-from ansible_collections.livemig.libvirt.plugins.module_utils._policy import decide
+from ansible_collections.livemig.libvirt.plugins.module_utils._policy import throttle
 
 GUEST = Guest(touched_mib=1000, link_mib_s=100, base_ms=50)
 
@@ -148,6 +148,24 @@ def test_siblings_make_way_before_anything_else() -> None:
     assert "yield_bandwidth" not in [entry["action"] for entry in policy.step(state, Sample(4, 60, 700, 3000))[1]]
 
 
+def test_where_nobody_knows_the_link_the_others_make_way_and_the_next_pass_decides() -> None:
+    state, decisions = played([900, 810], rate=50, siblings=1, guest=GUEST._replace(link_mib_s=0.0))
+    assert [decision["action"] for decision in decisions] == ["yield_bandwidth"] and state.over is None
+    assert decisions[0]["reason"] == "it has 50 MiB/s and does not converge; 1 other migrations make way"
+    state, decisions = policy.step(state, Sample(4, 46.1, 700, 2710))
+    assert decisions[0]["action"] != "yield_bandwidth" and policy.now(state)["link_mib_s"] == pytest.approx(100)
+
+
+def test_in_a_second_attempt_the_others_make_way_again() -> None:
+    """They have got the link back at the end of the first."""
+    state, decisions = played([900, 890], siblings=1)
+    assert [decision["action"] for decision in decisions] == ["yield_bandwidth", "throttle"]
+    second = policy.again(state, 20.0)
+    assert (second.yielded, second.siblings) == (None, 1)
+    crowded, start = policy.begin(GUEST._replace(device_mib=30), policy.profile(), 0.0, siblings=3)
+    assert start.alone and policy.again(crowded, 20.0).yielded == 0
+
+
 def test_siblings_are_not_bothered_for_a_guest_that_converges() -> None:
     assert actions([300, 90, 27], rate=50, siblings=1) == ["continue"]
 
@@ -187,6 +205,8 @@ def test_post_copy_never_before_the_second_pass_even_if_all_is_known() -> None:
 def test_throttle_begins_again_in_one_step() -> None:
     state, decisions = played([900, 890])
     assert decisions[0]["action"] == "throttle"
+    # From 80 % in steps of 2, and no further than 85.
+    assert decisions[0]["reason"].endswith("; slowed down by 84 % it gets there")
     first = decisions[0]["parameters"]["auto_converge.initial"]
     assert 50 <= first <= 80 and decisions[0]["parameters"]["auto_converge.increment"] == 2
     second = policy.again(state, 100.0)
@@ -203,8 +223,22 @@ def test_throttle_begins_again_in_one_step() -> None:
 
 @pytest.mark.parametrize(("dirty", "percent"), [(0, 20), (60, 20), (100, 50), (200, 75), (2000, 80)])
 def test_how_much_it_is_slowed_down(dirty: float, percent: int) -> None:
-    found = decide.throttle_parameters(GUEST._replace(dirty_mib_s=dirty, working_set_mib=900.0))
+    found = throttle.throttle_parameters(GUEST._replace(dirty_mib_s=dirty, working_set_mib=900.0))
     assert found == {"auto_converge.initial": percent, "auto_converge.increment": 2}
+
+
+def test_a_guest_that_is_known_to_write_too_fast_is_not_slowed_down_in_vain() -> None:
+    """All of its working set is written in every pass, so that what was seen of it is a guess."""
+    known = GUEST._replace(dirty_mib_s=3000.0, working_set_mib=400.0)
+    assert [only([900, 900], guest=guest)["action"] for guest in (GUEST, known)] == ["throttle", "abort"]
+
+
+@pytest.mark.parametrize(("deadline_s", "flagged"), [(0, True), (40, True), (22, False)])
+def test_with_an_end_set_what_it_begins_with_must_do_from_the_beginning(deadline_s: int, flagged: bool) -> None:
+    """At 84 % it would be through in time, and that far it does not come by then."""
+    known = GUEST._replace(dirty_mib_s=400.0, working_set_mib=900.0)
+    _state, start = policy.begin(known, policy.profile("balanced", {"deadline_s": deadline_s}), 0.0)
+    assert start.flags == (("VIR_MIGRATE_AUTO_CONVERGE",) if flagged else ())
 
 
 def test_a_guest_that_converges_is_not_begun_with_auto_converge() -> None:
@@ -231,6 +265,18 @@ def test_a_low_ceiling_lowers_the_limit_from_the_beginning() -> None:
 def test_a_low_ceiling_lowers_it_where_the_link_is_not_known_too() -> None:
     _state, start = policy.begin(GUEST._replace(link_mib_s=0.0), policy.profile("balanced", {"ceiling_ms": 200}), 0.0)
     assert start.max_downtime_ms == 200 * 0.9 - 50
+
+
+def test_what_its_devices_leave_of_the_ceiling_is_not_known_without_the_link() -> None:
+    heavy = GUEST._replace(device_mib=30)
+    assert policy.begin(heavy, policy.profile(), 0.0)[1].max_downtime_ms is None
+    state, start = policy.begin(heavy._replace(link_mib_s=0.0), policy.profile(), 0.0)
+    assert (start.max_downtime_ms, start.flags) == (20, ())
+    # One that converges all the same is let alone.
+    state, decisions = policy.step(state, Sample(2, 10.0, 100.0, 1000.0))
+    state, decisions = policy.step(state, Sample(3, 11.0, 10.0, 1100.0))
+    assert [decision["action"] for decision in decisions] == ["continue"]
+    assert decisions[0]["reason"].startswith("converges: ")
 
 
 def test_a_limit_above_what_the_ceiling_leaves_is_lowered_first() -> None:
@@ -260,6 +306,17 @@ def test_a_guest_that_is_slowed_down_too_far_is_let_go() -> None:
     assert decisions[-1]["action"] == "continue"
     state, decisions = policy.step(state, Sample(3, 14.0, 400.0, 1400.0, 100.0, 97))
     assert decisions[-1]["action"] == "abort" and "slowed down by 97 % it does not answer" in decisions[-1]["reason"]
+
+
+def test_one_that_is_slowed_down_too_far_is_not_waited_for_at_the_highest_limit() -> None:
+    """QEMU's own bandwidth is too low for it to switch over, and the guest gets slower."""
+    state, _start = policy.begin(GUEST, policy.profile("balanced"), 0.0)
+    state = state._replace(throttled=True, limit_ms=850.0)
+    state, _decisions = policy.step(state, Sample(2, 10.0, 80.0, 1000.0, 80.0, 80))
+    for percent, action in ((85, "continue"), (86, "abort")):
+        _state, decisions = policy.step(state, Sample(3, 10.8, 80.0, 1080.0, 80.0, percent))
+        assert [decision["action"] for decision in decisions] == [action]
+    assert "slowed down by 86 % it does not answer" in decisions[0]["reason"]
 
 
 def test_it_is_not_begun_where_its_devices_alone_take_too_long() -> None:
