@@ -154,7 +154,7 @@ class Pilot:
         """While libvirt migrates in the block, a thread of its own follows the passes."""
         if self._attempt == 1:
             self._began = time.monotonic()
-        if self._decides and self.start.alone:
+        if self._decides and self._state.yielded == 0:
             self._shares.take(self._uuid, _LINK_S)
         over = threading.Event()
         thread = threading.Thread(target=self._follow, args=(over,), name=f"pilot of {self._uuid}", daemon=True)

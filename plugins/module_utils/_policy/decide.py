@@ -178,13 +178,13 @@ def again(state: State, at_s: float) -> State:
     """
     guest = _seen(state) or state.guest
     first = Sample(1, at_s, guest.touched_mib, 0.0)
-    allowed_ms, _alone = _allowed_ms(guest, state.profile, state.siblings)
+    allowed_ms, alone = _allowed_ms(guest, state.profile, state.siblings)
     return state._replace(
         guest=guest,
         limit_ms=max(1.0, min(state.profile.target_ms, allowed_ms)),
         samples=(first,),
-        # Where it had the link from its beginning, it has it again.
-        yielded=0 if state.yielded == 0 else None,
+        # The others have got the link back, unless it is to have it from the beginning.
+        yielded=0 if alone or state.yielded == 0 else None,
         touched=False,
         waited=0,
         throttled=True,

@@ -49,6 +49,22 @@ def shares(monkeypatch: pytest.MonkeyPatch) -> list[Shares]:
     return made
 
 
+def test_between_two_attempts_the_link_is_free(
+    pair: Pair, shares: list[Shares], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free: list[bool] = []
+    again = converge.Pilot.again
+
+    def begun_again(pilot: converge.Pilot) -> bool:
+        found = again(pilot)
+        free.append(shares[0].alone("another"))
+        return found
+
+    monkeypatch.setattr(converge.Pilot, "again", begun_again)
+    result, _memory, _calls = run(pair, [80, 80, 80, 80, 80, 16])
+    assert result["state"] == "moved" and free == [True]
+
+
 @pytest.mark.parametrize("slow", [1, 2])
 def test_a_pass_that_made_way_for_another_is_no_measure(pair: Pair, shares: list[Shares], slow: int) -> None:
     """It gets the link back within the pass, which took a minute."""

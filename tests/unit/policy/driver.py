@@ -66,7 +66,7 @@ def drive(
         return driven
     for _attempt in range(2):
         # They have the link again once an attempt is over.
-        others = 0 if start.alone else siblings
+        others = 0 if state.yielded == 0 else siblings
         began_s = sum(run.total_s for run in driven.attempts)
         state = _attempt_once(driven, state, writer, link, parameters, others, world, began_s)
         if state.over != "throttle":

@@ -164,6 +164,10 @@ def test_in_a_second_attempt_the_others_make_way_again() -> None:
     assert (second.yielded, second.siblings) == (None, 1)
     crowded, start = policy.begin(GUEST._replace(device_mib=30), policy.profile(), 0.0, siblings=3)
     assert start.alone and policy.again(crowded, 20.0).yielded == 0
+    # What the link carries has shown, and that a share of it is too little for its devices.
+    unknown, start = policy.begin(GUEST._replace(device_mib=30, link_mib_s=0.0), policy.profile(), 0.0, siblings=3)
+    unknown = unknown._replace(guest=unknown.guest._replace(link_mib_s=100.0))
+    assert not start.alone and policy.again(unknown, 20.0).yielded == 0
 
 
 def test_siblings_are_not_bothered_for_a_guest_that_converges() -> None:
