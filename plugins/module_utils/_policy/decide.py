@@ -184,7 +184,7 @@ def again(state: State, at_s: float) -> State:
         limit_ms=max(1.0, min(state.profile.target_ms, allowed_ms)),
         samples=(first,),
         # The others have got the link back, unless it is to have it from the beginning.
-        yielded=0 if alone or state.yielded == 0 else None,
+        yielded=0 if alone else None,
         touched=False,
         waited=0,
         throttled=True,
