@@ -215,7 +215,7 @@ def _arms(runs: Sequence[Run]) -> str:
 
 
 TABLE = [
-    "| arm | runs | end | time | MiB | times ours, time | times ours, MiB | blackout | paused | throttle | stood still | passes |",
+    "| arm | runs | end | time | MiB | times our time | times our MiB | blackout | paused | slowed | still | passes |",
     "|---|---|---|---|---|---|---|---|---|---|---|---|",
 ]
 
@@ -497,9 +497,9 @@ Ourselves are the product's module, with its own settling before and after; the 
 with the same flags. No arm may set a downtime limit above the ceiling of 1 s. They took turns in an order that a seed
 gives, and those that take their whole minute ran last. A run is ended after 60 s. The module knows nothing of its guest
 at the beginning of a run: the hosts' histories are forgotten before. With a known guest it has moved it there and back
-right before, and that is not counted. Touched memory is what the first pass has sent. Stood still: the pause, and what
-the vCPUs slept before it while they were slowed down; a pause is as short as you like where the guest hardly runs before
-it."""
+right before, and that is not counted. Touched memory is what the first pass has sent. Still: how long the vCPUs stood
+still altogether, the pause and what they slept before it while they were slowed down. A pause is as short as you like
+where the guest hardly runs before it."""
 BALANCED_TEXT = """\
 This profile uses no post-copy, as auto-converge and oVirt's ladder use none: the guest is paused for what is left of
 its working set, whoever does it."""
