@@ -138,7 +138,7 @@ def markdown(result: Mapping[str, Any], drawn: Sequence[str] = ()) -> str:
             "source's event to the destination's, as the product tells it. *Network*: the longest silence as seen from",
             "the wire, a packet each 20 ms, over everything: VF off, migration, VF on. *Forecast*: the memory over the",
             "rate of the destination, which was measured right before. Medians, milliseconds. *Failed*: runs that gave",
-            "no figures; they were done once more, and the file keeps why. A guest that reaches for a device which QEMU",
+            "no figures; they were done once more, and the file keeps why. A guest that reaches for a device that QEMU",
             "emulates, such as a serial port, waits for QEMU's main loop, and that is busy while memory is pinned.",
             "",
             "| memory MiB | guest and way | runs | failed | paused | network | whole | forecast of the stall |",
