@@ -53,6 +53,21 @@ def paused_ms(run: Run) -> float:
     return float(max(run.get("compute_ms") or 0.0, run["blackout_ms"]))
 
 
+def slowed_s(samples: Sequence[Sequence[Any]], total_s: float) -> float:
+    """How long the vCPUs slept altogether since they were slowed down: the part that they sleep of each pass.
+
+    ``samples``: as of inside.py, of which the first is when a pass ended, in seconds, and the sixth the percent.
+    """
+    ends = [*(entry[0] for entry in samples[1:]), total_s]
+    return float(sum((end - entry[0]) * entry[5] / 100 for entry, end in zip(samples, ends, strict=False)))
+
+
+def still_s(run: Run) -> float | None:
+    """How long its vCPUs stood still, slowed down or paused; None where it was slowed down and nobody looked."""
+    slowed = run.get("slowed_s", None if run["throttled"] else 0.0)
+    return None if slowed is None else float(slowed) + paused_ms(run) / 1000
+
+
 def breached(run: Run) -> str | None:
     """``silent`` where the guest was gone for longer than its ceiling and the product has not said so.
 
@@ -200,8 +215,8 @@ def _arms(runs: Sequence[Run]) -> str:
 
 
 TABLE = [
-    "| arm | runs | end | time | MiB | times ours, time | times ours, MiB | blackout | paused | throttle | passes |",
-    "|---|---|---|---|---|---|---|---|---|---|---|",
+    "| arm | runs | end | time | MiB | times our time | times our MiB | blackout | paused | slowed | still | passes |",
+    "|---|---|---|---|---|---|---|---|---|---|---|---|",
 ]
 
 
@@ -217,6 +232,7 @@ def _row(name: str, runs: Sequence[Run], reference: Sequence[Run]) -> str:
         f"{paused:.0f} ms" if moved and paused else "",
         f"{compute:.0f} ms" if moved and compute else "",
         f"{max(run['throttled'] for run in runs)} %",
+        _seconds(_still_s(runs)),
         f"{median(runs, 'passes'):.0f}",
     ]
     return "| " + " | ".join(cells) + " |"
@@ -234,6 +250,7 @@ def arm_bars(found: Mapping[str, Sequence[Run]], ours: str = arms.DEADLINE.name)
         best = min(others, key=lambda name: others[name])
         seen = f"{blackout:.0f} ms; {best}: {others[best]:.0f} ms"
         bars.append(Bar(f"blackout, against the best {what}", seen, "1.1 times", blackout <= 1.1 * others[best]))
+    bars += _still_bar(found, mine)
     for name, most in ((arms.AUTO_CONVERGE.name, 0.4), (arms.AUTO_CEILING.name, 0.4), (arms.LADDER.name, 0.6)):
         if other := found.get(name):
             ratio = total / (median(other, "total_s") or math.inf)
@@ -245,13 +262,37 @@ def arm_bars(found: Mapping[str, Sequence[Run]], ours: str = arms.DEADLINE.name)
     return _against(bars, lost)
 
 
-def _compared_with(found: Mapping[str, Sequence[Run]], postcopy: bool) -> Iterator[tuple[str, dict[str, float]]]:
-    """Blackouts of the other arms that have always arrived; where we use no post-copy, of those without it, too."""
-    others = {
+def _still_bar(found: Mapping[str, Sequence[Run]], mine: Sequence[Run]) -> list[Bar]:
+    ours = _still_s(mine)
+    others = {name: still for name, runs in _arrived(found).items() if (still := _still_s(runs)) is not None}
+    if ours is None or not others:
+        return []
+    best = min(others, key=lambda name: others[name])
+    seen = f"{_seconds(ours)}; {best}: {_seconds(others[best])}"
+    return [Bar("stood still, against the best other arm's", seen, "1.1 times", ours <= 1.1 * others[best])]
+
+
+def _still_s(runs: Sequence[Run]) -> float | None:
+    known = [still for run in runs if (still := still_s(run)) is not None]
+    return statistics.median(known) if known and len(known) == len(runs) else None
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f} s"
+
+
+def _arrived(found: Mapping[str, Sequence[Run]]) -> dict[str, Sequence[Run]]:
+    """Other arms that have always got there."""
+    return {
         name: runs
         for name, runs in found.items()
         if not name.startswith("ourselves") and all(run["ended"] == "moved" for run in runs)
     }
+
+
+def _compared_with(found: Mapping[str, Sequence[Run]], postcopy: bool) -> Iterator[tuple[str, dict[str, float]]]:
+    """Blackouts of the other arms that have always arrived; where we use no post-copy, of those without it, too."""
+    others = _arrived(found)
     without = {name: runs for name, runs in others.items() if not any(way(run) == "postcopy" for run in runs)}
     for what, chosen in (("other arm's", others), ("other arm's without post-copy", {} if postcopy else without)):
         if chosen:
@@ -456,7 +497,9 @@ Ourselves are the product's module, with its own settling before and after; the 
 with the same flags. No arm may set a downtime limit above the ceiling of 1 s. They took turns in an order that a seed
 gives, and those that take their whole minute ran last. A run is ended after 60 s. The module knows nothing of its guest
 at the beginning of a run: the hosts' histories are forgotten before. With a known guest it has moved it there and back
-right before, and that is not counted. Touched memory is what the first pass has sent."""
+right before, and that is not counted. Touched memory is what the first pass has sent. Still: how long the vCPUs stood
+still altogether, the pause and what they slept before it while they were slowed down. A pause is as short as you like
+where the guest hardly runs before it."""
 BALANCED_TEXT = """\
 This profile uses no post-copy, as auto-converge and oVirt's ladder use none: the guest is paused for what is left of
 its working set, whoever does it."""

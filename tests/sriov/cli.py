@@ -49,6 +49,7 @@ def _guest_parser(guest: argparse.ArgumentParser) -> None:
     start.add_argument("--backing", choices=sorted(domain.BACKINGS), default=defaults.backing)
     start.add_argument("--type", choices=sorted(domain.CPUS), default=defaults.type)
     start.add_argument("--dirty", metavar="W@R", help="rewrite W MiB at R MiB/s; R = 0: as fast as it can")
+    start.add_argument("--silent", action="store_true", help="after its first tick it leaves its serial port alone")
     start.add_argument("--no-wait", action="store_true", help="do not wait for the first tick")
     stop = actions.add_parser("stop", help="end guests everywhere and forget them")
     stop.add_argument("names", nargs="+", metavar="NAME")

@@ -35,7 +35,8 @@ CPUS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Guest:
-    """What `guest start` was asked for. nics: one of NICS; vf: number of the VF on its host; dirty: "W@R" or None."""
+    """What `guest start` was asked for. nics: one of NICS; vf: number of the VF on its host; dirty: "W@R" or
+    None; silent: after its first tick it writes to its serial port only what its interfaces do."""
 
     name: str
     memory_mib: int = 256
@@ -44,6 +45,7 @@ class Guest:
     backing: str = "none"
     type: str = "kvm"
     dirty: str | None = None
+    silent: bool = False
 
 
 def mac(octet: int) -> str:
@@ -102,7 +104,8 @@ NICS: Mapping[str, Callable[[int, str], str]] = {
 
 
 def command_line(guest: Guest, octet: int) -> str:
-    return f"{CMDLINE} octet={octet}" + (f" dirty={guest.dirty}" if guest.dirty else "")
+    words = [f"octet={octet}", *([f"dirty={guest.dirty}"] if guest.dirty else []), *(["ticks=1"] * guest.silent)]
+    return " ".join([CMDLINE, *words])
 
 
 def domain_xml(guest: Guest, octet: int) -> str:

@@ -55,6 +55,23 @@ def test_the_plan_is_the_same_for_the_same_seed_and_takes_turns() -> None:
     assert len(keys) == len(set(keys))
 
 
+def test_a_guest_that_is_slowed_down_stands_still_too() -> None:
+    """From 4 s on a fifth of the time, from 6 s on half of it, until 10 s."""
+    samples = [[1.0, 1, 250.0, 0.0, None, 0], [4.0, 2, 70.0, 120.0, 44.0, 20], [6.0, 3, 70.0, 200.0, 44.0, 50]]
+    assert figures.slowed_s(samples, 10.0) == pytest.approx(2 * 0.2 + 4 * 0.5)
+    assert figures.slowed_s([], 10.0) == 0.0
+    assert figures.still_s(run(throttled=50, slowed_s=2.4)) == pytest.approx(2.51)
+    assert figures.still_s(run()) == pytest.approx(0.11)
+    assert figures.still_s(run(throttled=50)) is None
+
+
+def test_a_short_pause_after_a_guest_that_hardly_ran_is_no_better() -> None:
+    slowed = run(arm=arms.AUTO_CONVERGE.name, blackout_ms=90.0, compute_ms=88.0, throttled=90, slowed_s=15.0)
+    bars = {bar.what: bar for bar in figures.arm_bars({arms.DEADLINE.name: [run()], slowed["arm"]: [slowed]})}
+    assert bars["stood still, against the best other arm's"].met
+    assert not bars["blackout, against the best other arm's"].met
+
+
 def test_slow_arms_run_last_and_less_often() -> None:
     cells = arms.plan(ARMS, 5)
     slow = [cell for cell in cells if cell.arm.slow]
@@ -222,7 +239,7 @@ def test_a_run_of_ours_that_failed_meets_no_bar() -> None:
     crashed = run(part=ARMS, ended="error", error="the module ended with 1", samples=[], attempts=[])
     found = {arms.DEADLINE.name: [run(part=ARMS), run(part=ARMS), crashed], arms.LADDER.name: [run(total_s=50.0)]}
     seen = figures.arm_bars(found)
-    assert len(seen) == 5 and {each.met for each in seen} == {False}
+    assert len(seen) == 6 and {each.met for each in seen} == {False}
     assert all("1 failed" in each.seen for each in seen)
     assert {each.met for each in figures.grid_bars([crashed], LINK)} == {False}
     assert {each.met for each in figures.calm_bars(calm()) if arms.DEADLINE.name in each.what} == {True}

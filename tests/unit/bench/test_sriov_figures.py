@@ -14,7 +14,7 @@ from tests.bench.sriov_figures import ARMS, SIZES_MIB, bars, forecasts, markdown
 from tests.sriov import cli
 
 # ms for each 1024 MiB, on top of a fixed part
-GROWTH = {"virtio": (200, 20), "replug": (210, 20), "failover": (200, 3000)}
+GROWTH = {"virtio": (200, 20), "replug": (210, 20), "failover": (200, 3000), "serial": (1000, 0)}
 PHASES = {
     "vf_off": 100.0,
     "vf_gone": 700.0,
@@ -35,7 +35,7 @@ def run(arm: str, mib: int, number: int = 1, **changes: Any) -> dict[str, Any]:
 
 def runs(**changes: dict[int, float]) -> list[dict[str, Any]]:
     """changes: arm -> size -> its network's silence."""
-    found = [run(arm, mib) for mib in SIZES_MIB for arm in ARMS]
+    found = [run(cell.arm, cell.mib) for cell in sriov.plan(1)]
     return [
         {**each, "blackout_ms": changes.get(each["arm"], {}).get(each["mib"], each["blackout_ms"])} for each in found
     ]
@@ -97,7 +97,7 @@ def test_runs_that_have_failed_are_kept_and_counted(tmp_path: Path, monkeypatch:
     for _call in range(2):
         assert sriov.main(["--rounds", "2"]) == 0
     kept = sriov.load()
-    assert {entry["round"] for entry in kept["runs"]} == {2} and len(kept["runs"]) == 9
+    assert {entry["round"] for entry in kept["runs"]} == {2} and len(kept["runs"]) == len(sriov.plan(1))
     assert [entry["key"] for entry in kept["failed"]].count("failover/2048/1") == 2
     assert kept["failed"][0]["error"] == "failed: the guest sees nothing"
     page = (tmp_path / "sriov.md").read_text("utf-8")
@@ -115,6 +115,7 @@ def test_a_time_line_has_a_bar_for_each_span_that_is_known() -> None:
 
 def test_arms_and_sizes_take_turns() -> None:
     cells = sriov.plan(2)
-    assert len({cell.key for cell in cells}) == len(cells) == 2 * len(ARMS) * len(SIZES_MIB)
-    assert [cell.arm for cell in cells[:3]] == list(ARMS)
-    assert [cell.arm for cell in cells[9:12]] == list(ARMS)[::-1]
+    assert len({cell.key for cell in cells}) == len(cells) == 2 * sum(len(arm.sizes_mib) for arm in ARMS.values())
+    first, second = cells[: len(cells) // 2], cells[len(cells) // 2 :]
+    assert [cell.arm for cell in first if cell.mib == 2048] == list(ARMS)
+    assert [(cell.arm, cell.mib) for cell in second] == [(cell.arm, cell.mib) for cell in first[::-1]]

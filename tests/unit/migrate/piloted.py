@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.livemig.libvirt.plugins.module_utils import _libvirt
-from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import unsent_mib
-from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import api, converge, one, watch
+from ansible_collections.livemig.libvirt.plugins.module_utils._migrate import converge, one, watch
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.api import Records
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.shares import Shares
-from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Outcome, plain_way
+from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import Outcome
 from tests.unit.migrate.standin import Domain, Host
-from tests.unit.migrate.test_migrate import UUID, Pair, go, move, note_calls, quick
-
+from tests.unit.migrate.test_migrate import UUID, Pair, go, move, quick
 
 libvirt = _libvirt.libvirt
 MIB = 1024 * 1024
