@@ -146,8 +146,8 @@ def _base_ms(guest: Guest, outcome: t.Mapping[str, t.Any], kept: t.Mapping[str, 
     measured: int | None = (outcome.get("downtime") or {}).get("compute_ms")
     if measured is None or not kept["link_mib_s"] or (kept["stopped_with_mib"] is None and not kept.get("postcopy")):
         return None
-    memory_ms = (kept["stopped_with_mib"] or 0.0) / kept["link_mib_s"] * 1000
+    memory_ms: float = (kept["stopped_with_mib"] or 0.0) / kept["link_mib_s"] * 1000
     if memory_ms > _MEMORY_MOST_MS:
         return None
-    planned_ms = max(kept.get("device_ms") or 0, devices_ms(guest._replace(link_mib_s=kept["link_mib_s"])))
+    planned_ms: float = max(kept.get("device_ms") or 0, devices_ms(guest._replace(link_mib_s=kept["link_mib_s"])))
     return max(_BASE_LEAST_MS, measured - memory_ms - planned_ms)
