@@ -134,3 +134,30 @@ def test_a_module_that_is_killed_meanwhile(world: World, after: bool) -> None:
     assert entry["error"] is None and world.running[0] == ("hv2" if after else "hv1")
     assert world.complete() and world.running[1].notes == {}
     assert ("detach" in world.process.calls) is not after
+
+
+@pytest.mark.parametrize(("there", "state", "host"), [(False, "failed", "hv1"), (True, "moved", "hv2")])
+def test_a_source_that_was_held_is_known_although_its_guest_has_let_go(
+    world: World, there: bool, state: str, host: str
+) -> None:
+    """That it has let go is noted after guard.py has paused it: a user has not."""
+    source, target = world.hosts["hv1"], world.hosts["hv2"]
+
+    def lost(domain: Domain, *_arguments: object) -> None:
+        world.process.calls.append("migrate")
+        for number in (1, 2):
+            source.iterate(UUID, number)
+        source.send(UUID, "SUSPENDED", "SUSPENDED_MIGRATED")
+        target.send(UUID, "RESUMED", "RESUMED_MIGRATED")
+        if there:
+            target.put(number=7).notes = dict(domain.notes)
+        source.send(UUID, "RESUMED", "RESUMED_MIGRATED")
+        raise libvirt.libvirtError("client socket is closed")
+
+    world.guest.migration = lost
+    (outcome,) = world.move(vf="failover")
+    noted = [entry["event"] for entry in world.records.entries("run-1")]
+    assert noted.index("held") < noted.index("vf_gone")
+    assert (outcome["state"], outcome["running_on"]) == (state, host)
+    name, guest = world.running
+    assert name == host and guest.running and guest.notes == {} and world.complete()
