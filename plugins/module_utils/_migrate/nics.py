@@ -10,6 +10,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 import typing as t
 
@@ -40,6 +41,7 @@ from .records import Records
 from .watch import Event, Timeline
 
 RULES = Rules()
+_LOOK_S = 1.0
 _FREE = "free a function of that port and run recover, which puts it back; the guest runs on without it meanwhile"
 _ANSWER = "run recover once it has answered, or start the guest anew"
 _PORT, _BELOW = "parent", "devices/interface[@type='direct']/source"
@@ -137,14 +139,39 @@ def unplug_s(case: Case) -> float | None:
     return rules.unplug_s if case.intent.nics and rules.by_qemu else None
 
 
-def has_let_go(domain: t.Any, timeline: Timeline) -> bool:
-    """Whether QEMU no longer waits for the guest to let go: it sends no page before that."""
-    if _past_unplug(timeline) is not None:
-        return True
-    with contextlib.suppress(*LIBVIRT_ERRORS):
-        stats = domain.jobStats(0)
-        return bool(stats.get("memory_normal") or stats.get("memory_constant"))
-    return False
+def waits_too_long(domain: t.Any, timeline: Timeline, limit_s: float, over: threading.Event) -> bool:
+    """Returns True once QEMU has waited for so long for the guest to let go; False as soon as it waits no longer, or
+    the migration is ``over``. What comes before it asks the guest does not count: Prepare, and the copying of disks."""
+    waited_s, apart_s = 0.0, min(_LOOK_S, limit_s / 10)
+    while waited_s < limit_s:
+        if over.wait(apart_s):
+            return False
+        stats = _job_stats(domain, timeline)
+        if _has_let_go(timeline, stats):
+            return False
+        waited_s += apart_s if _is_asked(timeline, stats) else 0.0
+    return True
+
+
+def _job_stats(domain: t.Any, timeline: Timeline) -> dict[str, t.Any]:
+    """Nothing once the guest has been stopped: then nobody asks any more."""
+    if not timeline.stopped():
+        with contextlib.suppress(*LIBVIRT_ERRORS):
+            return t.cast("dict[str, t.Any]", domain.jobStats(0))
+    return {}
+
+
+def _has_let_go(timeline: Timeline, stats: t.Mapping[str, t.Any]) -> bool:
+    """Whether QEMU no longer waits for the guest to let go: it sends no page before that, and tells of none."""
+    sent = stats.get("memory_normal") or stats.get("memory_constant")
+    return bool(sent) or _past_unplug(timeline) is not None
+
+
+def _is_asked(timeline: Timeline, stats: t.Mapping[str, t.Any]) -> bool:
+    """Whether QEMU migrates memory, before which it asks the guest: it has told so; or, as QEMU 11.1 tells of the end of
+    the first pass only, the destination is prepared and no disk is being copied."""
+    prepared = timeline.first("prepared") is not None and not stats.get("disk_remaining")
+    return prepared or timeline.first("iteration") is not None
 
 
 def _past_unplug(timeline: Timeline) -> Event | None:

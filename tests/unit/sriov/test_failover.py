@@ -86,6 +86,41 @@ def test_a_guest_that_does_not_let_go_is_not_waited_for_for_ever(world: World, f
     assert world.guest.notes, "the intent stays, so that somebody looks again"
 
 
+@pytest.mark.parametrize("stats", [{}, {"disk_remaining": 4096}], ids=["Prepare", "disks are copied"])
+def test_what_comes_before_the_guest_is_asked_does_not_count(world: World, stats: dict[str, int]) -> None:
+    """Twice as long as the guest has."""
+    stopped = threading.Event()
+
+    def migrate(*arguments: t.Any) -> None:
+        if stats:
+            world.hosts["hv2"].send(UUID, "STARTED", "STARTED_MIGRATED")
+        if stopped.wait(1.0):
+            raise libvirt.libvirtError("operation aborted: migration out job: canceled by client")
+        world.guest.stats = {}
+        for number in (1, 2):
+            world.hosts["hv1"].iterate(UUID, number)
+        world.arrive(*arguments)
+
+    world.guest.migration, world.guest.abort = migrate, lambda _domain: stopped.set()
+    world.guest.stats = stats
+    (outcome,) = world.move(vf="failover")
+    assert (outcome["state"], outcome["error"]) == ("moved", None)
+
+
+def test_a_qemu_that_tells_of_no_pass_while_it_waits(world: World) -> None:
+    """QEMU 11.1: the destination is prepared, no disk is copied, and there is no page of which libvirt tells."""
+    stopped = threading.Event()
+
+    def migrate(*_arguments: object) -> None:
+        world.hosts["hv2"].send(UUID, "STARTED", "STARTED_MIGRATED")
+        assert stopped.wait(5), "nobody has stopped it"
+        raise libvirt.libvirtError("operation aborted: migration out job: canceled by client")
+
+    world.guest.migration, world.guest.abort = migrate, lambda _domain: stopped.set()
+    (outcome,) = world.move(vf="failover")
+    assert outcome["state"] == "failed" and "has not let go of its functions within 0.5 s" in outcome["error"]
+
+
 def test_a_guest_that_lets_go_after_a_failed_failover_gets_it_back(world: World) -> None:
     waiting(world)
     world.guest.lets_go = "never"
