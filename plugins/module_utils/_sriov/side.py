@@ -38,6 +38,15 @@ def _is_incoming(domain: t.Any) -> bool:
     return bool(state == libvirt.VIR_DOMAIN_PAUSED and reason in incoming)
 
 
+def _texts(devices: t.Iterable[t.Any]) -> list[str]:
+    """XML of each, without those that have gone meanwhile: a host makes and removes functions at any time."""
+    found: list[str] = []
+    for device in devices:
+        with contextlib.suppress(*LIBVIRT_ERRORS):
+            found.append(device.XMLDesc(0))
+    return found
+
+
 class InUse(Exception):
     """Another one has this function: the next one may do."""
 
@@ -99,9 +108,17 @@ class Side:
     def functions(self) -> list[Function]:
         """Every VF of the host, and who has it. Of the domain itself what it defines does not count."""
         kinds = libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV | libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET
-        devices = [each.XMLDesc(0) for each in self._connection.listAllDevices(kinds)]
-        networks = [each.XMLDesc(0) for each in self._connection.listAllNetworks() if each.isActive()]
-        return functions(devices, users(self._definitions()), given_out(networks))
+        devices = _texts(self._connection.listAllDevices(kinds))
+        return functions(devices, users(self._definitions()), given_out(self._networks().values()))
+
+    def _networks(self) -> dict[str, str]:
+        """The active ones, name -> XML."""
+        found: dict[str, str] = {}
+        for network in self._connection.listAllNetworks():
+            with contextlib.suppress(*LIBVIRT_ERRORS):  # it has gone meanwhile
+                if network.isActive():
+                    found[network.name()] = network.XMLDesc(0)
+        return found
 
     def _definitions(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
@@ -116,15 +133,11 @@ class Side:
 
     def spare(self, network: str) -> int | None:
         """How many functions a network has left; None where there is no such network of functions, or it is off."""
-        for found in self._connection.listAllNetworks():
-            if found.name() != network or not found.isActive():
-                continue
-            root = parse_xml(found.XMLDesc(0))
-            forward = root.find("forward")
-            if forward is None or forward.get("mode") != "hostdev":
-                return None
-            return len(forward.findall("address")) - int(root.get("connections", "0"))
-        return None
+        root = parse_xml(self._networks().get(network, "<network/>"))
+        forward = root.find("forward")
+        if forward is None or forward.get("mode") != "hostdev":
+            return None
+        return len(forward.findall("address")) - int(root.get("connections", "0"))
 
     def gives_out(self, network: str) -> bool:
         """Whether it is a network of functions."""

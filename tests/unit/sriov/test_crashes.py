@@ -277,6 +277,13 @@ def test_the_phases_show_when_it_was_off(world: World) -> None:
     assert list(phases)[:2] == ["vf_off", "vf_gone"]
 
 
+def test_a_device_and_a_network_that_go_while_they_are_listed_cost_nothing(world: World) -> None:
+    for host in world.hosts.values():
+        host.vanishing = True
+    (outcome,) = world.move()
+    assert (outcome["state"], outcome["error"]) == ("moved", None) and world.complete()
+
+
 @pytest.mark.parametrize("silent", ["always", "hears only"])
 def test_a_guest_that_sends_nothing_is_moved_and_that_is_told(world: World, silent: str) -> None:
     """What comes to it by itself, a broadcast, says nothing of its own traffic."""
