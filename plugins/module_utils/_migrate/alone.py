@@ -20,12 +20,14 @@ from .._sriov.api import (
     Nic,
     Rules,
     Side,
+    boot_id,
     defined_nics,
     find,
     host_address,
     nics_with_standby,
     put_back,
     require_standby,
+    same_instance,
     take_off,
 )
 from . import intent
@@ -72,20 +74,20 @@ class _Journal:
     def _run(self) -> str:
         return f"{BY_HAND}{self._uuid}"
 
-    def note(self, event: str, nic: Nic, instance: int, **values: t.Any) -> None:
+    def note(self, event: str, nic: Nic, instance: str, **values: t.Any) -> None:
         about = {"uuid": self._uuid, "domain": self._domain, "nic": nic.key, "instance": instance}
         self._records.note(self._run, event, **about, **values)
 
-    def pending(self, nic: Nic, instance: int) -> bool:
+    def pending(self, nic: Nic, instance: str) -> bool:
         entries = [each for each in self._records.entries(self._run) if each["event"] in (OFF, GONE, ON)]
         said = next((each for each in reversed(entries) if each["nic"] == nic.key), None)
-        return said is not None and said["event"] == OFF and bool(said["instance"] == instance)
+        return said is not None and said["event"] == OFF and same_instance(said["instance"], instance)
 
 
 def vf(connection: Connection, host: str, wanted: Wanted, records: Records, look_only: bool) -> Result:
     """Raises LivemigError where it cannot be done, and what libvirt raises."""
     domain = connection.lookupByName(wanted.domain)
-    side = Side(connection, domain.UUIDString(), host)
+    side = Side(connection, domain.UUIDString(), host, boot_id())
     if look_only:
         return _changed(side, domain, wanted, records, look_only)
     records.ready()

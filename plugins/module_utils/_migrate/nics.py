@@ -29,8 +29,10 @@ from .._sriov.api import (
     Rules,
     Side,
     allocated_at_once,
+    boot_id,
     placed,
     plan,
+    same_instance,
     take_off,
 )
 from .._sriov.api import put_back as restore
@@ -59,14 +61,14 @@ class _Journal:
         mine = (entry for entry in entries if entry.get("uuid") == self._case.uuid)
         return {entry["alias"]: entry for entry in mine if entry["event"] in (OFF, GONE, ON)}
 
-    def note(self, event: str, nic: Nic, instance: int, **values: t.Any) -> None:
+    def note(self, event: str, nic: Nic, instance: str, **values: t.Any) -> None:
         run, move = self._case.intent.run, self._case.intent.move
         about = {"uuid": move["uuid"], "domain": move["domain"], "alias": nic.alias, "instance": instance}
         self._case.records.note(run, event, **about, **values)
 
-    def pending(self, nic: Nic, instance: int) -> bool:
+    def pending(self, nic: Nic, instance: str) -> bool:
         said = self.last().get(nic.alias)
-        return said is not None and said["event"] == OFF and bool(said["instance"] == instance)
+        return said is not None and said["event"] == OFF and same_instance(said["instance"], instance)
 
 
 def promising(case: Case) -> t.ContextManager[None]:
@@ -265,7 +267,7 @@ def with_phases(case: Case, result: Outcome, started: float) -> Outcome:
 
 
 def _side(case: Case, end: End, connection: Connection) -> Side:
-    return Side(connection, case.uuid, end.name)
+    return Side(connection, case.uuid, end.name, boot_id() if end.name == case.here else None)
 
 
 def _rules(case: Case) -> Rules:

@@ -17,8 +17,10 @@ import typing as t
 from .._libvirt import LIBVIRT_ERRORS, Connection, error_text, libvirt
 from .._observe.api import parse_xml
 from .functions import Function, functions, given_out, users
+from .journal import instance_of
 
 _AGENT_S = 5.0
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 REMOVED, REFUSED = "removed", "refused"
 # libvirt's words for a function that somebody else has, or of which there are no more: virHostdevIsPCINodeDeviceUsed,
 # networkAllocatePort, virPCIDeviceReattach; QEMU's for a device that is being unplugged already.
@@ -29,6 +31,13 @@ _SAID = (
     (re.compile(r"already in the process of unplug", re.IGNORECASE), None),
     (re.compile(r"device not found|no matching|not present", re.IGNORECASE), REMOVED),
 )
+
+
+def boot_id() -> str | None:
+    """Of the host of this process; None where it does not tell."""
+    with contextlib.suppress(OSError), open(_BOOT_ID, encoding="ascii") as file:
+        return file.read().strip()
+    return None
 
 
 def _is_incoming(domain: t.Any) -> bool:
@@ -71,11 +80,12 @@ class Removals:
 
 
 class Side:
-    """``connection``: to this host's libvirt, whose event loop must run; ``name``: the host's, for messages."""
+    """``connection``: to this host's libvirt, whose event loop must run; ``name``: the host's, for messages; ``boot``:
+    its boot id, None where it is another host than that of this process."""
 
-    def __init__(self, connection: Connection, uuid: str, name: str) -> None:
+    def __init__(self, connection: Connection, uuid: str, name: str, boot: str | None = None) -> None:
         self.name = name
-        self._connection, self._uuid = connection, uuid
+        self._connection, self._uuid, self._boot = connection, uuid, boot
 
     @property
     def _domain(self) -> t.Any:
@@ -90,9 +100,10 @@ class Side:
         domain = self._domain
         return str(domain.XMLDesc(0)) if domain.isActive() else None
 
-    def instance(self) -> int:
-        """Changes when the guest is started anew: what it was asked for then is forgotten."""
-        return int(self._domain.ID())
+    def instance(self) -> str:
+        """Changes when the guest is started anew: what it was asked for then is forgotten. libvirt's number alone
+        begins at 1 again when the host is started."""
+        return instance_of(self._domain.ID(), self._boot or self.name)
 
     def persistent(self, secrets: bool = False) -> str | None:
         """The definition that the next start takes; None of a transient domain."""

@@ -154,7 +154,7 @@ def take_off(source: Side, nics: t.Sequence[Nic], journal: Journal, rules: Rules
             journal.note(QUIET, nic, instance)
 
 
-def _detach(source: Side, heard: Removals, nic: Nic, journal: Journal, instance: int, rules: Rules) -> None:
+def _detach(source: Side, heard: Removals, nic: Nic, journal: Journal, instance: str, rules: Rules) -> None:
     # Before it is asked: whoever finds the device later must know that the guest may still let go of it.
     journal.note(OFF, nic, instance)
     for _attempt in range(rules.attempts):
