@@ -83,6 +83,10 @@ class _Journal:
         said = next((each for each in reversed(entries) if each["nic"] == nic.key), None)
         return said is not None and said["event"] == OFF and same_instance(said["instance"], instance)
 
+    def unseen(self, _nic: Nic) -> bool:
+        """QEMU puts nothing on by itself."""
+        return False
+
 
 def vf(connection: Connection, host: str, wanted: Wanted, records: Records, look_only: bool) -> Result:
     """Raises LivemigError where it cannot be done, and what libvirt raises."""

@@ -55,11 +55,11 @@ class _Journal:
     def __init__(self, case: Case) -> None:
         self._case = case
 
-    def last(self) -> dict[str, t.Any]:
-        """Alias -> the last entry about it."""
+    def last(self, *events: str) -> dict[str, t.Any]:
+        """Alias -> the last entry about it, of these events."""
         entries = self._case.records.entries(self._case.intent.run)
         mine = (entry for entry in entries if entry.get("uuid") == self._case.uuid)
-        return {entry["alias"]: entry for entry in mine if entry["event"] in (OFF, GONE, ON)}
+        return {entry["alias"]: entry for entry in mine if entry["event"] in (events or (OFF, GONE, ON))}
 
     def note(self, event: str, nic: Nic, instance: str, **values: t.Any) -> None:
         run, move = self._case.intent.run, self._case.intent.move
@@ -69,6 +69,10 @@ class _Journal:
     def pending(self, nic: Nic, instance: str) -> bool:
         said = self.last().get(nic.alias)
         return said is not None and said["event"] == OFF and same_instance(said["instance"], instance)
+
+    def unseen(self, nic: Nic) -> bool:
+        said = self.last(OFF, GONE, ON, UNSEEN).get(nic.alias)
+        return said is not None and bool(said["event"] == UNSEEN)
 
 
 def promising(case: Case) -> t.ContextManager[None]:
@@ -137,8 +141,12 @@ def detach(case: Case) -> None:
 def unplug_s(case: Case) -> float | None:
     """How long QEMU may wait for the guest to let go, for which it has no limit itself (qemu_savevm_wait_unplug); None
     where it does not ask it."""
-    rules = _rules(case)
-    return rules.unplug_s if case.intent.nics and rules.by_qemu else None
+    return _rules(case).unplug_s if by_qemu(case) else None
+
+
+def by_qemu(case: Case) -> bool:
+    """Whether QEMU takes functions off and puts them on: of what it could not put on libvirt is told nothing."""
+    return bool(case.intent.nics) and _rules(case).by_qemu
 
 
 def waits_too_long(domain: t.Any, timeline: Timeline, limit_s: float, over: threading.Event) -> bool:
@@ -222,21 +230,23 @@ def _of_definition(domain: t.Any, case: Case) -> list[Edit]:
     return [edit for edit in wanted if edit["kind"] != _PORT or edit["old"] not in ports - below]
 
 
-def put_back(case: Case, end: End, connection: Connection) -> None:
-    """Raises LivemigError where the guest is not what its intent says: which NIC, where, and what to do."""
+def put_back(case: Case, end: End, connection: Connection) -> tuple[str, ...]:
+    """Returns what is right but should be known. Raises LivemigError where the guest is not what its intent says: which
+    NIC, where, and what to do."""
     if not case.intent.nics:
-        return
+        return ()
     side = _side(case, end, connection)
     if side.live() is None:
-        return
+        return ()
     restored = restore(side, case.intent.nics, end == case.source, _Journal(case), _rules(case))
     if restored.left:
         raise LivemigError(
             f"NICs of domain {case.intent.move['domain']} on {end.name}",
-            value="; ".join(restored.left),
+            value="; ".join((*restored.left, *restored.notes)),
             expected="what it had before the migration",
             remedy=_FREE if restored.missing else _ANSWER,
         )
+    return restored.notes
 
 
 def with_open(case: Case, error: str | None) -> str | None:

@@ -372,6 +372,8 @@ def conclude(case: Case, settled: Settled, error: str | None) -> Outcome:
         error = found.meaning
     if settled.error is not None:
         error = "; ".join(filter(None, (error, f"what is left to do could not be done: {settled.error}")))
+    if nics.by_qemu(case):  # what libvirt itself has attached is there, however late the guest shows it
+        error = "; ".join(filter(None, (error, *settled.notes))) or None
     return outcome(move, found.outcome, running_on=running_on, error=error)
 
 

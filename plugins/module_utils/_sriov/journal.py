@@ -29,6 +29,9 @@ class Journal(t.Protocol):
     def pending(self, nic: Nic, instance: str) -> bool:
         """It was asked to let go, and was never seen without the device since."""
 
+    def unseen(self, nic: Nic) -> bool:
+        """The last look has found that the guest does not show it."""
+
 
 def same_instance(noted: int | str, now: str) -> bool:
     """Entries of earlier versions have libvirt's number alone, which begins at 1 again when the host is started."""

@@ -67,12 +67,66 @@ def test_qemu_does_it_and_the_planned_function_is_sent(world: World) -> None:
     assert "vf_gone" not in phases, "when the guest has answered QEMU is not known to the moment"
 
 
-def test_a_function_that_qemu_has_lost_is_told(world: World) -> None:
+TEAM = dict.fromkeys(("eth0", "eth1", "eth2"), MAC)
+"""What the guest's agent shows: net_failover's own device, the standby and the function."""
+
+
+def test_a_function_that_qemu_has_lost_is_told_and_put_on_by_recover(world: World) -> None:
     """VFIO_MAP_DMA can fail there without failing the migration: the guest comes up without what libvirt shows."""
-    world.qemu_loses_it = True
+    world.guest.agent, world.qemu_loses_it = TEAM, True
     (outcome,) = world.move(vf="failover")
-    assert (outcome["state"], outcome["error"]) == ("moved", None)
+    assert (outcome["state"], outcome["running_on"]) == ("moved", "hv2")
+    assert MAC in outcome["error"] and "the guest does not show it" in outcome["error"]
     assert [phase["name"] for phase in outcome["phases"]][-1] == "vf_unseen"
+    assert world.running[1].notes and "detach" not in world.process.calls, "the guest may be slow"
+    (entry,) = world.recover()
+    assert entry["error"] is None and "does not show it yet" in entry["meaning"]
+    assert world.process.calls[-3:] == ["detach", "attach", "unmark"]
+    assert world.complete() and world.running[1].notes == {} and world.recover() == []
+
+
+def test_a_function_that_the_guest_shows_late_is_left_alone(world: World) -> None:
+    world.guest.agent, world.qemu_loses_it = TEAM, True
+    world.move(vf="failover")
+    world.running[1].agent = TEAM
+    (entry,) = world.recover()
+    assert (entry["error"], entry["did"]) == (None, ["release_destination"])
+    assert world.process.calls == ["mark", "migrate", "unmark"] and world.running[1].notes == {}
+
+
+@pytest.mark.parametrize("agent", [None, {"eth0": MAC}], ids=["no agent", "never shown"])
+def test_a_function_that_was_not_seen_before_is_not_taken_for_lost(world: World, agent: dict[str, str] | None) -> None:
+    world.guest.agent, world.qemu_loses_it = agent, True
+    (outcome,) = world.move(vf="failover")
+    assert outcome["state"] == "moved" and "does not show it" in outcome["error"]
+    assert world.process.calls == ["mark", "migrate", "unmark"] and world.recover() == []
+
+
+def test_an_agent_that_does_not_answer_has_not_lost_it(world: World) -> None:
+    arrives = world.guest.migration
+    assert arrives is not None
+
+    def arrive(*arguments: t.Any) -> None:
+        arrives(*arguments)
+        world.running[1].agent = None
+
+    world.guest.agent, world.guest.migration = TEAM, arrive
+    (outcome,) = world.move(vf="failover")
+    assert (outcome["state"], outcome["error"]) == ("moved", None) and world.running[1].notes == {}
+
+
+def test_a_guest_that_keeps_what_it_does_not_show_is_asked_by_each_recover_once(world: World) -> None:
+    world.guest.agent, world.qemu_loses_it = TEAM, True
+    world.move(vf="failover")
+    there = world.running[1]
+    there.lets_go = "never"
+    for number in (1, 2):
+        (entry,) = world.recover()
+        assert "has not answered" in entry["error"] and world.process.calls.count("detach") == number
+    there.agent = TEAM
+    there.let_go()
+    (entry,) = world.recover()
+    assert entry["error"] is None and world.complete() and there.notes == {}, "it was asked, and has let go late"
 
 
 @pytest.mark.parametrize("first", [1, 4], ids=["first", "QEMU counts on after a cancelled migration"])
