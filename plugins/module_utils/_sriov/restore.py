@@ -13,6 +13,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 import typing as t
 import xml.etree.ElementTree as ET
@@ -44,11 +45,14 @@ class Restored(t.NamedTuple):
     def left(self) -> tuple[str, ...]:
         return (*self.missing, *self.unsure)
 
+    def and_(self, other: Restored) -> Restored:
+        return Restored(*((*mine, *others) for mine, others in zip(self, other)))
+
 
 def put_back(side: Side, nics: t.Sequence[Nic], at_source: bool, journal: Journal, rules: Rules) -> Restored:
     """The guest, which is on this side, gets what its intent holds. Raises what libvirt raises."""
-    each = [_restored(side, nic, at_source, journal, rules) for nic in nics]
-    return Restored(*(tuple(text for found in each for text in found[part]) for part in range(len(Restored._fields))))
+    each = (_restored(side, nic, at_source, journal, rules) for nic in nics)
+    return functools.reduce(Restored.and_, each, Restored())
 
 
 def _restored(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Rules) -> Restored:
@@ -143,12 +147,10 @@ def _places(side: Side, nic: Nic, at_source: bool, port: str | None) -> list[str
     """
     if nic.network is not None:
         return [None]
-    if nic.mac is None:
-        return [nic.address if at_source else nic.planned]
-    found = usable(side.functions(), wanted_of(nic, port), nic.planned)
-    if not at_source or nic.address is None:
-        return list(found)
-    return [nic.address, *(address for address in found if address != nic.address)]
+    own = nic.address if at_source else None
+    found = usable(side.functions(), wanted_of(nic, port), own or nic.planned)
+    found = [own, *(address for address in found if address != own)] if own is not None else found
+    return [address for address in found if nic.mac is not None or address in (own, nic.planned)]
 
 
 def _redefine(side: Side, nic: Nic) -> None:
