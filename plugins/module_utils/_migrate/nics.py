@@ -178,8 +178,8 @@ def _has_let_go(timeline: Timeline, stats: t.Mapping[str, t.Any]) -> bool:
 
 
 def _is_asked(timeline: Timeline, stats: t.Mapping[str, t.Any]) -> bool:
-    """Whether QEMU migrates memory, before which it asks the guest: it has told so; or, as QEMU 11.1 tells of the end of
-    the first pass only, the destination is prepared and no disk is being copied."""
+    """Whether QEMU migrates memory, before which it asks the guest. It has told so; or the destination is prepared and
+    no disk is being copied, since QEMU 11.1 tells of the end of the first pass only."""
     prepared = timeline.first("prepared") is not None and not stats.get("disk_remaining")
     return prepared or timeline.first("iteration") is not None
 

@@ -248,7 +248,7 @@ def _close(case: Case, how: str) -> None:
     case.records.drop_definition(case.uuid)
 
 
-_ACTIONS: t.Mapping[str, t.Callable[[Case], t.Optional[tuple[str, ...]]]] = {
+_ACTIONS: t.Mapping[str, t.Callable[[Case], tuple[str, ...] | None]] = {
     verdict.RESUME_SOURCE: _resume_source,
     verdict.DESTROY_INCOMING: _destroy_incoming,
     verdict.FINISH_CONFIRM: _finish_confirm,

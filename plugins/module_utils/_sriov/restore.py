@@ -87,7 +87,9 @@ def _put_on_by_qemu(side: Side, nic: Nic, journal: Journal, rules: Rules) -> Res
         _note(journal, OFF, nic, side, host=side.name)
         return None
     _note(journal, UNSEEN, nic, side, host=side.name)
-    return Restored(unsure=tuple(f"{note}; recover takes it off and puts it on, unless it does so by then" for note in notes))
+    return Restored(
+        unsure=tuple(f"{note}; recover takes it off and puts it on, unless it does so by then" for note in notes)
+    )
 
 
 def _note(journal: Journal, event: str, nic: Nic, side: Side, **values: t.Any) -> None:

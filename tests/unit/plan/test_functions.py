@@ -82,6 +82,34 @@ def test_a_port_that_is_mapped_is_the_one_that_counts() -> None:
     assert sorted(ways(made)) == ["a"]
 
 
+ANSWERS = {"hv2": {"fill:memory": {"mib_s": 1024.0}}}
+
+
+def bare(label: str | None = "<p>vf-gap</p>", teaming: str | None = None) -> t.Any:
+    one = guest("a", 0)
+    one["hostdevs"][0]["teaming"], one["label"] = teaming, label
+    return one
+
+
+def test_how_long_a_guest_without_a_standby_is_without_network_is_said() -> None:
+    """The whole migration, and 1024 MiB at the rate that the destination has measured."""
+    move = planned("replug", bare(), answers=ANSWERS)
+    assert move["way"]["vf_gap"] and move["forecast"]["total_ms"] is not None
+    expected = f": about {move['forecast']['total_ms'] + 1000} ms, of which 1000 ms are for pinning its memory"
+    assert move["way"]["vf_reason"].endswith(expected)
+
+
+def test_a_gap_that_nobody_can_forecast_is_said_to_be_unknown() -> None:
+    move = planned("replug", bare(), history=[])
+    assert move["forecast"]["total_ms"] is None
+    assert move["way"]["vf_reason"].endswith("is off: for how long is not known")
+
+
+def test_a_standby_leaves_no_gap_whatever_the_label_allows() -> None:
+    move = planned("replug", bare(teaming="transient"), answers=ANSWERS)
+    assert move["way"]["vf_gap"] and move["way"]["vf_reason"].endswith("is off")
+
+
 def forecast(vf: str, **more: t.Any) -> t.Any:
     return planned(vf, guest("a", 0), **more)["forecast"]
 
@@ -120,31 +148,3 @@ def test_a_ceiling_that_only_the_pinning_breaks_is_not_said_to_be_kept() -> None
     stalled = forecast("failover", answers=answers)
     assert forecast("replug", answers=answers)["verdict"] == "converges"
     assert stalled["blackout_ms"] > 1000 and stalled["verdict"] == "cannot", stalled
-
-
-ANSWERS = {"hv2": {"fill:memory": {"mib_s": 1024.0}}}
-
-
-def bare(label: str | None = "<p>vf-gap</p>", teaming: str | None = None) -> t.Any:
-    one = guest("a", 0)
-    one["hostdevs"][0]["teaming"], one["label"] = teaming, label
-    return one
-
-
-def test_how_long_a_guest_without_a_standby_is_without_network_is_said() -> None:
-    """The whole migration, and 1024 MiB at the rate that the destination has measured."""
-    move = planned("replug", bare(), answers=ANSWERS)
-    assert move["way"]["vf_gap"] and move["forecast"]["total_ms"] is not None
-    expected = f": about {move['forecast']['total_ms'] + 1000} ms, of which 1000 ms are for pinning its memory"
-    assert move["way"]["vf_reason"].endswith(expected)
-
-
-def test_a_gap_that_nobody_can_forecast_is_said_to_be_unknown() -> None:
-    move = planned("replug", bare(), history=[])
-    assert move["forecast"]["total_ms"] is None
-    assert move["way"]["vf_reason"].endswith("is off: for how long is not known")
-
-
-def test_a_standby_leaves_no_gap_whatever_the_label_allows() -> None:
-    move = planned("replug", bare(teaming="transient"), answers=ANSWERS)
-    assert move["way"]["vf_gap"] and move["way"]["vf_reason"].endswith("is off")
