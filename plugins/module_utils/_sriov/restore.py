@@ -111,7 +111,8 @@ def _asked_again(side: Side, nic: Nic, rules: Rules) -> str | None:
         if device is None:
             return REMOVED
         said = side.ask(ET.tostring(device, encoding="unicode"), heard, rules.late_s)
-        return said or (None if _has(side, nic) else REMOVED)
+        # What QEMU does not have, libvirt may: then nothing can be put on beside it.
+        return REFUSED if said == REFUSED else (None if _has(side, nic) else REMOVED)
 
 
 def _attached(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Rules) -> Restored:
