@@ -38,7 +38,8 @@ options:
   state:
     description:
       - V(attached) gives the guest every function of its definition that it lacks. It gets the one that is named there
-        or, where that is in use, another free one of the same port.
+        or, where that is in use, another free one of the same port. One that was not taken off here counts as in use
+        too where another domain is defined with it, a network gives it out, or the host itself uses it.
       - V(detached) takes them off the running guest. One that the definition does not have stays, since nothing would
         tell how to put it back.
     type: str

@@ -56,8 +56,8 @@ IN_THE_LAB: tuple[Mutant, ...] = (
     Mutant(
         "the_definition_stays",
         f"{_MIGRATE}/settle.py",
-        "                _undefine(leftover)\n    _unmark(case, case.destination)",
-        "                pass\n    _unmark(case, case.destination)",
+        "                _undefine(leftover)\n    notes = _unmark(case, case.destination)",
+        "                pass\n    notes = _unmark(case, case.destination)",
         FAULTS,
         ("--only", "source-daemon-killed-resumed"),
     ),
@@ -136,11 +136,11 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the_intent_goes_first",
         f"{_MIGRATE}/settle.py",
-        """        nics.put_back(case, end, connection)
+        """        notes = nics.put_back(case, end, connection)
         intent.remove(connection.lookupByUUIDString(case.uuid))
 """,
         """        intent.remove(connection.lookupByUUIDString(case.uuid))
-        nics.put_back(case, end, connection)
+        notes = nics.put_back(case, end, connection)
 """,
         PYTEST,
         _CRASHES,

@@ -18,14 +18,17 @@ from .._sriov.api import (
     OFF,
     ON,
     Nic,
+    Restored,
     Rules,
     Side,
+    boot_id,
     defined_nics,
     find,
     host_address,
     nics_with_standby,
     put_back,
     require_standby,
+    same_instance,
     take_off,
 )
 from . import intent
@@ -72,20 +75,31 @@ class _Journal:
     def _run(self) -> str:
         return f"{BY_HAND}{self._uuid}"
 
-    def note(self, event: str, nic: Nic, instance: int, **values: t.Any) -> None:
+    def note(self, event: str, nic: Nic, instance: str, **values: t.Any) -> None:
         about = {"uuid": self._uuid, "domain": self._domain, "nic": nic.key, "instance": instance}
         self._records.note(self._run, event, **about, **values)
 
-    def pending(self, nic: Nic, instance: int) -> bool:
+    def pending(self, nic: Nic, instance: str) -> bool:
+        return self._last(nic, instance) == OFF
+
+    def taken(self, nic: Nic, instance: str) -> bool:
+        """It was taken off here, from this guest, so that the function was its own."""
+        return self._last(nic, instance) in (OFF, GONE)
+
+    def _last(self, nic: Nic, instance: str) -> str | None:
         entries = [each for each in self._records.entries(self._run) if each["event"] in (OFF, GONE, ON)]
         said = next((each for each in reversed(entries) if each["nic"] == nic.key), None)
-        return said is not None and said["event"] == OFF and bool(said["instance"] == instance)
+        return said["event"] if said is not None and same_instance(said["instance"], instance) else None
+
+    def unseen(self, _nic: Nic) -> bool:
+        """QEMU puts nothing on by itself."""
+        return False
 
 
 def vf(connection: Connection, host: str, wanted: Wanted, records: Records, look_only: bool) -> Result:
     """Raises LivemigError where it cannot be done, and what libvirt raises."""
     domain = connection.lookupByName(wanted.domain)
-    side = Side(connection, domain.UUIDString(), host)
+    side = Side(connection, domain.UUIDString(), host, boot_id())
     if look_only:
         return _changed(side, domain, wanted, records, look_only)
     records.ready()
@@ -110,7 +124,7 @@ def _changed(side: Side, domain: t.Any, wanted: Wanted, records: Records, look_o
     if wanted.state == DETACHED:
         _take_off(side, due, journal, wanted.rules)
         return Result(before, [_shown(side, nic) for nic in nics])
-    restored = put_back(side, due, True, journal, wanted.rules)
+    restored = _put_on(side, due, journal, wanted.rules)
     if restored.left:
         raise _failed(wanted, side, "; ".join(restored.left), "" if restored.missing else _ANSWER)
     return Result(before, [_shown(side, nic) for nic in nics], restored.done, restored.notes)
@@ -209,6 +223,14 @@ def _take_off(side: Side, nics: t.Sequence[Nic], journal: _Journal, rules: Rules
             expected="a guest that lets go of them",
             remedy="run this module again with state attached" if left else "they are as before",
         ) from error
+
+
+def _put_on(side: Side, nics: t.Sequence[Nic], journal: _Journal, rules: Rules) -> Restored:
+    """What was not taken off here has no function of its own here: whatever stands against the defined one counts."""
+    instance = side.instance()
+    own = [nic for nic in nics if journal.taken(nic, instance)]
+    others = [nic._replace(planned=nic.address, planned_port=nic.port) for nic in nics if nic not in own]
+    return put_back(side, own, True, journal, rules).and_(put_back(side, others, False, journal, rules))
 
 
 def _failed(wanted: Wanted, side: Side, text: str, remedy: str = "") -> LivemigError:

@@ -14,6 +14,7 @@ import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connect, Connection, find_domain
 from .._model.api import LivemigError, Move, Way, way_of
+from .._sriov.api import GONE
 from . import intent
 from .guard import HELD
 from .intent import Intent
@@ -88,9 +89,11 @@ class Case(t.NamedTuple):
 
     @property
     def held(self) -> bool:
-        """The source was paused by guard.py, and not by a user."""
-        entries = [entry for entry in self.records.entries(self.intent.run) if entry.get("uuid") == self.uuid]
-        return bool(entries) and entries[-1]["event"] == HELD
+        """The source was paused by guard.py, and not by a user. That it has let go of its functions (failover) is noted
+        after that; what is noted when they are put back comes after its resumption, and counts."""
+        mine = [entry for entry in self.records.entries(self.intent.run) if entry.get("uuid") == self.uuid]
+        said = [entry["event"] for entry in mine if entry["event"] != GONE]
+        return said[-1:] == [HELD]
 
     def look(self, end: End, rules: Rules, job: bool = False) -> Place:
         if end.fenced:

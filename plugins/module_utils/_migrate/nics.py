@@ -10,6 +10,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 import typing as t
 
@@ -28,8 +29,10 @@ from .._sriov.api import (
     Rules,
     Side,
     allocated_at_once,
+    boot_id,
     placed,
     plan,
+    same_instance,
     take_off,
 )
 from .._sriov.api import put_back as restore
@@ -40,6 +43,7 @@ from .records import Records
 from .watch import Event, Timeline
 
 RULES = Rules()
+_LOOK_S = 1.0
 _FREE = "free a function of that port and run recover, which puts it back; the guest runs on without it meanwhile"
 _ANSWER = "run recover once it has answered, or start the guest anew"
 _PORT, _BELOW = "parent", "devices/interface[@type='direct']/source"
@@ -51,20 +55,24 @@ class _Journal:
     def __init__(self, case: Case) -> None:
         self._case = case
 
-    def last(self) -> dict[str, t.Any]:
-        """Alias -> the last entry about it."""
+    def last(self, *events: str) -> dict[str, t.Any]:
+        """Alias -> the last entry about it, of these events."""
         entries = self._case.records.entries(self._case.intent.run)
         mine = (entry for entry in entries if entry.get("uuid") == self._case.uuid)
-        return {entry["alias"]: entry for entry in mine if entry["event"] in (OFF, GONE, ON)}
+        return {entry["alias"]: entry for entry in mine if entry["event"] in (events or (OFF, GONE, ON))}
 
-    def note(self, event: str, nic: Nic, instance: int, **values: t.Any) -> None:
+    def note(self, event: str, nic: Nic, instance: str, **values: t.Any) -> None:
         run, move = self._case.intent.run, self._case.intent.move
         about = {"uuid": move["uuid"], "domain": move["domain"], "alias": nic.alias, "instance": instance}
         self._case.records.note(run, event, **about, **values)
 
-    def pending(self, nic: Nic, instance: int) -> bool:
+    def pending(self, nic: Nic, instance: str) -> bool:
         said = self.last().get(nic.alias)
-        return said is not None and said["event"] == OFF and bool(said["instance"] == instance)
+        return said is not None and said["event"] == OFF and same_instance(said["instance"], instance)
+
+    def unseen(self, nic: Nic) -> bool:
+        said = self.last(OFF, GONE, ON, UNSEEN).get(nic.alias)
+        return said is not None and bool(said["event"] == UNSEEN)
 
 
 def promising(case: Case) -> t.ContextManager[None]:
@@ -133,18 +141,47 @@ def detach(case: Case) -> None:
 def unplug_s(case: Case) -> float | None:
     """How long QEMU may wait for the guest to let go, for which it has no limit itself (qemu_savevm_wait_unplug); None
     where it does not ask it."""
-    rules = _rules(case)
-    return rules.unplug_s if case.intent.nics and rules.by_qemu else None
+    return _rules(case).unplug_s if by_qemu(case) else None
 
 
-def has_let_go(domain: t.Any, timeline: Timeline) -> bool:
-    """Whether QEMU no longer waits for the guest to let go: it sends no page before that."""
-    if _past_unplug(timeline) is not None:
-        return True
-    with contextlib.suppress(*LIBVIRT_ERRORS):
-        stats = domain.jobStats(0)
-        return bool(stats.get("memory_normal") or stats.get("memory_constant"))
-    return False
+def by_qemu(case: Case) -> bool:
+    """Whether QEMU takes functions off and puts them on: of what it could not put on libvirt is told nothing."""
+    return bool(case.intent.nics) and _rules(case).by_qemu
+
+
+def waits_too_long(domain: t.Any, timeline: Timeline, limit_s: float, over: threading.Event) -> bool:
+    """Returns True once QEMU has waited for so long for the guest to let go; False as soon as it waits no longer, or
+    the migration is ``over``. What comes before it asks the guest does not count: Prepare, and the copying of disks."""
+    waited_s, apart_s = 0.0, min(_LOOK_S, limit_s / 10)
+    while waited_s < limit_s:
+        if over.wait(apart_s):
+            return False
+        stats = _job_stats(domain, timeline)
+        if _has_let_go(timeline, stats):
+            return False
+        waited_s += apart_s if _is_asked(timeline, stats) else 0.0
+    return True
+
+
+def _job_stats(domain: t.Any, timeline: Timeline) -> dict[str, t.Any]:
+    """Nothing once the guest has been stopped: then nobody asks any more."""
+    if not timeline.stopped():
+        with contextlib.suppress(*LIBVIRT_ERRORS):
+            return t.cast("dict[str, t.Any]", domain.jobStats(0))
+    return {}
+
+
+def _has_let_go(timeline: Timeline, stats: t.Mapping[str, t.Any]) -> bool:
+    """Whether QEMU no longer waits for the guest to let go: it sends no page before that, and tells of none."""
+    sent = stats.get("memory_normal") or stats.get("memory_constant")
+    return bool(sent) or _past_unplug(timeline) is not None
+
+
+def _is_asked(timeline: Timeline, stats: t.Mapping[str, t.Any]) -> bool:
+    """Whether QEMU migrates memory, before which it asks the guest. It has told so; or the destination is prepared and
+    no disk is being copied, since QEMU 11.1 tells of the end of the first pass only."""
+    prepared = timeline.first("prepared") is not None and not stats.get("disk_remaining")
+    return prepared or timeline.first("iteration") is not None
 
 
 def _past_unplug(timeline: Timeline) -> Event | None:
@@ -193,21 +230,23 @@ def _of_definition(domain: t.Any, case: Case) -> list[Edit]:
     return [edit for edit in wanted if edit["kind"] != _PORT or edit["old"] not in ports - below]
 
 
-def put_back(case: Case, end: End, connection: Connection) -> None:
-    """Raises LivemigError where the guest is not what its intent says: which NIC, where, and what to do."""
+def put_back(case: Case, end: End, connection: Connection) -> tuple[str, ...]:
+    """Returns what is right but should be known. Raises LivemigError where the guest is not what its intent says: which
+    NIC, where, and what to do."""
     if not case.intent.nics:
-        return
+        return ()
     side = _side(case, end, connection)
     if side.live() is None:
-        return
+        return ()
     restored = restore(side, case.intent.nics, end == case.source, _Journal(case), _rules(case))
     if restored.left:
         raise LivemigError(
             f"NICs of domain {case.intent.move['domain']} on {end.name}",
-            value="; ".join(restored.left),
+            value="; ".join((*restored.left, *restored.notes)),
             expected="what it had before the migration",
             remedy=_FREE if restored.missing else _ANSWER,
         )
+    return restored.notes
 
 
 def with_open(case: Case, error: str | None) -> str | None:
@@ -238,7 +277,7 @@ def with_phases(case: Case, result: Outcome, started: float) -> Outcome:
 
 
 def _side(case: Case, end: End, connection: Connection) -> Side:
-    return Side(connection, case.uuid, end.name)
+    return Side(connection, case.uuid, end.name, boot_id() if end.name == case.here else None)
 
 
 def _rules(case: Case) -> Rules:

@@ -372,6 +372,8 @@ def conclude(case: Case, settled: Settled, error: str | None) -> Outcome:
         error = found.meaning
     if settled.error is not None:
         error = "; ".join(filter(None, (error, f"what is left to do could not be done: {settled.error}")))
+    if nics.by_qemu(case):  # what libvirt itself has attached is there, however late the guest shows it
+        error = "; ".join(filter(None, (error, *settled.notes))) or None
     return outcome(move, found.outcome, running_on=running_on, error=error)
 
 
@@ -385,22 +387,22 @@ def _unplugged(case: Case, domain: t.Any, timeline: Timeline) -> t.ContextManage
     limit_s = nics.unplug_s(case)
     if limit_s is None:
         return contextlib.nullcontext(threading.Event())
-    return _aborted_after(limit_s, domain, lambda: nics.has_let_go(domain, timeline))
+    return _aborted_when(lambda over: nics.waits_too_long(domain, timeline, limit_s, over), domain)
 
 
-def _never() -> bool:
-    return False
+def _aborted_after(timeout_s: float, domain: t.Any) -> t.ContextManager[threading.Event]:
+    """Aborts the domain's job when the block takes longer."""
+    return _aborted_when(lambda over: not over.wait(timeout_s), domain)
 
 
 @contextlib.contextmanager
-def _aborted_after(
-    timeout_s: float, domain: t.Any, unless: t.Callable[[], bool] = _never
-) -> t.Iterator[threading.Event]:
-    """Aborts the domain's job when the block takes longer. The event says that this was tried."""
+def _aborted_when(due: t.Callable[[threading.Event], bool], domain: t.Any) -> t.Iterator[threading.Event]:
+    """Aborts the domain's job when that is due, of which the function that is given the end of the block returns
+    whether it is. The event says that this was tried."""
     done, late = threading.Event(), threading.Event()
 
     def watch() -> None:
-        if done.wait(timeout_s) or unless():
+        if not due(done):
             return
         late.set()
         # libvirt refuses to abort while the migration is still being prepared or is being confirmed.

@@ -120,7 +120,8 @@ def _entry(case: Case, name: str, state: str, meaning: str, error: str | None) -
 
 def _said(case: Case, settled: Settled) -> Recovery:
     move, found = case.intent.move, settled.verdict
-    entry = _entry(case, found.name, found.outcome, found.meaning, settled.error)
+    meaning = "; ".join((found.meaning, *settled.notes))
+    entry = _entry(case, found.name, found.outcome, meaning, settled.error)
     entry["running_on"] = None if found.on is None else move[found.on]
     entry["places"] = verdict.explain(move["source"], settled.source, move["destination"], settled.destination)
     uris = [end.uri or f"(no URI of {end.name})" for end in (case.source, case.destination)]

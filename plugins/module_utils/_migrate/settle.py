@@ -38,13 +38,15 @@ _CHANGING = verdict.UNKNOWN._replace(meaning="the hosts' states keep changing, s
 
 
 class Settled(t.NamedTuple):
-    """``did``: the actions that were done, in their order; ``error``: why the last one could not be."""
+    """``did``: the actions that were done, in their order; ``error``: why the last one could not be; ``notes``: what is
+    right but should be known."""
 
     verdict: verdict.Verdict
     source: Place
     destination: Place
     did: tuple[str, ...]
     error: str | None
+    notes: tuple[str, ...] = ()
 
 
 def settle(case: Case, rules: Rules) -> Settled:
@@ -68,13 +70,13 @@ def _settle(case: Case, rules: Rules) -> Settled:
             if found.action == verdict.WAIT:
                 waited = not _wait(case, rules)
                 continue
-            _ACTIONS[found.action](case)
+            notes = _ACTIONS[found.action](case) or ()
             did.append(found.action)
         except NO_CONNECTION as error:
             return Settled(found, source, destination, tuple(did), error_text(error))
         if found.action in _LAST:
             paused = found.action == verdict.RELEASE_DESTINATION and destination.word == PAUSED != case.state
-            return Settled(found, source, destination, tuple(did), _PAUSED_THERE if paused else None)
+            return Settled(found, source, destination, tuple(did), _PAUSED_THERE if paused else None, notes)
     return Settled(found, source, destination, tuple(did), f"it has not come to an end in {_ROUNDS} rounds")
 
 
@@ -135,7 +137,7 @@ def _finish_confirm(case: Case) -> None:
         case.still(connection, case.source, {PAUSED_MIGRATION, *HALVES, *paused}).destroy()
 
 
-def _release_source(case: Case) -> None:
+def _release_source(case: Case) -> tuple[str, ...]:
     """The domain is where it was: our traces go, and the definition that a failed Finish may have left over there."""
     with case.open(case.source) as connection:
         autostart(connection.lookupByUUIDString(case.uuid), case.intent.move["autostart"])
@@ -144,8 +146,9 @@ def _release_source(case: Case) -> None:
             leftover = find_domain(there, case.uuid)
             if leftover is not None and not leftover.isActive() and _is_ours(leftover, case):
                 _undefine(leftover)
-    _unmark(case, case.source)
+    notes = _unmark(case, case.source)
     _close(case, "failed")
+    return notes
 
 
 def autostart(domain: t.Any, wanted: bool) -> None:
@@ -159,7 +162,7 @@ def _is_ours(domain: t.Any, case: Case) -> bool:
     return found is not None and found.run == case.intent.run
 
 
-def _release_destination(case: Case) -> None:
+def _release_destination(case: Case) -> tuple[str, ...]:
     """Persistent and started with its host as it was; then the source's definition and our traces go."""
     move = case.intent.move
     with case.open(case.destination) as there:
@@ -172,15 +175,18 @@ def _release_destination(case: Case) -> None:
             leftover = find_domain(connection, case.uuid)
             if leftover is not None and not leftover.isActive():
                 _undefine(leftover)
-    _unmark(case, case.destination)
+    notes = _unmark(case, case.destination)
     _close(case, "moved")
+    return notes
 
 
-def _unmark(case: Case, end: End) -> None:
-    """The intent goes once it is fulfilled. Raises LivemigError where a NIC is missing: then recover comes back."""
+def _unmark(case: Case, end: End) -> tuple[str, ...]:
+    """The intent goes once it is fulfilled. Returns what should be known. Raises LivemigError where a NIC is missing:
+    then recover comes back."""
     with case.open(end) as connection:
-        nics.put_back(case, end, connection)
+        notes = nics.put_back(case, end, connection)
         intent.remove(connection.lookupByUUIDString(case.uuid))
+    return notes
 
 
 def _definition(case: Case, domain: t.Any) -> str:
@@ -242,7 +248,7 @@ def _close(case: Case, how: str) -> None:
     case.records.drop_definition(case.uuid)
 
 
-_ACTIONS: t.Mapping[str, t.Callable[[Case], None]] = {
+_ACTIONS: t.Mapping[str, t.Callable[[Case], tuple[str, ...] | None]] = {
     verdict.RESUME_SOURCE: _resume_source,
     verdict.DESTROY_INCOMING: _destroy_incoming,
     verdict.FINISH_CONFIRM: _finish_confirm,

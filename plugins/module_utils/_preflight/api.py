@@ -20,7 +20,7 @@ from .functions import Offer
 from .memory import Share, pages_at, required_memory_mib, required_pages
 from .profile import profile_of
 from .registry import CHECKS, registry
-from .way import choose, is_movable, judged_as, offers, stall_ms, tcp_uri
+from .way import choose, gap_ms, is_movable, judged_as, offers, stall_ms, tcp_uri
 from .world import INACTIVE, World
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "choose",
     "edit_text",
     "findings",
+    "gap_ms",
     "is_movable",
     "judge",
     "judged_as",

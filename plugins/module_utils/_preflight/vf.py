@@ -192,6 +192,14 @@ def stall_ms(view: View, chosen: str) -> int:
         return 0
 
 
+def gap_pin_ms(view: View, chosen: str) -> int | None:
+    """What attaching adds to the time for which a guest without a standby is without network; None for one that has a
+    standby for each function, or keeps them. Raises UnknownFact."""
+    if chosen != REPLUG or all(each.has_standby for each in devices(view)):
+        return None
+    return stall_at(view, memory_of(view))[0]
+
+
 def _rate(view: View) -> float:
     """What the user has set; what was measured there; or that of the report that this began with."""
     wanted = view.option("vf_pin_mib_s")

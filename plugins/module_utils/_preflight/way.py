@@ -81,6 +81,14 @@ def stall_ms(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnap
     return vf.stall_ms(_view(domain, source, destination, policy), way["vf"])
 
 
+def gap_ms(
+    domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapshot, way: Way, policy: Policy
+) -> int | None:
+    """How long a guest without a standby is without network beyond its migration, in milliseconds; None where it is
+    not. Raises UnknownFact."""
+    return vf.gap_pin_ms(_view(domain, source, destination, policy), way["vf"])
+
+
 def offers(domain: DomainSnapshot, source: HostSnapshot, destination: HostSnapshot, policy: Policy) -> list[Offer]:
     """What the destination has for the virtual functions of a domain that is to run there."""
     if not domain.get("hostdevs") or domain.get("state") == "shutoff":

@@ -10,10 +10,10 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 from .functions import Function, Wanted, obstacle
-from .journal import GONE, OFF, ON, QUIET, UNSEEN, Journal, Rules
+from .journal import GONE, OFF, ON, QUIET, UNSEEN, Journal, Rules, same_instance
 from .nic import Nic, allocated_at_once, bonded, defined_nics, find, host_address, placed, shown
 from .restore import Restored, put_back
-from .side import Side
+from .side import Side, boot_id
 from .stall import SEED_MIB_S, Memory, forecast_ms
 from .strategy import AUTO, FAILOVER, NATIVE, NONE, REFUSE, REPLUG, STRATEGIES, Asked, Choice, Device, choose
 from .transaction import nics_with_standby, plan, require_standby, take_off
@@ -45,6 +45,7 @@ __all__ = [
     "Wanted",
     "allocated_at_once",
     "bonded",
+    "boot_id",
     "choose",
     "defined_nics",
     "find",
@@ -56,6 +57,7 @@ __all__ = [
     "plan",
     "put_back",
     "require_standby",
+    "same_instance",
     "shown",
     "take_off",
 ]

@@ -18,13 +18,29 @@ OFF, GONE, ON, UNSEEN, QUIET = "vf_off", "vf_gone", "vf_on", "vf_unseen", "stand
 the guest sends nothing over its standby, so that nobody knows whether it carries."""
 
 
+_AT = "@"
+
+
 class Journal(t.Protocol):
     """What outlives this process. ``instance``: of the guest, whose new start forgets what it was asked for."""
 
-    def note(self, event: str, nic: Nic, instance: int, **values: t.Any) -> None: ...
+    def note(self, event: str, nic: Nic, instance: str, **values: t.Any) -> None: ...
 
-    def pending(self, nic: Nic, instance: int) -> bool:
+    def pending(self, nic: Nic, instance: str) -> bool:
         """It was asked to let go, and was never seen without the device since."""
+
+    def unseen(self, nic: Nic) -> bool:
+        """The last look has found that the guest does not show it."""
+
+
+def same_instance(noted: int | str, now: str) -> bool:
+    """Entries of earlier versions have libvirt's number alone, which begins at 1 again when the host is started."""
+    return str(noted) == now or str(noted) == now.partition(_AT)[0]
+
+
+def instance_of(number: int, place: str) -> str:
+    """``place``: a boot of a host, or a host."""
+    return f"{number}{_AT}{place}"
 
 
 class Rules(t.NamedTuple):

@@ -29,7 +29,8 @@ class Nic(t.NamedTuple):
     libvirt does not set it (a plain <hostdev>); ``xml``: the element, as it is attached again; ``kind``
     (vendor:device) and ``port`` (the PF's network device) of the function on the source; ``standby``: the host's
     network device of the NIC that carries the traffic meanwhile, empty where it is one of several, None where nothing
-    does. ``twin``: another function of the guest has the same MAC address.
+    does. ``twin``: another function of the guest has the same MAC address. ``seen``: the guest's agent has shown it
+    before it was touched; looked at only where QEMU puts it on (failover).
 
     ``planned``: the function's PCI address at the destination, ``planned_port``: the PF's network device there; None
     where a libvirt network gives one out, and before the destination was looked at.
@@ -44,6 +45,7 @@ class Nic(t.NamedTuple):
     planned: str | None = None
     planned_port: str | None = None
     twin: bool = False
+    seen: bool = False
 
     @property
     def network(self) -> str | None:
@@ -204,6 +206,14 @@ def shown(links: t.Mapping[str, str], mac: str | None) -> list[str]:
     """The guest's network devices with this MAC address, without VLANs on top of them, which have it too (eth0.42).
     ``links``: its network devices, name -> MAC address."""
     return sorted(name for name, found in links.items() if found == mac and "." not in name)
+
+
+def shows(links: t.Mapping[str, str], nic: Nic, functions: int) -> bool:
+    """Whether the guest has so many functions with the NIC's MAC address, beside what else has it: the master of
+    net_failover, or the bond, and the standby."""
+    names = shown(links, nic.mac)
+    others = 2 if nic.standby is not None else sum(map(is_bond, names))
+    return len(names) >= functions + others
 
 
 def is_bond(name: str) -> bool:

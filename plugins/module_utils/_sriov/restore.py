@@ -13,6 +13,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 import typing as t
 import xml.etree.ElementTree as ET
@@ -20,8 +21,8 @@ import xml.etree.ElementTree as ET
 from .._libvirt import LIBVIRT_ERRORS, error_text
 from .._model.api import LivemigError
 from .functions import usable, wanted_of, why_none
-from .journal import GONE, ON, UNSEEN, Journal, Rules
-from .nic import Nic, attach_xml, find, host_address, is_bond, number_with, placed, shown
+from .journal import GONE, OFF, ON, UNSEEN, Journal, Rules
+from .nic import Nic, attach_xml, find, host_address, number_with, placed, shows
 from .side import REFUSED, REMOVED, InUse, Side
 
 _POLL_S = 0.5
@@ -44,34 +45,51 @@ class Restored(t.NamedTuple):
     def left(self) -> tuple[str, ...]:
         return (*self.missing, *self.unsure)
 
+    def and_(self, other: Restored) -> Restored:
+        return Restored(*((*mine, *others) for mine, others in zip(self, other)))
+
 
 def put_back(side: Side, nics: t.Sequence[Nic], at_source: bool, journal: Journal, rules: Rules) -> Restored:
     """The guest, which is on this side, gets what its intent holds. Raises what libvirt raises."""
-    each = [_restored(side, nic, at_source, journal, rules) for nic in nics]
-    return Restored(*(tuple(text for found in each for text in found[part]) for part in range(len(Restored._fields))))
+    each = (_restored(side, nic, at_source, journal, rules) for nic in nics)
+    return functools.reduce(Restored.and_, each, Restored())
 
 
 def _restored(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Rules) -> Restored:
+    may_owe = at_source or rules.by_qemu
     if _has(side, nic):
-        if not (at_source and journal.pending(nic, side.instance())):
+        if not (may_owe and journal.pending(nic, side.instance())):
             _redefine(side, nic)
-            return _put_on_by_qemu(side, nic, journal, rules) if rules.by_qemu else Restored()
+            found = _put_on_by_qemu(side, nic, journal, rules) if rules.by_qemu else Restored()
+            if found is not None:
+                return found
         said = _asked_again(side, nic, rules)
         if said == REFUSED:
             _note(journal, ON, nic, side)
             return Restored()
         if said is None:
             return Restored(unsure=(f"{nic.called} of the guest on {side.name}: {_LATE}",))
-    if at_source and journal.pending(nic, side.instance()):
+    if may_owe and journal.pending(nic, side.instance()):
         _note(journal, GONE, nic, side)
     return _attached(side, nic, at_source, journal, rules)
 
 
-def _put_on_by_qemu(side: Side, nic: Nic, journal: Journal, rules: Rules) -> Restored:
-    """libvirt has it although QEMU may have failed to put it on, which fails no migration: the guest alone can tell."""
+def _put_on_by_qemu(side: Side, nic: Nic, journal: Journal, rules: Rules) -> Restored | None:
+    """libvirt has it although QEMU may have failed to put it on, which fails no migration: the guest alone can tell.
+
+    What its agent has shown before, and does not any more, is missing. None: an earlier look has found so too, so that
+    it is taken off and put on, once, whatever the guest shows then."""
     notes = _unseen(side, nic, rules)
-    _note(journal, UNSEEN if notes else ON, nic, side, host=side.name)
-    return Restored(notes=notes)
+    if not notes or not nic.seen:
+        _note(journal, UNSEEN if notes else ON, nic, side, host=side.name)
+        return Restored(notes=notes)
+    if journal.unseen(nic):
+        _note(journal, OFF, nic, side, host=side.name)
+        return None
+    _note(journal, UNSEEN, nic, side, host=side.name)
+    return Restored(
+        unsure=tuple(f"{note}; recover takes it off and puts it on, unless it does so by then" for note in notes)
+    )
 
 
 def _note(journal: Journal, event: str, nic: Nic, side: Side, **values: t.Any) -> None:
@@ -93,7 +111,8 @@ def _asked_again(side: Side, nic: Nic, rules: Rules) -> str | None:
         if device is None:
             return REMOVED
         said = side.ask(ET.tostring(device, encoding="unicode"), heard, rules.late_s)
-        return said or (None if _has(side, nic) else REMOVED)
+        # What QEMU does not have, libvirt may: then nothing can be put on beside it.
+        return REFUSED if said == REFUSED else (None if _has(side, nic) else REMOVED)
 
 
 def _attached(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Rules) -> Restored:
@@ -131,12 +150,10 @@ def _places(side: Side, nic: Nic, at_source: bool, port: str | None) -> list[str
     """
     if nic.network is not None:
         return [None]
-    if nic.mac is None:
-        return [nic.address if at_source else nic.planned]
-    found = usable(side.functions(), wanted_of(nic, port), nic.planned)
-    if not at_source or nic.address is None:
-        return list(found)
-    return [nic.address, *(address for address in found if address != nic.address)]
+    own = nic.address if at_source else None
+    found = usable(side.functions(), wanted_of(nic, port), own or nic.planned)
+    found = [own, *(address for address in found if address != own)] if own is not None else found
+    return [address for address in found if nic.mac is not None or address in (own, nic.planned)]
 
 
 def _redefine(side: Side, nic: Nic) -> None:
@@ -155,17 +172,9 @@ def _unseen(side: Side, nic: Nic, rules: Rules) -> tuple[str, ...]:
     end = time.monotonic() + rules.verify_s
     while nic.mac is not None:
         seen = side.links()
-        if seen is None or _shows(seen, nic, number_with(side.live() or "<domain/>", nic.mac)):
+        if seen is None or shows(seen, nic, number_with(side.live() or "<domain/>", nic.mac)):
             break
         if time.monotonic() >= end:
             return (f"{nic.called} is attached on {side.name}, but the guest does not show it yet",)
         time.sleep(min(_POLL_S, rules.verify_s))
     return ()
-
-
-def _shows(links: t.Mapping[str, str], nic: Nic, functions: int) -> bool:
-    """Whether the guest has so many functions with the NIC's MAC address, beside what else has it: the master of
-    net_failover, or the bond, and the standby."""
-    names = shown(links, nic.mac)
-    others = 2 if nic.standby is not None else sum(map(is_bond, names))
-    return len(names) >= functions + others

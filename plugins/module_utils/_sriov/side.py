@@ -17,8 +17,10 @@ import typing as t
 from .._libvirt import LIBVIRT_ERRORS, Connection, error_text, libvirt
 from .._observe.api import parse_xml
 from .functions import Function, functions, given_out, users
+from .journal import instance_of
 
 _AGENT_S = 5.0
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 REMOVED, REFUSED = "removed", "refused"
 # libvirt's words for a function that somebody else has, or of which there are no more: virHostdevIsPCINodeDeviceUsed,
 # networkAllocatePort, virPCIDeviceReattach; QEMU's for a device that is being unplugged already.
@@ -31,11 +33,27 @@ _SAID = (
 )
 
 
+def boot_id() -> str | None:
+    """Of the host of this process; None where it does not tell."""
+    with contextlib.suppress(OSError), open(_BOOT_ID, encoding="ascii") as file:
+        return file.read().strip()
+    return None
+
+
 def _is_incoming(domain: t.Any) -> bool:
     """libvirt 11.0 to 11.4 keeps who asks for the XML of such a domain waiting for 30 s (NEWS 11.5)."""
     state, reason = domain.state()[:2]
     incoming = libvirt.VIR_DOMAIN_PAUSED_MIGRATION, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP
     return bool(state == libvirt.VIR_DOMAIN_PAUSED and reason in incoming)
+
+
+def _texts(devices: t.Iterable[t.Any]) -> list[str]:
+    """XML of each, without those that have gone meanwhile: a host makes and removes functions at any time."""
+    found: list[str] = []
+    for device in devices:
+        with contextlib.suppress(*LIBVIRT_ERRORS):
+            found.append(device.XMLDesc(0))
+    return found
 
 
 class InUse(Exception):
@@ -62,11 +80,12 @@ class Removals:
 
 
 class Side:
-    """``connection``: to this host's libvirt, whose event loop must run; ``name``: the host's, for messages."""
+    """``connection``: to this host's libvirt, whose event loop must run; ``name``: the host's, for messages; ``boot``:
+    its boot id, None where it is another host than that of this process."""
 
-    def __init__(self, connection: Connection, uuid: str, name: str) -> None:
+    def __init__(self, connection: Connection, uuid: str, name: str, boot: str | None = None) -> None:
         self.name = name
-        self._connection, self._uuid = connection, uuid
+        self._connection, self._uuid, self._boot = connection, uuid, boot
 
     @property
     def _domain(self) -> t.Any:
@@ -81,9 +100,10 @@ class Side:
         domain = self._domain
         return str(domain.XMLDesc(0)) if domain.isActive() else None
 
-    def instance(self) -> int:
-        """Changes when the guest is started anew: what it was asked for then is forgotten."""
-        return int(self._domain.ID())
+    def instance(self) -> str:
+        """Changes when the guest is started anew: what it was asked for then is forgotten. libvirt's number alone
+        begins at 1 again when the host is started."""
+        return instance_of(self._domain.ID(), self._boot or self.name)
 
     def persistent(self, secrets: bool = False) -> str | None:
         """The definition that the next start takes; None of a transient domain."""
@@ -99,9 +119,17 @@ class Side:
     def functions(self) -> list[Function]:
         """Every VF of the host, and who has it. Of the domain itself what it defines does not count."""
         kinds = libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV | libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET
-        devices = [each.XMLDesc(0) for each in self._connection.listAllDevices(kinds)]
-        networks = [each.XMLDesc(0) for each in self._connection.listAllNetworks() if each.isActive()]
-        return functions(devices, users(self._definitions()), given_out(networks))
+        devices = _texts(self._connection.listAllDevices(kinds))
+        return functions(devices, users(self._definitions()), given_out(self._networks().values()))
+
+    def _networks(self) -> dict[str, str]:
+        """The active ones, name -> XML."""
+        found: dict[str, str] = {}
+        for network in self._connection.listAllNetworks():
+            with contextlib.suppress(*LIBVIRT_ERRORS):  # it has gone meanwhile
+                if network.isActive():
+                    found[network.name()] = network.XMLDesc(0)
+        return found
 
     def _definitions(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
@@ -116,15 +144,11 @@ class Side:
 
     def spare(self, network: str) -> int | None:
         """How many functions a network has left; None where there is no such network of functions, or it is off."""
-        for found in self._connection.listAllNetworks():
-            if found.name() != network or not found.isActive():
-                continue
-            root = parse_xml(found.XMLDesc(0))
-            forward = root.find("forward")
-            if forward is None or forward.get("mode") != "hostdev":
-                return None
-            return len(forward.findall("address")) - int(root.get("connections", "0"))
-        return None
+        root = parse_xml(self._networks().get(network, "<network/>"))
+        forward = root.find("forward")
+        if forward is None or forward.get("mode") != "hostdev":
+            return None
+        return len(forward.findall("address")) - int(root.get("connections", "0"))
 
     def gives_out(self, network: str) -> bool:
         """Whether it is a network of functions."""

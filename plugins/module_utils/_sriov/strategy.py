@@ -92,6 +92,13 @@ _ROWS: tuple[_Row, ...] = (
     _Row((), lambda asked: not asked.devices, NONE, "it has no device of the host"),
     _Row((NONE,), lambda asked: True, REFUSE, "its way was made without {all}: make a new plan, or set vf in its way"),
     _Row((REFUSE,), lambda asked: True, REFUSE, "it is not to be moved with {all}"),
+    _Row(
+        (),
+        lambda asked: asked.state == "shutoff",
+        REFUSE,
+        "it does not run, and its definition names {all} by the address on this host, which is another device at the "
+        "destination; let it name a libvirt network of functions, or move and correct it by hand",
+    ),
     _Row((AUTO, NATIVE), _native, NATIVE, "the drivers of {all} can migrate them"),
     _Row((NATIVE,), lambda asked: True, REFUSE, "no driver can migrate all of {all} on both hosts"),
     _Row((), _other, REFUSE, "{other} is no virtual function, and another one would be another device"),

@@ -20,7 +20,7 @@ import xml.etree.ElementTree as ET
 from .._model.api import LivemigError
 from .functions import Function, usable, wanted_of, why_none
 from .journal import GONE, OFF, ON, QUIET, Journal, Rules
-from .nic import Nic, find, is_linked, nics_of, with_bond
+from .nic import Nic, find, is_linked, nics_of, number_with, shows, with_bond
 from .side import REFUSED, REMOVED, Removals, Side
 
 _POLL_S = 0.1
@@ -49,6 +49,8 @@ def plan(
     found = nics_with_standby(source, live)
     here = {each.address: each for each in source.functions()} if found else {}
     there = destination.functions() if found else []
+    links = (source.links() or {}) if rules.by_qemu and found else {}
+    found = [nic._replace(seen=nic.mac is not None and shows(links, nic, number_with(live, nic.mac))) for nic in found]
     planned: list[Nic] = []
     for nic in found:
         if not stays:
@@ -154,7 +156,7 @@ def take_off(source: Side, nics: t.Sequence[Nic], journal: Journal, rules: Rules
             journal.note(QUIET, nic, instance)
 
 
-def _detach(source: Side, heard: Removals, nic: Nic, journal: Journal, instance: int, rules: Rules) -> None:
+def _detach(source: Side, heard: Removals, nic: Nic, journal: Journal, instance: str, rules: Rules) -> None:
     # Before it is asked: whoever finds the device later must know that the guest may still let go of it.
     journal.note(OFF, nic, instance)
     for _attempt in range(rules.attempts):

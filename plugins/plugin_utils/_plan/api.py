@@ -25,7 +25,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import Policy, choose
 
 from .place import DEFAULT_RESERVE_MIB, Chosen, Reasons, each_alone, place, rooms
-from .promise import mislabelled, promise
+from .promise import mislabelled, promise, with_gap
 from .stays import reworded, stay_lines
 from .text import short_digest, table
 
@@ -79,7 +79,8 @@ def make_plan(
                 expected="facts that say what is to be copied",
                 remedy="observe the domain again, or plan without copy_storage",
             ) from reason
-        return found, promise(domain, source, there, found, policy)
+        promised = promise(domain, source, there, found, policy)
+        return with_gap(found, promised[1], domain, source, there, policy), promised
 
     findings = [*findings, *mislabelled(chosen, policy)]
     moves, stays = place(chosen, rooms(hosts, destinations, reserve, policy), findings, policy, way)

@@ -9,6 +9,7 @@ Note that this plugin util is **PRIVATE** to the collection. It can have breakin
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api import Guest, touched_mib, with_history
@@ -19,12 +20,14 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
     HostSnapshot,
     LivemigError,
     MoveProfile,
+    UnknownFact,
     Way,
 )
 from ansible_collections.livemig.libvirt.plugins.module_utils._policy.api import begin
 from ansible_collections.livemig.libvirt.plugins.module_utils._preflight.api import (
     Policy,
     Problem,
+    gap_ms,
     judge,
     postcopy_obstacles,
     profile_of,
@@ -64,6 +67,31 @@ def promise(
         return promised, start.forecast
     reason = f"{start.forecast['reason']}; of that pause about {stall} ms are for pinning its memory (failover)"
     return promised, {**start.forecast, "reason": reason}
+
+
+def with_gap(
+    way: Way,
+    forecast: Forecast | None,
+    domain: DomainSnapshot,
+    source: HostSnapshot,
+    destination: HostSnapshot,
+    policy: Policy,
+) -> Way:
+    """With how long a guest without a standby is expected to be without network: for the whole migration, and until
+    its function is attached."""
+    if not way["vf_gap"]:
+        return way
+    total_ms, pin_ms = (None if forecast is None else forecast["total_ms"]), None
+    with contextlib.suppress(UnknownFact):
+        pin_ms = gap_ms(domain, source, destination, way, policy)
+        if pin_ms is None:
+            return way
+    text = (
+        f"about {total_ms + pin_ms} ms, of which {pin_ms} ms are for pinning its memory"
+        if total_ms is not None and pin_ms is not None
+        else "for how long is not known"
+    )
+    return {**way, "vf_reason": f"{way['vf_reason']}: {text}"}
 
 
 def expected(domain: DomainSnapshot, destination: str, way: Way, policy: Policy) -> Guest:

@@ -82,8 +82,39 @@ def test_a_port_that_is_mapped_is_the_one_that_counts() -> None:
     assert sorted(ways(made)) == ["a"]
 
 
-def forecast(vf: str, **more: t.Any) -> t.Any:
+ANSWERS = {"hv2": {"fill:memory": {"mib_s": 1024.0}}}
+
+
+def bare(label: str | None = "<p>vf-gap</p>", teaming: str | None = None) -> t.Any:
     one = guest("a", 0)
+    one["hostdevs"][0]["teaming"], one["label"] = teaming, label
+    return one
+
+
+def test_how_long_a_guest_without_a_standby_is_without_network_is_said() -> None:
+    """The whole migration, and 1024 MiB at the rate that the destination has measured."""
+    move = planned("replug", bare(), answers=ANSWERS)
+    assert move["way"]["vf_gap"] and move["forecast"]["total_ms"] is not None
+    expected = f": about {move['forecast']['total_ms'] + 1000} ms, of which 1000 ms are for pinning its memory"
+    assert move["way"]["vf_reason"].endswith(expected)
+
+
+def test_a_gap_that_nobody_can_forecast_is_said_to_be_unknown() -> None:
+    move = planned("replug", bare(), history=[])
+    assert move["forecast"]["total_ms"] is None
+    assert move["way"]["vf_reason"].endswith("is off: for how long is not known")
+
+
+def test_a_standby_leaves_no_gap_whatever_the_label_allows() -> None:
+    move = planned("replug", bare(teaming="transient"), answers=ANSWERS)
+    assert move["way"]["vf_gap"] and move["way"]["vf_reason"].endswith("is off")
+
+
+def forecast(vf: str, **more: t.Any) -> t.Any:
+    return planned(vf, guest("a", 0), **more)["forecast"]
+
+
+def planned(vf: str, one: t.Any, **more: t.Any) -> t.Any:
     one["settings"]["memory_backing"] = BACKING
     one.update(dirty_mib_s=1.0, resident_mib=512)
     ran = {
@@ -93,10 +124,11 @@ def forecast(vf: str, **more: t.Any) -> t.Any:
         "downtime": {"compute_ms": 50, "libvirt_ms": 50, "network_ms": None},
         "convergence": {"dirty_mib_s": 1.0, "working_set_mib": 4.0, "link_mib_s": 100.0, "stopped_with_mib": 1.0},
     }
-    made = plan([HERE, with_functions("hv2", [0])], [one], migration={"vf": vf}, history=[ran], **more)
+    more = {"history": [ran], **more}
+    made = plan([HERE, with_functions("hv2", [0])], [one], migration={"vf": vf}, **more)
     (move,) = made["moves"]
     assert move["way"]["vf"] == vf
-    return move["forecast"]
+    return move
 
 
 def test_the_pause_of_failover_is_part_of_what_is_expected() -> None:

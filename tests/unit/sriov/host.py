@@ -182,7 +182,8 @@ class Guest(standin.Domain):
 
 class SriovHost(standin.Host):
     """``functions``: PF's bus -> (its network device, link, numbers of its functions). ``claimed``: addresses that
-    another domain takes at the last moment; ``broken``: every attach fails. ``pool``: addresses that the network vfs
+    another domain takes at the last moment; ``broken``: every attach fails; ``vanishing``: a device and a network go
+    while they are listed. ``pool``: addresses that the network vfs
     gives out, in this order; None: there is no such network."""
 
     def __init__(self, name: str, number: int, process: Process) -> None:
@@ -192,7 +193,7 @@ class SriovHost(standin.Host):
         self.drivers: dict[str, str] = {}
         self.nets: dict[str, str] = {}
         self.claimed: set[str] = set()
-        self.broken = False
+        self.broken = self.vanishing = False
         self.pool: list[str] | None = None
         self.given = 0
 
@@ -206,7 +207,7 @@ class SriovHost(standin.Host):
 
     def listAllNetworks(self) -> list[t.Any]:
         if self.pool is None:
-            return []
+            return [_Gone("")] if self.vanishing else []
         addresses = "".join(ADDRESS.format(*parts_of(address)) for address in self.pool)
         return [
             _Network(
@@ -262,7 +263,7 @@ class SriovHost(standin.Host):
         return found
 
     def listAllDevices(self, _flags: int) -> list[t.Any]:
-        return [_Text(text) for text in self._node_devices()]
+        return [*([_Gone("")] if self.vanishing else []), *(_Text(text) for text in self._node_devices())]
 
     def _node_devices(self) -> t.Iterator[str]:
         for bus, (name, state, numbers) in self.functions.items():
@@ -290,6 +291,11 @@ class _Network(_Text):
 
     def isActive(self) -> bool:
         return True
+
+
+class _Gone(_Network):
+    def XMLDesc(self, _flags: int) -> str:
+        raise libvirt.libvirtError("Node device not found: no node device with matching name")
 
 
 def parts_of(address: str) -> tuple[str, str, str]:

@@ -198,6 +198,47 @@ def test_a_plain_hostdev_gets_its_own_function_or_none(here: Place) -> None:
     assert here.vf("attached").after == [{**ON, "mac": None}]
 
 
+def _defined_elsewhere(here: Place) -> None:
+    other = here.host.put(uuid="22222222-2222-4222-8222-222222222222")
+    other.become("SHUTOFF")
+    here.host.lookupByName = lambda _name: here.guest  # type: ignore[method-assign]
+
+
+def _given_out(here: Place) -> None:
+    here.host.pool = ["0000:01:10.0"]
+
+
+def _the_hosts_own(here: Place) -> None:
+    here.host.nets = {"0000:01:10.0": "eth7"}
+
+
+TAKEN = pytest.mark.parametrize("taken", [_defined_elsewhere, _given_out, _the_hosts_own])
+
+
+@TAKEN
+@pytest.mark.parametrize("plain", [False, True])
+def test_what_is_defined_is_not_taken_from_others(here: Place, taken: t.Callable[[Place], None], plain: bool) -> None:
+    """The guest has come here by other means, with a definition that names a function of another host."""
+    taken(here)
+    del here.guest.devices[1]
+    if plain:
+        here.guest.config[1] = hosts.PLAIN
+        with pytest.raises(LivemigError, match="is missing on hv1"):
+            here.vf("attached")
+        assert here.functions == []
+    else:
+        assert here.vf("attached").after == [{**ON, "address": "0000:01:10.2"}]
+
+
+@TAKEN
+def test_what_was_taken_off_here_is_its_own(here: Place, taken: t.Callable[[Place], None]) -> None:
+    here.vf("detached")
+    taken(here)
+    assert here.vf("attached").after == [ON]
+    del here.guest.devices[1]
+    assert here.vf("attached").after == [{**ON, "address": "0000:01:10.2"}], "that was another time"
+
+
 def test_a_function_that_is_not_here_gets_no_other_by_chance(here: Place) -> None:
     here.vf("detached")
     here.host.functions = {5: ("eth5", "up", [0])}

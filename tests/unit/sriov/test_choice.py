@@ -23,7 +23,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.api import 
 from tests.unit.migrate.standin import XML
 from tests.unit.preflight.cases_hostdev import _pci, _vf
 from tests.unit.preflight.scene import Scene
-from tests.unit.sriov.host import STANDBY, vf
+from tests.unit.sriov.host import NAMED, STANDBY, vf
 
 VF = Device("VF 1", function=True)
 TEAMED = VF._replace(teamed=True)
@@ -40,6 +40,8 @@ CHOICES: dict[str, tuple[Asked, str, str]] = {
     "not known whether it is one": (Asked("auto", (TEAMED._replace(function=None),)), "replug", "standby"),
     "paused": (Asked("auto", (TEAMED,), "paused"), "refuse", "lets go of nothing"),
     "paused with such a driver": (Asked("auto", (NATIVE,), "paused"), "native", "drivers"),
+    "shut off": (Asked("auto", (TEAMED,), "shutoff"), "refuse", "by the address on this host"),
+    "shut off with such a driver": (Asked("native", (NATIVE,), "shutoff"), "refuse", "by the address on this host"),
     "failover within the limit": (Asked("failover", (TEAMED,), stall_ms=900, ceiling_ms=1000), "failover", "QEMU"),
     "failover over it": (Asked("failover", (TEAMED,), stall_ms=53400, ceiling_ms=1000), "refuse", "53400 ms, and 1000"),
     "failover without a forecast": (Asked("failover", (TEAMED,), ceiling_ms=1000), "failover", "QEMU"),
@@ -196,6 +198,11 @@ def test_a_plain_hostdev_is_refused() -> None:
     found.domain["hostdevs"][0].update(mode="subsystem", description="pci bus=0x01")
     (finding,) = found.of("hd_pci_plain")
     assert finding["blocks"] and "<interface type='hostdev'>" in finding["message"]
+
+
+def test_one_that_is_shut_off_and_names_a_network_of_functions_has_nothing_of_this_host() -> None:
+    facts = parse_domain(XML.replace("</devices>", f"{NAMED}</devices>"))
+    assert facts["hostdevs"] == [] and [nic["type"] for nic in facts["interfaces"]] == ["network"]
 
 
 @pytest.mark.parametrize("remote", [False, True])

@@ -49,7 +49,7 @@ class World:
     """Two hosts with the guest on hv1, and a way to move it, to crash, and to recover as either host."""
 
     def __init__(self, folder: Path) -> None:
-        self.process = Process()
+        self.folder, self.process = folder, Process()
         self.hosts = {name: SriovHost(name, number, self.process) for number, name in ((1, "hv1"), (2, "hv2"))}
         self.records = Records(str(folder / "state"), str(folder / "run"))
         self.guest = self._leaves(self.hosts["hv1"].put())
@@ -277,6 +277,13 @@ def test_the_phases_show_when_it_was_off(world: World) -> None:
     assert list(phases)[:2] == ["vf_off", "vf_gone"]
 
 
+def test_a_device_and_a_network_that_go_while_they_are_listed_cost_nothing(world: World) -> None:
+    for host in world.hosts.values():
+        host.vanishing = True
+    (outcome,) = world.move()
+    assert (outcome["state"], outcome["error"]) == ("moved", None) and world.complete()
+
+
 @pytest.mark.parametrize("silent", ["always", "hears only"])
 def test_a_guest_that_sends_nothing_is_moved_and_that_is_told(world: World, silent: str) -> None:
     """What comes to it by itself, a broadcast, says nothing of its own traffic."""
@@ -471,6 +478,24 @@ def test_a_guest_that_was_started_anew_is_not_waited_for(world: World) -> None:
     world.guest.number, world.guest.leaving = 2, []
     (entry,) = world.recover()
     assert entry["error"] is None and world.guest.notes == {}
+
+
+@pytest.mark.parametrize("noted", ["1@{boot}", 1], ids=["its own", "of an earlier version"])
+def test_a_question_does_not_outlive_the_hosts_own_start(
+    world: World, monkeypatch: pytest.MonkeyPatch, noted: str | int
+) -> None:
+    """libvirt numbers its domains from 1 again."""
+    world.guest.lets_go = "never"
+    world.move()
+    if noted == 1:
+        journal = world.folder / "state" / "runs" / "run-1.jsonl"
+        journal.write_text(journal.read_text().replace(f'"1@{sriov.boot_id()}"', "1"))
+    (entry,) = world.recover()
+    assert "has not answered" in entry["error"] and world.guest.notes, "the same start of both"
+    monkeypatch.setattr(nics, "boot_id", lambda: "another")
+    world.guest.leaving = []
+    (entry,) = world.recover()
+    assert (entry["error"] is None) is (noted != 1), "the number alone does not tell"
 
 
 def test_the_message_says_which_where_and_what_to_do(world: World) -> None:
