@@ -57,7 +57,11 @@ def test_the_plan_is_the_same_for_the_same_seed_and_takes_turns() -> None:
 
 def test_a_guest_that_is_slowed_down_stands_still_too() -> None:
     """From 4 s on a fifth of the time, from 6 s on half of it, until 10 s."""
-    samples = [[1.0, 1, 250.0, 0.0, None, 0], [4.0, 2, 70.0, 120.0, 44.0, 20], [6.0, 3, 70.0, 200.0, 44.0, 50]]
+    samples: list[list[Any]] = [
+        [1.0, 1, 250.0, 0.0, None, 0],
+        [4.0, 2, 70.0, 120.0, 44.0, 20],
+        [6.0, 3, 70.0, 200.0, 44.0, 50],
+    ]
     assert figures.slowed_s(samples, 10.0) == pytest.approx(2 * 0.2 + 4 * 0.5)
     assert figures.slowed_s([], 10.0) == 0.0
     assert figures.still_s(run(throttled=50, slowed_s=2.4)) == pytest.approx(2.51)

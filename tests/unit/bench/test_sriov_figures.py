@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.bench import sriov, sriov_timeline
-from tests.bench.sriov_figures import ARMS, SIZES_MIB, bars, forecasts, markdown, pages
+from tests.bench.sriov_figures import ARMS, bars, forecasts, markdown, pages
 from tests.sriov import cli
 
 # ms for each 1024 MiB, on top of a fixed part
