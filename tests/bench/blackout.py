@@ -54,13 +54,15 @@ while not over.is_set():
     time.sleep(max(0.0, due - time.monotonic()))
 for thread in threads:
     thread.join()
-last, longest = sent[min(answered)], 0.0
+last, longest, began = sent[min(answered)], 0.0, sent[min(answered)]
 for number in sorted(answered):
-    longest = max(longest, sent[number] - last)
+    if sent[number] - last > longest:
+        longest, began = sent[number] - last, last
     last = sent[number]
 if newest < mark:
     sys.exit("it did not answer any more")
-print(json.dumps({"blackout_ms": longest * 1000, "sent": len(sent), "answered": len(answered)}))
+ago = time.monotonic() - began
+print(json.dumps({"blackout_ms": longest * 1000, "ago_ms": ago * 1000, "sent": len(sent), "answered": len(answered)}))
 """
 
 
@@ -73,6 +75,8 @@ class Watched:
     """
 
     blackout_ms: float
+    ago_ms: float
+    """How long before the end of the block it began."""
 
     def __init__(self, address: str, every_s: float = EVERY_S, prefix: Sequence[str] | None = None) -> None:
         where = enter.prefix("witness") if prefix is None else prefix
@@ -85,4 +89,5 @@ class Watched:
 
     def __exit__(self, *_error: object) -> None:
         said, _none = self._prober.communicate(timeout=30)
-        self.blackout_ms = float(json.loads(said)["blackout_ms"])
+        found = json.loads(said)
+        self.blackout_ms, self.ago_ms = float(found["blackout_ms"]), float(found["ago_ms"])

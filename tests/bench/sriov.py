@@ -169,6 +169,7 @@ class Stage:
             "compute_ms": outcome["downtime"]["compute_ms"],
             "libvirt_ms": outcome["downtime"]["libvirt_ms"],
             "blackout_ms": watched.blackout_ms,
+            "silent_from_ms": outcome["total_ms"] - watched.ago_ms,
             "total_ms": outcome["total_ms"],
             "rate_mib_s": rate,
             "load": os.getloadavg()[0],
