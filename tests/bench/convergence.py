@@ -271,7 +271,7 @@ def _brief(found: Row) -> Row:
     completed = found.pop("completed")
     samples = found["samples"]
     found["sent_mib"] = completed["memory_processed"] / 2**20 if completed else samples[-1][3] if samples else None
-    found["passes"] = samples[-1][1] if samples else 0
+    found["passes"] = samples[-1][1] if samples else (completed or {}).get("memory_iteration", 0)
     found["throttled"] = max((entry[5] for entry in samples), default=0)
     found["slowed_s"] = figures.slowed_s(samples, found["total_s"])
     found["samples"] = samples[:10]

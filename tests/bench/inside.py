@@ -35,6 +35,9 @@ class Replayed:
         schedule = schedules.by_name(given["schedule"])
         self._replay = schedules.Replay(schedule, given["memory_mib"], given["ceiling_ms"])
         self.poll_s = schedule.poll_s
+        # What decides nothing is not asked: at the beginning of a pass that alone puts the switchover off. What is
+        # slowed down is, since nothing else tells by how much.
+        self.asks = bool(schedule.steps) or schedule.auto_converge
         self.start_ms = min(given["ceiling_ms"], schedule.start_ms or given["ceiling_ms"])
         self.flags: tuple[str, ...] = ("VIR_MIGRATE_AUTO_CONVERGE",) if schedule.auto_converge else ()
         if any(step.action == schedules.POSTCOPY for step in schedule.steps):
@@ -105,7 +108,9 @@ class Driver:
         return self.record
 
     def _attempt(self, arm: Replayed) -> None:
-        self.domain.migrateSetMaxDowntime(max(1, int(arm.start_ms)))
+        limit_ms = max(1, int(arm.start_ms))
+        if self.domain.migrateGetMaxDowntime() != limit_ms:
+            self.domain.migrateSetMaxDowntime(limit_ms)
         worker = threading.Thread(target=self._migrate, args=(arm,), daemon=True)
         worker.start()
         self.record["ended"] = None
@@ -132,7 +137,7 @@ class Driver:
             self._over(data)
         elif name == COMPLETED:
             self.completed = dict(data)
-        elif name == ITERATION:
+        elif name == ITERATION and arm.asks:
             self._look(arm, at_s, decides=not arm.poll_s)
         else:
             self.at.setdefault(name, at_s)

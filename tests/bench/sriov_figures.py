@@ -140,7 +140,7 @@ def markdown(result: Mapping[str, Any], drawn: Sequence[str] = ()) -> str:
             "way. All of it is emulated, so compare what is in one table, and the order of sizes. *Paused*: from the",
             "source's event to the destination's, as the product tells it. *Network*: the longest silence as seen from",
             "the wire, a packet each 20 ms, over everything: VF off, migration, VF on. *Forecast*: the memory over the",
-            "rate of the destination, which was measured right before; what it is held against is how much longer than a",
+            "rate of the destination, measured right before; what it is held against is how much longer than a",
             "guest without a VF it was paused. Medians, milliseconds. *Failed*: runs that gave",
             "no figures; they were done once more, and the file keeps why. A guest that reaches for a device that QEMU",
             "emulates, such as a serial port, waits for QEMU's main loop, and that is busy while memory is pinned.",
