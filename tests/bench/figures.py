@@ -232,7 +232,7 @@ def _row(name: str, runs: Sequence[Run], reference: Sequence[Run]) -> str:
         f"{paused:.0f} ms" if moved and paused else "",
         f"{compute:.0f} ms" if moved and compute else "",
         f"{max(run['throttled'] for run in runs)} %",
-        _seconds(_still_s(runs)),
+        _seconds(_still_s(runs) if moved else None),
         f"{median(runs, 'passes'):.0f}",
     ]
     return "| " + " | ".join(cells) + " |"
