@@ -19,7 +19,14 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._forecast.api impo
 
 libvirt = _libvirt.libvirt
 FLAGS = ("LIVE", "PEER2PEER", "TLS", "PERSIST_DEST", "UNDEFINE_SOURCE")
-SUSPENDED, RESUMED, ITERATION, COMPLETED, RETURNED = "suspended", "resumed", "iteration", "completed", "returned"
+PREPARED, SUSPENDED, RESUMED, ITERATION, COMPLETED, RETURNED = (
+    "prepared",
+    "suspended",
+    "resumed",
+    "iteration",
+    "completed",
+    "returned",
+)
 _EVENTS_S = 3.0
 _ABORT_AGAIN_S = 0.5
 _MIB = 1024 * 1024
@@ -91,6 +98,11 @@ class Driver:
                 libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
                 lifecycle(RESUMED, libvirt.VIR_DOMAIN_EVENT_RESUMED, back),
             ),
+            (
+                self.destination,
+                libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                lifecycle(PREPARED, libvirt.VIR_DOMAIN_EVENT_STARTED, (libvirt.VIR_DOMAIN_EVENT_STARTED_MIGRATED,)),
+            ),
             (self.asks, libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, told(ITERATION)),
             (self.asks, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, told(COMPLETED)),
         ):
@@ -104,6 +116,8 @@ class Driver:
         if {SUSPENDED, RESUMED} <= set(self.at):
             self.record["compute_ms"] = (self.at[RESUMED] - self.at[SUSPENDED]) * 1000
             self.record["suspended_s"] = self.at[SUSPENDED] - self.began
+        if {PREPARED, RESUMED} <= set(self.at):
+            self.record["under_way_s"] = self.at[RESUMED] - self.at[PREPARED]
         self.record["completed"] = self.completed
         return self.record
 

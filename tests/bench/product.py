@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.bench import migrate
@@ -70,7 +70,7 @@ def said(done: subprocess.CompletedProcess[str]) -> Row:
 def crashed(error: str, total_s: float) -> Row:
     """A row without any figures."""
     nothing: Row = {key: [] for key in ("attempts", "actions", "decisions", "forecasts", "samples")}
-    unknown = dict.fromkeys(("compute_ms", "libvirt_ms", "breach"))
+    unknown = dict.fromkeys(("under_way_s", "compute_ms", "libvirt_ms", "breach"))
     return {"ended": "error", "error": error, "total_s": total_s, **unknown, **nothing, "started": {}, "completed": {}}
 
 
@@ -83,6 +83,7 @@ def row(outcome: Mapping[str, Any]) -> Row:
         "ended": _ended(outcome),
         "error": outcome["error"],
         "total_s": (outcome["total_ms"] or 0) / 1000,
+        "under_way_s": _under_way_s(outcome["phases"]),
         "compute_ms": downtime["compute_ms"],
         "libvirt_ms": downtime["libvirt_ms"],
         "breach": outcome["breach"],
@@ -94,6 +95,12 @@ def row(outcome: Mapping[str, Any]) -> Row:
         "samples": _samples(outcome),
         "completed": {"memory_processed": outcome["bytes"]} if outcome["bytes"] else {},
     }
+
+
+def _under_way_s(phases: Sequence[Mapping[str, Any]]) -> float | None:
+    """From the destination's being ready until the guest runs there: without what the module does before and after."""
+    at_ms = {entry["name"]: entry["at_ms"] for entry in phases}
+    return (at_ms["resumed"] - at_ms["prepared"]) / 1000 if {"prepared", "resumed"} <= set(at_ms) else None
 
 
 def _ended(outcome: Mapping[str, Any]) -> str:

@@ -139,7 +139,7 @@ def markdown(result: Mapping[str, Any], drawn: Sequence[str] = ()) -> str:
             "`python -m tests.bench sriov`, in the [SR-IOV lab](../sriov-lab.md), in turns: the same guest, by each",
             "way. All of it is emulated, so compare what is in one table, and the order of sizes. *Paused*: from the",
             "source's event to the destination's, as the product tells it. *Network*: the longest silence as seen from",
-            "the wire, a packet each 100 ms, over everything: VF off, migration, VF on. *Forecast*: the memory over the",
+            "the wire, a packet each 100 ms, over all of it: VF off, migration, VF on. *Forecast*: the memory over the",
             "rate of the destination, measured right before; what it is held against is how much longer than a",
             "guest without a VF it was paused. Medians, milliseconds. *Failed*: runs that gave",
             "no figures; they were done once more, and the file keeps why. A guest that reaches for a device that QEMU",

@@ -28,6 +28,7 @@ def run(**changes: Any) -> dict[str, Any]:
         "others_before": 0.0,
         "ended": "moved",
         "total_s": 6.0,
+        "under_way_s": 5.8,
         "wire_mib": 260.0,
         "sent_mib": 250.0,
         "blackout_ms": 110.0,
@@ -315,8 +316,8 @@ def calm(rounds: int = 6, **ours: Any) -> list[dict[str, Any]]:
     ("ours", "met"),
     [
         ({}, [True, True, True]),
-        ({"total_s": 5.0, "blackout_ms": 50.0}, [True, True, True]),  # below is fine
-        ({"total_s": 6.5}, [True, False, True]),
+        ({"under_way_s": 5.0, "blackout_ms": 50.0}, [True, True, True]),  # below is fine
+        ({"under_way_s": 6.5}, [True, False, True]),
         ({"blackout_ms": 150.0}, [True, True, False]),
         ({"throttled": 20}, [False, True, True]),
         ({"actions": [[2, "raise_downtime", 500]]}, [False, True, True]),
@@ -358,7 +359,7 @@ def test_the_page_has_every_part() -> None:
     }
     page = figures.markdown(result)
     assert "## Arms" in page and "## Grid" in page and "## A guest that converges" in page
-    assert "| ourselves, balanced | 6 | time | 6 s | 6 s | 1.00 | 1.00 to 1.00 |" in page
+    assert "| ourselves, balanced | 6 | time | 5.8 s | 5.8 s | 1.00 | 1.00 to 1.00 |" in page
     assert "- hv5: libvirt 12.8.0, QEMU 11.1.0" in page and "plan would tell it: conv_postcopy_recovery: lib" in page
     assert "- k: it said nothing" in page
 
@@ -409,7 +410,12 @@ OUTCOME: dict[str, Any] = {
     "breach": None,
     "downtime": {"compute_ms": 88, "libvirt_ms": 10, "network_ms": None},
     "forecast": {"verdict": "unknown", "total_ms": None, "blackout_ms": None, "touched_mib": 130.0, "link_mib_s": 0.0},
-    "phases": [{"name": "iteration 1", "at_ms": 1000}, {"name": "iteration 2", "at_ms": 3700}],
+    "phases": [
+        {"name": "prepared", "at_ms": 600},
+        {"name": "iteration 1", "at_ms": 1000},
+        {"name": "iteration 2", "at_ms": 3700},
+        {"name": "resumed", "at_ms": 6800},
+    ],
     "samples": [
         {
             "attempt": 1,
@@ -443,6 +449,8 @@ OUTCOME: dict[str, Any] = {
 def test_an_outcome_is_a_row_as_any_other() -> None:
     found = product.row(OUTCOME)
     assert (found["ended"], found["total_s"], found["compute_ms"]) == ("moved", 6.9, 88)
+    assert found["under_way_s"] == pytest.approx(6.2)
+    assert product.row({**OUTCOME, "phases": []})["under_way_s"] is None
     assert [entry[:4] for entry in found["samples"]] == [
         [0.0, 1, 0.0, 0.0],
         [3.7, 2, 70.0, 122.0],
