@@ -132,7 +132,7 @@ def markdown(result: Mapping[str, Any], drawn: Sequence[str] = ()) -> str:
     verdicts = {True: "yes", False: "**no**", None: "not measured"}
     return "\n".join(
         (
-            "<!-- SPDX-License-Identifier: GPL-3.0-or-later -->",
+            sriov_timeline.LICENCE,
             "<!-- Written by `python -m tests.bench sriov`. -->",
             "# Guests with a virtual function",
             "",

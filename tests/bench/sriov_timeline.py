@@ -9,6 +9,10 @@ from typing import NamedTuple
 WIDTH, LEFT, RIGHT, TOP, STEP, BAR = 760, 190, 70, 34, 30, 16
 STYLE = "font-family='sans-serif' font-size='12'"
 
+LICENCE = """\
+<!-- SPDX-License-Identifier: GPL-3.0-or-later -->
+""".strip()
+
 
 class Span(NamedTuple):
     """From one phase to another."""
@@ -46,4 +50,4 @@ def svg(title: str, phases: Mapping[str, float]) -> str:
         ]
     height = TOP + len(spans) * STEP + 8
     head = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' width='{WIDTH}' height='{height}'>"
-    return "\n".join((head, "<!-- SPDX-License-Identifier: GPL-3.0-or-later -->", *lines, "</svg>", ""))
+    return "\n".join((head, LICENCE, *lines, "</svg>", ""))
