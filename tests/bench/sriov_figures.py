@@ -151,7 +151,7 @@ def markdown(result: Mapping[str, Any], drawn: Sequence[str] = ()) -> str:
             "",
             "| bar | seen | met |",
             "|---|---|---|",
-            *(f"| {bar.what} | {bar.seen} | {verdicts[bar.met]} |" for bar in bars(runs)),
+            *(f"| {each.what} | {each.seen} | {verdicts[each.met]} |" for each in bars(runs)),
             "",
             *(f"![{name.removesuffix('.svg')}]({name})\n" for name in drawn),
             f"Measured {result['date']}, {result['machine']['cores']} cores.",

@@ -72,7 +72,7 @@ def test_a_guest_that_is_slowed_down_stands_still_too() -> None:
 
 def test_a_short_pause_after_a_guest_that_hardly_ran_is_no_better() -> None:
     slowed = run(arm=arms.AUTO_CONVERGE.name, blackout_ms=90.0, compute_ms=88.0, throttled=90, slowed_s=15.0)
-    bars = {bar.what: bar for bar in figures.arm_bars({arms.DEADLINE.name: [run()], slowed["arm"]: [slowed]})}
+    bars = {each.what: each for each in figures.arm_bars({arms.DEADLINE.name: [run()], slowed["arm"]: [slowed]})}
     assert bars["stood still, against the best other arm's"].met
     assert not bars["blackout, against the best other arm's"].met
 

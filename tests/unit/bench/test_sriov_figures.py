@@ -42,36 +42,36 @@ def runs(**changes: dict[int, float]) -> list[dict[str, Any]]:
 
 
 def test_all_bars_are_met() -> None:
-    assert [bar.met for bar in bars(runs())] == [True] * 9
+    assert [each.met for each in bars(runs())] == [True] * 9
 
 
 @pytest.mark.parametrize(
-    ("changes", "bar"),
+    ("changes", "begins"),
     [
         ({"failover": {3072: 3000.0}}, "`failover` grows"),
         ({"replug": {1024: 600.0}}, "1024 MiB: `replug` at most 1.25"),
         ({"replug": {2048: 2000.0}}, "2048 MiB: `replug` at most 0.25"),
     ],
 )
-def test_a_bar_can_be_missed(changes: dict[str, dict[int, float]], bar: str) -> None:
+def test_a_bar_can_be_missed(changes: dict[str, dict[int, float]], begins: str) -> None:
     missed = [each.what for each in bars(runs(**changes)) if each.met is False]
-    assert any(what.startswith(bar) for what in missed)
+    assert any(what.startswith(begins) for what in missed)
 
 
 def test_a_slow_guest_without_a_vf_allows_a_slow_replug() -> None:
     slow = runs(virtio={1024: 1000.0}, replug={1024: 1249.0})
-    assert all(bar.met for bar in bars(slow) if bar.what.startswith("1024 MiB: `replug`"))
+    assert all(each.met for each in bars(slow) if each.what.startswith("1024 MiB: `replug`"))
 
 
 def test_the_forecast_is_held_against_what_failover_took() -> None:
     assert forecasts(runs(), 2048) == (6000, 6200 - 240)
     fast = [{**each, "rate_mib_s": 600.0} for each in runs()]
-    assert [bar.met for bar in bars(fast) if "within a factor" in bar.what] == [False] * 3
+    assert [each.met for each in bars(fast) if "within a factor" in each.what] == [False] * 3
 
 
 def test_what_was_not_measured_is_said() -> None:
     some = [run("virtio", 1024)]
-    assert {bar.met for bar in bars(some)} == {None}
+    assert {each.met for each in bars(some)} == {None}
     assert "| not measured |" in markdown({"date": "2026-11-27", "machine": {"cores": 2}, "runs": some})
 
 

@@ -136,7 +136,7 @@ def test_one_of_two_is_told_apart_also_while_the_other_is_off() -> None:
     first, second = vf("0000:01:10.0"), twin("0000:01:10.2")
     (found,) = nics_of(_domain(second), _domain(first, second))
     assert found.twin and find(_domain(first), found) is None
-    missing = [nic for nic in nics.defined_nics(_domain(first, second), _domain(second), lambda _name: False)]
+    missing = nics.defined_nics(_domain(first, second), _domain(second), lambda _name: False)
     assert [find(_domain(second), nic) is None for nic in missing] == [True, False]
 
 
