@@ -71,10 +71,10 @@ class Driver:
     def _follow(self) -> None:
         uuid = self.domain.UUIDString()
 
-        def lifecycle(name: str, wanted: int, details: tuple[int, ...]) -> t.Callable[..., None]:
+        def lifecycle(names: t.Mapping[tuple[int, int], str]) -> t.Callable[..., None]:
             def seen(_connection: t.Any, domain: t.Any, event: int, detail: int, _opaque: t.Any) -> None:
-                if domain.UUIDString() == uuid and event == wanted and detail in details:
-                    self.events.put((time.monotonic(), name, None))
+                if domain.UUIDString() == uuid and (event, detail) in names:
+                    self.events.put((time.monotonic(), names[event, detail], None))
 
             return seen
 
@@ -85,24 +85,18 @@ class Driver:
 
             return seen
 
-        paused = (libvirt.VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED, libvirt.VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY)
-        back = (libvirt.VIR_DOMAIN_EVENT_RESUMED_MIGRATED, libvirt.VIR_DOMAIN_EVENT_RESUMED_POSTCOPY)
+        here = {
+            (libvirt.VIR_DOMAIN_EVENT_SUSPENDED, libvirt.VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED): SUSPENDED,
+            (libvirt.VIR_DOMAIN_EVENT_SUSPENDED, libvirt.VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY): SUSPENDED,
+        }
+        there = {
+            (libvirt.VIR_DOMAIN_EVENT_STARTED, libvirt.VIR_DOMAIN_EVENT_STARTED_MIGRATED): PREPARED,
+            (libvirt.VIR_DOMAIN_EVENT_RESUMED, libvirt.VIR_DOMAIN_EVENT_RESUMED_MIGRATED): RESUMED,
+            (libvirt.VIR_DOMAIN_EVENT_RESUMED, libvirt.VIR_DOMAIN_EVENT_RESUMED_POSTCOPY): RESUMED,
+        }
         for connection, number, callback in (
-            (
-                self.asks,
-                libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                lifecycle(SUSPENDED, libvirt.VIR_DOMAIN_EVENT_SUSPENDED, paused),
-            ),
-            (
-                self.destination,
-                libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                lifecycle(RESUMED, libvirt.VIR_DOMAIN_EVENT_RESUMED, back),
-            ),
-            (
-                self.destination,
-                libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                lifecycle(PREPARED, libvirt.VIR_DOMAIN_EVENT_STARTED, (libvirt.VIR_DOMAIN_EVENT_STARTED_MIGRATED,)),
-            ),
+            (self.asks, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle(here)),
+            (self.destination, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle(there)),
             (self.asks, libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, told(ITERATION)),
             (self.asks, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, told(COMPLETED)),
         ):
