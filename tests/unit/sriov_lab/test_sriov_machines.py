@@ -131,7 +131,7 @@ def test_its_files_come_with_their_folders_before_them() -> None:
         parent = entry.path.rpartition("/")[0]
         assert not parent or order.index(parent) < order.index(entry.path), entry.path
     modes = {entry.path: entry.mode for entry in entries}
-    assert modes["host/root/.ssh/id_ed25519"] == 0o100600
+    assert modes[f"host{hostfiles.HOME}/.ssh/id_ed25519"] == 0o100600
     assert modes["host/usr/sbin/init"] == 0o100755
     assert "host/sbin/init" not in modes, "sbin is a link there"
 
