@@ -286,22 +286,22 @@ class Pilot:
 
     def _numbered(self, seen: Sample, stats: t.Mapping[str, t.Any]) -> Sample | None:
         """None where this is the end of no pass. With post-copy allowed, QEMU 11.1 reads the dirty bitmap, and counts
-        that, many times in each pass; from then on the passes are counted here."""
+        that, many times in each pass; from then on the passes are counted here: most of what was left has been sent.
+        The first one also counts as over near what QEMU leaves over, for memory that is never sent is never done."""
         if not self.way(self._way)["postcopy"]:
             return seen
         last = self._state.samples[-1]
         if last.iteration < 2:
-            whole = _first_pass_done(stats)
+            whole = _first_pass_done(stats) or seen.remaining_mib <= self._threshold_mib(seen)
         else:
             whole = not self._often or seen.sent_mib - last.sent_mib >= _PART * last.remaining_mib
-        whole = whole or seen.remaining_mib <= self._threshold_mib(seen)
         self._often = self._often or not whole
         if not whole:
             return None
         return seen._replace(iteration=last.iteration + 1) if self._often else seen
 
     def _threshold_mib(self, seen: Sample) -> float:
-        """Near what QEMU leaves over, passes are short."""
+        """Twice what QEMU leaves over."""
         return 2 * (seen.rate_mib_s or 0.0) * self._state.limit_ms / 1000
 
     def _look(self) -> None:
