@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.livemig.libvirt.plugins.module_utils._migrate.records import STATE_DIR
-from tests.bench import arms, facts, figures, inside, migrate, product, schedules, shaped
+from tests.bench import arms, convergence_page, facts, figures, inside, migrate, product, schedules, shaped
 from tests.bench.arms import ARMS, CALM, GRID, Cell, Guest
 from tests.bench.blackout import Watched
 from tests.lab import api, hosts
@@ -95,7 +95,7 @@ def write(result: Row) -> None:
     rows = ",\n".join(json.dumps(run) for run in result["runs"])
     head = json.dumps({key: value for key, value in result.items() if key != "runs"})
     (FOLDER / "convergence.json").write_text(f'{head[:-1]}, "runs": [\n{rows}\n]}}\n', encoding="utf-8")
-    (FOLDER / "convergence.md").write_text(figures.markdown(result), encoding="utf-8")
+    (FOLDER / "convergence.md").write_text(convergence_page.markdown(result), encoding="utf-8")
 
 
 def _measure(result: Row, cells: Sequence[Cell], until: float, keep: bool) -> None:
