@@ -96,6 +96,8 @@ def test_an_evacuation_moves_it_and_its_nics(guest: Started, tmp_path: Path) -> 
     at = phases(outcome)
     assert "standby_quiet" not in at, "its traffic was seen there"
     assert watched.blackout_ms < LONGEST_MS
+    (row,) = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))["rows"]
+    assert row["vf_off_ms"] == at["vf_on"] - at["vf_off"]
     assert at["vf_off"] <= at["vf_gone"] <= at["suspended"] <= at["resumed"] <= at["vf_on"], at
 
 

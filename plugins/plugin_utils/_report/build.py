@@ -22,6 +22,7 @@ from ansible_collections.livemig.libvirt.plugins.module_utils._model.api import 
     Plan,
     Proof,
 )
+from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.api import OFF, ON
 from ansible_collections.livemig.libvirt.plugins.plugin_utils._plan.api import short_digest
 
 from .types import Failure, LeftOut, Report, Row, Summary
@@ -199,7 +200,14 @@ def _row(result: Outcome) -> Row:
         "breach": result.get("breach"),
         "forecast": result.get("forecast"),
         "decisions": [decision for decision in result.get("decisions", []) if decision["action"] != "continue"],
+        "vf_off_ms": _vf_off_ms(result),
     }
+
+
+def _vf_off_ms(result: Outcome) -> int | None:
+    """From the first function that was taken off until each has one again; None where none was, or one is missing."""
+    off, on = ([phase["at_ms"] for phase in result["phases"] if phase["name"] == name] for name in (OFF, ON))
+    return max(on) - min(off) if off and len(on) >= len(off) else None
 
 
 def _doubts(result: Outcome, verified: bool) -> list[Proof]:

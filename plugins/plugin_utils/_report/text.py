@@ -57,6 +57,7 @@ def table(report: Report) -> str:
         ),
         _breaches(report["rows"]),
         _decisions(report["rows"]),
+        _functions(report["rows"]),
         _stays(report),
         _left_out(report),
         _failures(report["failures"]),
@@ -117,6 +118,12 @@ def _decisions(rows: t.Sequence[Row]) -> list[str]:
             text = f"{row['domain']}, after pass {decision['after_pass']}: {what}: {decision['reason']}."
             lines += wrap(text, WIDTH, "  ", "    ")
     return ["Decided on the way:", *lines] if lines else []
+
+
+def _functions(rows: t.Sequence[Row]) -> list[str]:
+    """How long a guest had its standby alone, or no network at all where it has none."""
+    off = [f"{row['domain']} {_number(row['vf_off_ms'], per=1000)} s" for row in rows if row["vf_off_ms"] is not None]
+    return [f"Without virtual functions meanwhile: {len(off)}", *wrap(", ".join(off), WIDTH, "  ")] if off else []
 
 
 def _stays(report: Report) -> list[str]:

@@ -26,7 +26,8 @@ class Row(t.TypedDict):
     """One domain that was to move. Figures are None where they were not measured, never 0.
 
     ``forecast``: of before the start; ``breach``: how ceiling or deadline were exceeded, or why nothing proves that the
-    ceiling was kept; ``decisions``: those that changed something.
+    ceiling was kept; ``decisions``: those that changed something; ``vf_off_ms``: from the first virtual function that
+    was taken off until all were back, None where none was, or one has not come back.
     """
 
     domain: str
@@ -43,6 +44,7 @@ class Row(t.TypedDict):
     breach: str | None
     forecast: Forecast | None
     decisions: list[PolicyDecision]
+    vf_off_ms: int | None
 
 
 class Failure(t.TypedDict):

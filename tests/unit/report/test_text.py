@@ -199,6 +199,15 @@ def test_what_was_decided_is_said_but_not_that_nothing_was() -> None:
     assert "after pass 1" not in shown
 
 
+def test_how_long_a_guest_had_its_standby_alone_is_said() -> None:
+    off = [{"name": name, "at_ms": at_ms} for name, at_ms in (("vf_off", 100), ("vf_off", 180), ("vf_on", 8200))]
+    lost = outcome_of("web1", phases=off)
+    back = outcome_of("web2", phases=[*off, {"name": "vf_on", "at_ms": 9300}])
+    report = make_report(plan_of("web1", "web2", "web3"), [lost, back, outcome_of("web3")], [])
+    assert [row["vf_off_ms"] for row in report["rows"]] == [None, 9200, None]
+    assert "Without virtual functions meanwhile: 1\n  web2 9.2 s\n" in table(report)
+
+
 def test_an_outcome_of_an_earlier_version_is_reported() -> None:
     old = outcome_of("web1")
     for key in ("ceiling_ms", "breach", "forecast", "samples", "decisions", "convergence"):
