@@ -10,6 +10,7 @@ Note that this module util is **PRIVATE** to the collection. It can have breakin
 from __future__ import annotations
 
 import typing as t
+from urllib.parse import urlsplit
 
 from .._libvirt import Connection, error_text
 from .._model.api import LivemigError
@@ -17,6 +18,7 @@ from .._sriov.api import (
     GONE,
     OFF,
     ON,
+    QUIET,
     Nic,
     Restored,
     Rules,
@@ -38,6 +40,9 @@ from .truth import NO_CONNECTION
 ATTACHED, DETACHED = "attached", "detached"
 _ASKED = "it was asked to let go of {} and has not answered: it is asked once more"
 _ANSWER = "run this again once the guest has answered, or start the guest anew"
+_NOT_HERE = "{} is defined with {}, which is no virtual function here"
+_NO_PORT = "nobody knows of which network {} is: the PF of {} has no network device on this host"
+_NOT_KNOWN = "whether the standby of {} carries is not known: the guest has sent nothing over it"
 
 
 class Wanted(t.NamedTuple):
@@ -70,6 +75,7 @@ class _Journal:
 
     def __init__(self, records: Records, domain: t.Any) -> None:
         self._records, self._uuid, self._domain = records, domain.UUIDString(), domain.name()
+        self.notes: list[str] = []
 
     @property
     def _run(self) -> str:
@@ -77,19 +83,23 @@ class _Journal:
 
     def note(self, event: str, nic: Nic, instance: str, **values: t.Any) -> None:
         about = {"uuid": self._uuid, "domain": self._domain, "nic": nic.key, "instance": instance}
+        about["function"] = nic.address
+        if event == QUIET:
+            self.notes.append(_NOT_KNOWN.format(nic.called))
         self._records.note(self._run, event, **about, **values)
 
     def pending(self, nic: Nic, instance: str) -> bool:
-        return self._last(nic, instance) == OFF
+        return self._last(nic, instance).get("event") == OFF
 
     def taken(self, nic: Nic, instance: str) -> bool:
-        """It was taken off here, from this guest, so that the function was its own."""
-        return self._last(nic, instance) in (OFF, GONE)
+        """This function was taken off here, from this guest, so that it was its own."""
+        said = self._last(nic, instance)
+        return said.get("event") in (OFF, GONE) and said.get("function") == nic.address
 
-    def _last(self, nic: Nic, instance: str) -> str | None:
+    def _last(self, nic: Nic, instance: str) -> dict[str, t.Any]:
         entries = [each for each in self._records.entries(self._run) if each["event"] in (OFF, GONE, ON)]
         said = next((each for each in reversed(entries) if each["nic"] == nic.key), None)
-        return said["event"] if said is not None and same_instance(said["instance"], instance) else None
+        return said if said is not None and same_instance(said["instance"], instance) else {}
 
     def unseen(self, _nic: Nic) -> bool:
         """QEMU puts nothing on by itself."""
@@ -99,7 +109,8 @@ class _Journal:
 def vf(connection: Connection, host: str, wanted: Wanted, records: Records, look_only: bool) -> Result:
     """Raises LivemigError where it cannot be done, and what libvirt raises."""
     domain = connection.lookupByName(wanted.domain)
-    side = Side(connection, domain.UUIDString(), host, boot_id())
+    is_here = urlsplit(connection.getURI()).hostname is None
+    side = Side(connection, domain.UUIDString(), host, boot_id() if is_here else None)
     if look_only:
         return _changed(side, domain, wanted, records, look_only)
     records.ready()
@@ -110,20 +121,22 @@ def vf(connection: Connection, host: str, wanted: Wanted, records: Records, look
 def _changed(side: Side, domain: t.Any, wanted: Wanted, records: Records, look_only: bool) -> Result:
     _require_free(domain, wanted, records)
     journal, instance = _Journal(records, domain), side.instance()
-    nics = _chosen(_all(side), wanted)
+    nics = _chosen([nic for nic in _all(side) if _is_function(nic) or journal.taken(nic, instance)], wanted)
     before = [_shown(side, nic) for nic in nics]
     there = [nic for nic, shown in zip(nics, before) if shown["state"] == ATTACHED]
     asked = [nic for nic in there if wanted.state == ATTACHED and journal.pending(nic, instance)]
     due = [nic for nic, shown in zip(nics, before) if shown["state"] != wanted.state or nic in asked]
-    require = _require_leaving if wanted.state == DETACHED else _require_ports
-    require(side, due, wanted)
+    if wanted.state == DETACHED:
+        _require_leaving(side, due, wanted)
+    else:
+        _require_ports(side, due, wanted, [nic for nic in due if journal.taken(nic, instance)])
     if look_only:
         kept = [shown["address"] if nic not in due else None for nic, shown in zip(nics, before)]
         after: list[Shown] = [{"mac": nic.mac, "state": wanted.state, "address": at} for nic, at in zip(nics, kept)]
         return Result(before, after, notes=tuple(_ASKED.format(nic.called) for nic in asked))
     if wanted.state == DETACHED:
         _take_off(side, due, journal, wanted.rules)
-        return Result(before, [_shown(side, nic) for nic in nics])
+        return Result(before, [_shown(side, nic) for nic in nics], notes=tuple(journal.notes))
     restored = _put_on(side, due, journal, wanted.rules)
     if restored.left:
         raise _failed(wanted, side, "; ".join(restored.left), "" if restored.missing else _ANSWER)
@@ -160,6 +173,11 @@ def _all(side: Side) -> list[Nic]:
     ]
 
 
+def _is_function(nic: Nic) -> bool:
+    """A plain <hostdev> may be any device."""
+    return nic.mac is not None or nic.kind is not None
+
+
 def _chosen(nics: t.Sequence[Nic], wanted: Wanted) -> list[Nic]:
     if wanted.macs is None:
         return list(nics)
@@ -175,19 +193,19 @@ def _chosen(nics: t.Sequence[Nic], wanted: Wanted) -> list[Nic]:
     return [nic for nic in nics if nic.mac in macs]
 
 
-def _require_ports(side: Side, nics: t.Sequence[Nic], wanted: Wanted) -> None:
-    """Without its port nobody knows which functions lead to the same network."""
+def _require_ports(side: Side, nics: t.Sequence[Nic], wanted: Wanted, own: t.Collection[Nic] = ()) -> None:
+    """Without its port nobody knows which functions lead to the same network; ``own``: those that get their own."""
     for nic in nics:
-        if nic.network is None and nic.port is None:
-            raise _failed(
-                wanted, side, f"{nic.called} is defined with {nic.address}, which is no virtual function here"
-            )
+        text = _NOT_HERE if nic.kind is None else (_NO_PORT if nic.port is None and nic not in own else None)
+        if nic.network is None and text is not None:
+            raise _failed(wanted, side, text.format(nic.called, nic.address))
 
 
 def _require_leaving(side: Side, nics: t.Sequence[Nic], wanted: Wanted) -> None:
     """Nothing is taken off that could not be put back, or without what stands in for it."""
     live, definition = side.live() or "<domain/>", side.persistent() or "<domain/>"
     defined = defined_nics(definition, live, side.gives_out)
+    _require_ports(side, nics, wanted)
     for nic in nics:
         if not any(map(nic.is_nic, defined)):
             raise LivemigError(

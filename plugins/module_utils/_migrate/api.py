@@ -53,7 +53,7 @@ __all__ = [
 
 def vf_rules(attempts: int, timeout_s: float, gap: bool) -> VfRules:
     """How a guest is asked to let go of its functions."""
-    return VfRules(attempts=attempts, detach_s=timeout_s, gap=gap)
+    return VfRules(attempts=attempts, detach_s=timeout_s, gap=gap, gap_by="allow_gap: true")
 
 
 def planned(moves: t.Sequence[Move]) -> list[Outcome]:

@@ -14,9 +14,8 @@ import typing as t
 
 from .._libvirt import LIBVIRT_ERRORS, Connect, Connection, find_domain
 from .._model.api import LivemigError, Move, Way, way_of
-from .._sriov.api import GONE
 from . import intent
-from .guard import HELD
+from .guard import HELD, RELEASED
 from .intent import Intent
 from .records import Records
 from .truth import APART_S, FENCED, PAUSED, PAUSED_MIGRATION, SILENT, Place, look, place
@@ -89,11 +88,17 @@ class Case(t.NamedTuple):
 
     @property
     def held(self) -> bool:
-        """The source was paused by guard.py, and not by a user. That it has let go of its functions (failover) is noted
-        after that; what is noted when they are put back comes after its resumption, and counts."""
-        mine = [entry for entry in self.records.entries(self.intent.run) if entry.get("uuid") == self.uuid]
-        said = [entry["event"] for entry in mine if entry["event"] != GONE]
+        """The source was paused by guard.py, and not by a user, and was not resumed since."""
+        mine = (entry for entry in self.records.entries(self.intent.run) if entry.get("uuid") == self.uuid)
+        said = [entry["event"] for entry in mine if entry["event"] in (HELD, RELEASED, "begun")]
         return said[-1:] == [HELD]
+
+    def released(self) -> None:
+        """What pauses it from now on is not guard.py."""
+        if self.held:
+            # A full disk must not keep the guest's functions from coming back.
+            with contextlib.suppress(LivemigError):
+                self.records.note(self.intent.run, RELEASED, uuid=self.uuid, domain=self.intent.move["domain"])
 
     def look(self, end: End, rules: Rules, job: bool = False) -> Place:
         if end.fenced:

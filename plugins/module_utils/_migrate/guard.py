@@ -27,7 +27,7 @@ from .stall import CUT, Connections, stands_still
 from .truth import ABSENT, SHUTOFF_FAILED, SILENT, place
 from .watch import Timeline
 
-HELD = "held"
+HELD, RELEASED = "held", "released"
 """The source was paused until more is known: an event of the timeline, and of the journal."""
 _ANSWER_S = 1.0
 _EVENT_S = 1.0

@@ -117,7 +117,7 @@ def _attached(records: Records, run: str, uuid: str) -> set[str]:
     for entry in records.entries(run):
         if entry.get("uuid") == uuid and entry["event"] == "begun":
             found.clear()
-        elif entry.get("uuid") == uuid and entry["event"] == ON:
+        elif entry.get("uuid") == uuid and entry["event"] in (ON, UNSEEN):
             found.add(entry["alias"])
     return found
 

@@ -159,7 +159,8 @@ def _earlier(link: Link, case: Case, options: Options, mark: intent.Intent) -> O
     if find_domain(link.source, case.uuid) is None:
         rules = rules._replace(leave=(*rules.leave, verdict.RELEASE_ENDED))
     settled = settle(earlier, rules)
-    if settled.error is None and settled.verdict.name in ("rolled_back", "moved", "ended"):
+    lost = settled.verdict.name == "moved" and nics.by_qemu(earlier) and settled.notes
+    if settled.error is None and settled.verdict.name in ("rolled_back", "moved", "ended") and not lost:
         return None
     return conclude(earlier, settled, f"run {mark.run} was interrupted with this domain")
 

@@ -4,7 +4,7 @@
 
 """What this host keeps about its migrations: a journal for each run, definitions on their way, locks that die.
 
-    /var/lib/livemig/runs/RUN.jsonl        append-only: begun, ended, held, cut, vf_*; over and heard of the whole run
+    /var/lib/livemig/runs/RUN.jsonl        append-only: begun, ended, held, released, cut, vf_*; of the run over, heard
     /var/lib/livemig/runs/vf-UUID.jsonl    the same of the module vf: vf_*
     /var/lib/livemig/domains/UUID.json     the definition with its secrets, from the start to the end of a migration
     /run/livemig/UUID.lock                 held by the process that works on the domain

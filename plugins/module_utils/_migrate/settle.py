@@ -123,6 +123,7 @@ def _resume_source(case: Case) -> None:
         )
     with case.open(case.source) as connection:
         case.still(connection, case.source, {PAUSED_MIGRATION}).resume()
+    case.released()
 
 
 def _destroy_incoming(case: Case) -> None:

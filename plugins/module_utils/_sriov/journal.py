@@ -47,8 +47,9 @@ class Rules(t.NamedTuple):
     """``attempts``, each with ``detach_s`` for the guest's answer; ``late_s``: how long a guest that has not answered
     is waited for once more at the end; ``carries_s``: within which something must come by the standby, where the guest
     sends (0: that is not looked at); ``verify_s``: within which the guest must see the device, where it has an agent;
-    ``gap``: a guest without a standby may be without network meanwhile; ``by_qemu``: QEMU takes the functions off and
-    puts them on (failover), of which libvirt is told nothing, so that it has them whatever the guest has.
+    ``gap``: a guest without a standby may be without network meanwhile, ``gap_by``: what allows that, for messages;
+    ``by_qemu``: QEMU takes the functions off and puts them on (failover), of which libvirt is told nothing, so that it
+    has them whatever the guest has.
     """
 
     attempts: int = 8
@@ -57,6 +58,7 @@ class Rules(t.NamedTuple):
     carries_s: float = 5.0
     verify_s: float = 10.0
     gap: bool = False
+    gap_by: str = "the domain's label vf-gap"
     by_qemu: bool = False
 
     @property

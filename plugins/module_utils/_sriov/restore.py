@@ -30,6 +30,7 @@ _POLL_S = 0.5
 _OTHER_ERRORS = 3
 _REFUSALS: tuple[type[Exception], ...] = (InUse, *LIBVIRT_ERRORS)
 _LATE = "it was asked to let go of it and has not answered, and may still do so"
+_SILENT = "the guest did not show it when it was looked for, and its agent does not answer now"
 
 
 class Restored(t.NamedTuple):
@@ -66,7 +67,7 @@ def _restored(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Ru
         said = _asked_again(side, nic, rules)
         if said == REFUSED:
             _note(journal, ON, nic, side)
-            return Restored()
+            return Restored(notes=(_unseen(side, nic, rules) or ()) if rules.by_qemu else ())
         if said is None:
             return Restored(unsure=(f"{nic.called} of the guest on {side.name}: {_LATE}",))
     if may_owe and journal.pending(nic, side.instance()):
@@ -80,9 +81,11 @@ def _put_on_by_qemu(side: Side, nic: Nic, journal: Journal, rules: Rules) -> Res
     What its agent has shown before, and does not any more, is missing. None: an earlier look has found so too, so that
     it is taken off and put on, once, whatever the guest shows then."""
     notes = _unseen(side, nic, rules)
+    if notes is None and nic.seen and journal.unseen(nic):
+        return Restored(unsure=(f"{nic.called}: {_SILENT}",))
     if not notes or not nic.seen:
         _note(journal, UNSEEN if notes else ON, nic, side, host=side.name)
-        return Restored(notes=notes)
+        return Restored(notes=notes or ())
     if journal.unseen(nic):
         _note(journal, OFF, nic, side, host=side.name)
         return None
@@ -136,7 +139,7 @@ def _attached(side: Side, nic: Nic, at_source: bool, journal: Journal, rules: Ru
     where = place or f"network {nic.network}"
     _note(journal, ON, nic, side, host=side.name, place=where, seconds=round(seconds, 1))
     _redefine(side, nic)
-    notes = _unseen(side, nic, rules)
+    notes = _unseen(side, nic, rules) or ()
     if notes:
         _note(journal, UNSEEN, nic, side, host=side.name)
     return Restored((f"{nic.called} at {where} of {side.name} in {seconds:.1f} s",), notes=notes)
@@ -151,7 +154,8 @@ def _places(side: Side, nic: Nic, at_source: bool, port: str | None) -> list[str
     if nic.network is not None:
         return [None]
     own = nic.address if at_source else None
-    found = usable(side.functions(), wanted_of(nic, port), own or nic.planned)
+    # Where the port is not known, any other one would be of a network that nobody knows.
+    found = [] if port is None else usable(side.functions(), wanted_of(nic, port), own or nic.planned)
     found = [own, *(address for address in found if address != own)] if own is not None else found
     return [address for address in found if nic.mac is not None or address in (own, nic.planned)]
 
@@ -167,13 +171,18 @@ def _redefine(side: Side, nic: Nic) -> None:
         side.define(changed)
 
 
-def _unseen(side: Side, nic: Nic, rules: Rules) -> tuple[str, ...]:
-    """What the guest itself says, where it has an agent that tells."""
+def _unseen(side: Side, nic: Nic, rules: Rules) -> tuple[str, ...] | None:
+    """What the guest itself says; None where it has no agent that tells. One that has not shown it, and says nothing
+    any more, does not show it."""
     end = time.monotonic() + rules.verify_s
+    has_told = False
     while nic.mac is not None:
         seen = side.links()
-        if seen is None or shows(seen, nic, number_with(side.live() or "<domain/>", nic.mac)):
+        if seen is None and not has_told:
+            return None
+        if seen is not None and shows(seen, nic, number_with(side.live() or "<domain/>", nic.mac)):
             break
+        has_told = True
         if time.monotonic() >= end:
             return (f"{nic.called} is attached on {side.name}, but the guest does not show it yet",)
         time.sleep(min(_POLL_S, rules.verify_s))

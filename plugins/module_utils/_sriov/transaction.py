@@ -84,8 +84,9 @@ def require_standby(source: Side, nic: Nic, live: str, rules: Rules) -> None:
     if nic.standby is None:
         if rules.gap:
             return
-        wanted = "a standby (<teaming>, or a bond in the guest), or the domain's label vf-gap"
-        raise _cannot(source, f"{nic.called} has no standby", wanted, "give it one, or allow the gap by the label")
+        wanted = f"a standby (<teaming>, or a bond in the guest), or {rules.gap_by}"
+        remedy = f"give it one, or allow the gap by {rules.gap_by}"
+        raise _cannot(source, f"{nic.called} has no standby", wanted, remedy)
     if nic.standby and not is_linked(live, nic.standby):
         remedy = "set its link up (virsh domif-setlink)"
         raise _cannot(
@@ -165,7 +166,8 @@ def _detach(source: Side, heard: Removals, nic: Nic, journal: Journal, instance:
         if device is None:
             break
         said = source.ask(ET.tostring(device, encoding="unicode"), heard, rules.detach_s)
-        if said == REMOVED:
+        # An error can say so while libvirt still has it.
+        if said == REMOVED and find(source.live() or "<domain/>", nic) is None:
             break
         if said == REFUSED:
             journal.note(ON, nic, instance)

@@ -227,6 +227,9 @@ class Host:
     def listAllNetworks(self) -> list[object]:
         return []
 
+    def getURI(self) -> str:
+        return "qemu:///system"
+
     def getHostname(self) -> str:
         return self.name
 

@@ -181,10 +181,10 @@ class Guest(standin.Domain):
 
 
 class SriovHost(standin.Host):
-    """``functions``: PF's bus -> (its network device, link, numbers of its functions). ``claimed``: addresses that
-    another domain takes at the last moment; ``broken``: every attach fails; ``vanishing``: a device and a network go
-    while they are listed. ``pool``: addresses that the network vfs
-    gives out, in this order; None: there is no such network."""
+    """``functions``: PF's bus -> (its network device, empty where it has none, link, numbers of its functions).
+    ``claimed``: addresses that another domain takes at the last moment; ``broken``: every attach fails; ``vanishing``:
+    a device and a network go while they are listed. ``pool``: addresses that the network vfs gives out, in this order;
+    None: there is no such network."""
 
     def __init__(self, name: str, number: int, process: Process) -> None:
         super().__init__(name, number)
@@ -268,7 +268,8 @@ class SriovHost(standin.Host):
     def _node_devices(self) -> t.Iterator[str]:
         for bus, (name, state, numbers) in self.functions.items():
             yield PF_XML.format(tag=f"pf{bus}", bus=bus)
-            yield NET_XML.format(name=name, parent=f"pci_pf{bus}", state=state)
+            if name:
+                yield NET_XML.format(name=name, parent=f"pci_pf{bus}", state=state)
             for function in numbers:
                 address = f"0000:{bus:02x}:10.{function}"
                 driver = self.drivers.get(address, "igbvf")

@@ -239,6 +239,71 @@ def test_what_was_taken_off_here_is_its_own(here: Place, taken: t.Callable[[Plac
     assert here.vf("attached").after == [{**ON, "address": "0000:01:10.2"}], "that was another time"
 
 
+def test_a_function_of_somebody_else_is_not_its_own_because_another_one_was(here: Place) -> None:
+    here.vf("detached")
+    _defined_elsewhere(here)
+    here.guest.config[1] = here.guest.config[1].replace("function='0x0'", "function='0x2'", 1)
+    here.host.claimed = {"0000:01:10.0"}
+    other = next(guest for guest in here.host.domains.values() if guest is not here.guest)
+    other.config = list(here.guest.config)
+    with pytest.raises(LivemigError, match="is missing on hv1"):
+        here.vf("attached")
+    assert here.functions == []
+
+
+GPU = hosts.PLAIN.replace("bus='0x01'", "bus='0x0a'").replace("bus='0x02'", "bus='0x03'").replace("ua-vf", "ua-gpu")
+
+
+def test_a_device_that_is_no_function_is_left_alone(here: Place) -> None:
+    for devices in (here.guest.devices, here.guest.config):
+        devices.append(GPU)
+    assert here.vf("detached").after == [OFF]
+    assert here.functions == ["0000:0a:10.0"]
+    assert here.vf("attached").after == [ON]
+
+
+def test_a_plain_hostdev_whose_function_has_gone_is_not_forgotten(here: Place) -> None:
+    here.guest.devices[1] = here.guest.config[1] = hosts.PLAIN
+    here.vf("detached")
+    here.host.functions = {}
+    with pytest.raises(LivemigError, match="is no virtual function here"):
+        here.vf("attached")
+
+
+def test_a_function_of_an_unknown_port_is_not_taken_off(here: Place) -> None:
+    """Another one could not be had for it."""
+    here.host.functions = {1: ("", "up", [0, 2])}
+    with pytest.raises(LivemigError, match="the PF of 0000:01:10.0 has no network device on this host"):
+        here.vf("detached")
+    assert here.process.calls == []
+
+
+def test_its_own_comes_back_although_its_port_is_not_known_any_more(here: Place) -> None:
+    here.vf("detached")
+    here.host.functions = {1: ("", "up", [0, 2])}
+    assert here.vf("attached").after == [ON]
+    here.vf("attached")
+    here.host.functions = {1: ("eth1", "up", [0, 2])}
+    here.vf("detached")
+    here.host.functions, here.host.claimed = {1: ("", "up", [0, 2])}, {"0000:01:10.0"}
+    with pytest.raises(LivemigError, match="is missing on hv1"):
+        here.vf("attached")
+    assert here.functions == []
+
+
+def test_a_standby_of_which_nothing_is_known_is_told(here: Place) -> None:
+    here.guest.silent = "always"
+    (note,) = here.vf("detached").notes
+    assert "is not known: the guest has sent nothing over it" in note
+
+
+def test_the_boot_of_this_host_says_nothing_of_another(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(here.host, "getURI", lambda: "qemu+ssh://hv1/system")
+    here.vf("detached")
+    said, *_more = here.records.entries(f"vf-{UUID}")
+    assert said["instance"] == "1@hv1"
+
+
 def test_a_function_that_is_not_here_gets_no_other_by_chance(here: Place) -> None:
     here.vf("detached")
     here.host.functions = {5: ("eth5", "up", [0])}

@@ -115,6 +115,33 @@ def test_an_agent_that_does_not_answer_has_not_lost_it(world: World) -> None:
     assert (outcome["state"], outcome["error"]) == ("moved", None) and world.running[1].notes == {}
 
 
+def test_an_agent_that_falls_silent_has_not_found_it(world: World) -> None:
+    """It has said that the function is missing; what it does not say later is no proof that it is back."""
+    world.guest.agent, world.qemu_loses_it = TEAM, True
+    world.move(vf="failover")
+    world.running[1].agent = None
+    (entry,) = world.recover()
+    assert "its agent does not answer now" in entry["error"] and world.running[1].notes
+
+
+def test_a_second_attempt_tells_of_what_the_first_has_lost(world: World) -> None:
+    """The module was killed after the switchover, and QEMU has not put on what nobody had seen before."""
+    world.guest.agent, world.qemu_loses_it = {"eth0": MAC}, True
+    world.process.kill, world.process.after = ("migrate", 1), True
+    assert world.move(vf="failover") == []
+    world.restart()
+    (outcome,) = world.move(vf="failover")
+    assert outcome["state"] == "moved" and "does not show it yet" in outcome["error"]
+
+
+def test_what_the_guest_keeps_and_does_not_show_is_told(world: World) -> None:
+    world.guest.agent, world.qemu_loses_it = TEAM, True
+    world.move(vf="failover")
+    world.running[1].lets_go = "refused"
+    (entry,) = world.recover()
+    assert "does not show it yet" in (entry["error"] or entry["meaning"])
+
+
 def test_a_guest_that_keeps_what_it_does_not_show_is_asked_by_each_recover_once(world: World) -> None:
     world.guest.agent, world.qemu_loses_it = TEAM, True
     world.move(vf="failover")
@@ -225,14 +252,11 @@ def test_a_module_that_is_killed_meanwhile(world: World, after: bool) -> None:
     assert ("detach" in world.process.calls) is not after
 
 
-@pytest.mark.parametrize(("there", "state", "host"), [(False, "failed", "hv1"), (True, "moved", "hv2")])
-def test_a_source_that_was_held_is_known_although_its_guest_has_let_go(
-    world: World, there: bool, state: str, host: str
-) -> None:
-    """That it has let go is noted after guard.py has paused it: a user has not."""
+def lost(world: World, there: bool) -> None:
+    """The connection breaks at the end, with the guest paused at the source; ``there``: the destination runs it."""
     source, target = world.hosts["hv1"], world.hosts["hv2"]
 
-    def lost(domain: Domain, *_arguments: object) -> None:
+    def lose(domain: Domain, *_arguments: object) -> None:
         world.process.calls.append("migrate")
         for number in (1, 2):
             source.iterate(UUID, number)
@@ -243,10 +267,30 @@ def test_a_source_that_was_held_is_known_although_its_guest_has_let_go(
         source.send(UUID, "RESUMED", "RESUMED_MIGRATED")
         raise libvirt.libvirtError("client socket is closed")
 
-    world.guest.migration = lost
+    world.guest.migration = lose
+
+
+@pytest.mark.parametrize(("there", "state", "host"), [(False, "failed", "hv1"), (True, "moved", "hv2")])
+def test_a_source_that_was_held_is_known_although_its_guest_has_let_go(
+    world: World, there: bool, state: str, host: str
+) -> None:
+    """That it has let go is noted after guard.py has paused it: a user has not."""
+    lost(world, there)
     (outcome,) = world.move(vf="failover")
     noted = [entry["event"] for entry in world.records.entries("run-1")]
     assert noted.index("held") < noted.index("vf_gone")
     assert (outcome["state"], outcome["running_on"]) == (state, host)
     name, guest = world.running
     assert name == host and guest.running and guest.notes == {} and world.complete()
+
+
+def test_what_pauses_a_guest_that_was_held_and_resumed_is_a_user(world: World) -> None:
+    world.qemu_does_it = False
+    lost(world, there=False)
+    world.hosts["hv1"].claimed = {"0000:01:10.0", "0000:01:10.2"}
+    (outcome,) = world.move(vf="replug")
+    assert "no function can be had" in outcome["error"] and world.guest.running
+    world.guest.become("PAUSED", "PAUSED_USER")
+    world.hosts["hv1"].claimed = set()
+    world.recover()
+    assert not world.guest.running
