@@ -86,8 +86,9 @@ def migrate(
     with contextlib.ExitStack() as stack:
         stack.enter_context(control.held())
         watched = _Watched(stack, connect)
-        common = Run(options, watched.watch, board, Shares(board, moves), records.history())
-        attendant = stack.enter_context(Attendant(board, control, loss))
+        shares = Shares(board, moves)
+        common = Run(options, watched.watch, board, shares, records.history())
+        attendant = stack.enter_context(Attendant(board, control, loss, waits=shares.waits))
 
         def work(move: Move) -> Outcome:
             stopping = attendant.stopping()

@@ -15,7 +15,7 @@ import threading
 import time
 import typing as t
 
-from .._forecast.api import Guest, Sample, remember, sample, touched_mib, unsent_mib, with_history
+from .._forecast.api import Guest, Sample, rate_mib_s, remember, sample, touched_mib, unsent_mib, with_history
 from .._libvirt import LIBVIRT_ERRORS, error_text, libvirt
 from .._model.api import (
     Convergence,
@@ -46,7 +46,7 @@ _LINK_S = 600.0
 _KIB, _MIB = 1024, 1024 * 1024
 _FIRST = 4
 """Samples: the beginning, and the ends of three passes. Later passes are short, and full of what was left over."""
-_PAGE, _WHOLE, _PART = 4096, 0.9, 0.5
+_PAGE, _MOST, _PART, _TWICE = 4096, 0.9, 0.5, 2
 _NOT_JUDGED = "no plan has judged whether it is safe here"
 _NOT_BEGUN = ("planned", "refused")
 _THROTTLES, _POSTCOPIES = "VIR_MIGRATE_AUTO_CONVERGE", "VIR_MIGRATE_POSTCOPY"
@@ -113,9 +113,12 @@ class Pilot:
         self._earlier: int | None = None
         self._often = self._unsure = False
         self._limit_before: int | None = None
-        self._crossed_mib, self._link_mib_s = 0.0, self._state.guest.link_mib_s
-        # At the last boundary; and throughout the last of the passes that are remembered.
-        self._alone, self._link_seen = not (self._capped or self._state.siblings), False
+        self._crossed_mib = 0.0
+        self._alone = not (self._capped or self._state.siblings)
+        """At the last boundary, when it had been dealt with at ``_since_s``; and whether it was not, since then."""
+        self._since_s, self._crowded = time.monotonic(), False
+        self._carried_mib_s = 0.0
+        """In the last of the passes that are remembered, where it had the link alone; 0 otherwise."""
         self._samples: list[PassSample] = []
         self._decisions: list[PolicyDecision] = []
         self._asking: threading.Thread | None = None
@@ -165,6 +168,7 @@ class Pilot:
             over.set()
             self._timeline.wake()
             thread.join(_JOIN_S)
+            self._crowded = self._shares.crowded_since(self._uuid, self._since_s)
             self._shares.leave(self._uuid)
 
     def kept(self, result: Outcome) -> Outcome:
@@ -194,9 +198,8 @@ class Pilot:
             guest = policy.shown(state._replace(samples=free[:_FIRST]))
         if guest is None:
             guest = state.guest._replace(dirty_mib_s=None, working_set_mib=None)
-        if not self._link_seen:
-            # Neither a share of the link nor a cap is what it carries.
-            guest = guest._replace(link_mib_s=self._link_mib_s)
+        if not self._carried_mib_s:
+            guest = guest._replace(link_mib_s=state.guest.link_mib_s)
         guest = guest._replace(touched_mib=self._crossed_mib or in_one_pass_mib(self._timeline))
         moved, postcopy = result["state"] == "moved", self._timeline.first("postcopy") is not None
         # The end of post-copy is not that of the pause.
@@ -205,10 +208,14 @@ class Pilot:
         setup_ms = besides_ms(result, self._timeline, self._copying_since()) if whole and self._attempt == 1 else None
         if seen:
             # How much a guest writes while it is slowed down is not known; nor what of a pause was for pinning memory.
+            # Beside others it was paused for longer.
             known = len(free) == len(state.samples) and not state.throttled and not self._pins
+            known = known and self._alone and not self._crowded
             left = left_mib(seen[-1], stopped.at, guest) if stopped is not None and known else None
+            # Neither a share of the link, nor a cap, nor what was planned with is what it carries.
+            guest = guest._replace(link_mib_s=self._carried_mib_s)
             return remember(guest, left, setup_ms, self._resident_mib, moved and postcopy)
-        if stopped is None or not self._alone or not self._shares.alone(self._uuid) or self._waited():
+        if stopped is None or not self._alone or self._crowded or self._waited():
             return None
         link_mib_s = carried_mib_s(self._timeline, self._copying_since(), stopped.at)
         if link_mib_s is None:
@@ -248,6 +255,7 @@ class Pilot:
 
     def _boundary(self, first: Event) -> Event:
         """What is done at the beginning of a pass; returns that of the pass that was looked at."""
+        self._shares.go_on(self._uuid)
         if self._begun_at is None:
             self._begin_first_pass(first.at)
         if self._earlier is None:
@@ -268,17 +276,21 @@ class Pilot:
         return newest
 
     def _seen(self, seen: Sample, capped: bool) -> None:
-        """Decides, unless it was slowed down in the pass that ends here, for another one or by a cap that has gone, or
-        nobody knows when that began; and notes what that pass says of the link."""
+        """Decides, unless it was slowed down in the pass that ends here, for another one, beside one that has gone, or
+        by a cap that has gone, or nobody knows when that began; and notes what that pass says of the link."""
         was_capped, unsure, self._unsure = self._state.capped, self._unsure, False
-        if unsure or self._waited() or (was_capped and not capped):
+        alone = self._shares.alone(self._uuid)
+        crowded = self._shares.crowded_since(self._uuid, self._since_s)
+        if unsure or self._waited() or (was_capped and not capped) or (crowded and alone):
             self._state = policy.watch(self._state._replace(capped=was_capped and capped), seen._replace(held=True))
         else:
             self._state = self._state._replace(capped=capped)
-            if self._attempt == 1 and len(self._state.samples) < _FIRST:
-                self._link_seen = self._alone and not capped and self._shares.alone(self._uuid)
+            remembered = self._attempt == 1 and len(self._state.samples) < _FIRST
             self._step(seen)
-        self._alone = not capped and self._shares.alone(self._uuid)
+            if remembered:
+                whole = self._alone and not capped and not crowded
+                self._carried_mib_s = rate_mib_s(self._state.samples, 0.0) if whole else 0.0
+        self._alone, self._since_s = not capped and self._shares.alone(self._uuid), time.monotonic()
 
     def _waited(self) -> bool:
         """Whether it was slowed down for another one since the last boundary."""
@@ -287,14 +299,17 @@ class Pilot:
     def _numbered(self, seen: Sample, stats: t.Mapping[str, t.Any]) -> Sample | None:
         """None where this is the end of no pass. With post-copy allowed, QEMU 11.1 reads the dirty bitmap, and counts
         that, many times in each pass; from then on the passes are counted here: most of what was left has been sent.
-        The first one also counts as over near what QEMU leaves over, for memory that is never sent is never done."""
+        The first one also counts as over near what QEMU leaves over, and when twice its memory was sent: of virtio-mem,
+        what is not plugged in is never sent."""
         if not self.way(self._way)["postcopy"]:
             return seen
-        last = self._state.samples[-1]
+        last, near_mib = self._state.samples[-1], self._threshold_mib(seen)
         if last.iteration < 2:
-            whole = _first_pass_done(stats) or seen.remaining_mib <= self._threshold_mib(seen)
+            whole = min(_not_looked_at_mib(stats), seen.remaining_mib) <= near_mib
+            whole = whole or seen.sent_mib >= _TWICE * self._state.guest.touched_mib
         else:
-            whole = not self._often or seen.sent_mib - last.sent_mib >= _PART * last.remaining_mib
+            sends_mib = last.remaining_mib - (0.0 if self._often else near_mib)
+            whole = seen.sent_mib - last.sent_mib >= _PART * sends_mib
         self._often = self._often or not whole
         if not whole:
             return None
@@ -321,7 +336,9 @@ class Pilot:
         told: int = first.data
         stats = self._asked()
         self._unsure = not stats
-        ended = stats.get("memory_total") and stats.get("memory_iteration") == told and _first_pass_done(stats)
+        total_mib = (stats.get("memory_total") or 0) / _MIB
+        done = _not_looked_at_mib(stats) <= (1 - _MOST) * total_mib
+        ended = total_mib and stats.get("memory_iteration") == told and done
         if not ended:
             return told - 1
         if stats.get("memory_bps"):
@@ -333,7 +350,7 @@ class Pilot:
         """libvirt sets QEMU's limit back at the end of a migration during which it was changed, whatever becomes of
         this process; so it is not changed before. What it was is asked: whoever sets it without a migration sets it for
         the next one."""
-        self._begun_at = at_s
+        self._begun_at = self._since_s = at_s
         self._state = policy.watch(self._state, self._state.samples[0]._replace(at_s=at_s, sent_mib=sent_mib))
         wanted_ms, is_ms = round(self._state.limit_ms), policy.QEMU_LIMIT_MS
         with contextlib.suppress(*LIBVIRT_ERRORS):
@@ -415,7 +432,9 @@ class Pilot:
         if decision["action"] == "yield_bandwidth" and not self._shares.alone(self._uuid):
             # What it carries now shows in the next pass; what was decided with the whole of it is not done.
             decision["reason"] += "; not all of them did"
-            taken = self._state.yielded if self._shares.holds(self._uuid) else None
+            # One that waits is asked nothing; who has refused to be slowed down goes on with what it has.
+            asked = self._shares.holds(self._uuid) or not self._shares.waits(self._uuid)
+            taken = self._state.yielded if asked else None
             self._state = before._replace(samples=self._state.samples, yielded=taken)
             return False
         return True
@@ -445,13 +464,12 @@ class Pilot:
                 return
 
 
-def _first_pass_done(stats: t.Mapping[str, t.Any]) -> bool:
-    """Whether every page was looked at once: sent, or found to be all zeros. Taken for granted where libvirt does not
-    tell."""
+def _not_looked_at_mib(stats: t.Mapping[str, t.Any]) -> float:
+    """Of all memory, what was neither sent nor found to be all zeros yet; 0 where libvirt does not tell."""
     total, normal, zeros = (stats.get(f"memory_{name}") for name in ("total", "normal", "constant"))
     if total is None or normal is None or zeros is None:
-        return True
-    return bool((normal + zeros) * stats.get("memory_page_size", _PAGE) >= _WHOLE * total)
+        return 0.0
+    return max(0.0, total - (normal + zeros) * stats.get("memory_page_size", _PAGE)) / _MIB
 
 
 def _failed(error: Exception, done: int) -> PolicyDecision:

@@ -129,7 +129,7 @@ def _planned(
         return outcome(move, "refused", running_on=move["source"], error=str(error))
     except LIBVIRT_ERRORS as error:
         return outcome(move, "refused", running_on=None, error=error_text(error))
-    return _migrate(link, domain, _as_it_starts(domain, case), run.options, timeline, pilot, promised)
+    return _migrate(link, domain, _as_it_starts(domain, case), run, timeline, pilot, promised)
 
 
 def _as_it_starts(domain: t.Any, case: Case) -> Case:
@@ -213,13 +213,13 @@ def _migrate(
     link: Link,
     domain: t.Any,
     case: Case,
-    options: Options,
+    run: Run,
     timeline: Timeline,
     pilot: Pilot | None,
     promised: contextlib.ExitStack,
 ) -> Outcome:
     """One attempt, or two where the policy wants that. ``pilot``: None for a guest that does not run."""
-    started = time.monotonic()
+    options, started = run.options, time.monotonic()
     until = started + options.timeout_s
     error_said: str | None
     while True:
@@ -233,7 +233,7 @@ def _migrate(
             forget(domain, going)
             refused = outcome(case.intent.move, "refused", running_on=case.source.name, error=error_text(error))
             return refused if pilot is None else pilot.kept(refused)
-        settled, error_said = _attempt(link, domain, going, options, timeline, pilot, request, until)
+        settled, error_said = _attempt(link, domain, going, options, timeline, run.shares, pilot, request, until)
         back = settled.verdict.name == "rolled_back" and settled.error is None and time.monotonic() < until
         if error_said is None or not back or pilot is None or not pilot.again():
             break
@@ -278,6 +278,7 @@ def _attempt(
     case: Case,
     options: Options,
     timeline: Timeline,
+    shares: Shares,
     pilot: Pilot | None,
     request: tuple[dict[str, t.Any], int],
     until: float,
@@ -287,7 +288,7 @@ def _attempt(
     note = functools.partial(case.records.note, case.intent.run, uuid=case.uuid, domain=move["domain"])
     connections = Connections(move["domain"], move["migrate_uri"])
     guard = guarded(case.uuid, link.asks, link.destination, timeline, note, connections)
-    steering = contextlib.nullcontext() if pilot is None else pilot.steering()
+    steering = shares.using(case.uuid) if pilot is None else pilot.steering()
     # In this order: the policy ends before what stands guard over it.
     with contextlib.ExitStack() as stack:
         stack.enter_context(guard)

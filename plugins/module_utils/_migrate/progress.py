@@ -140,8 +140,17 @@ def figures(stats: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 class Attendant:
     """The thread that shows a run and listens for it. Use it as a context manager."""
 
-    def __init__(self, board: Board, control: Control, loss: Loss, look_s: float = LOOK_S) -> None:
+    def __init__(
+        self,
+        board: Board,
+        control: Control,
+        loss: Loss,
+        look_s: float = LOOK_S,
+        waits: t.Callable[[str], bool] = lambda _uuid: False,
+    ) -> None:
+        """``waits``: whether one makes way for another now, so that it is given its cap afterwards."""
         self._board, self._control, self._loss, self._look_s = board, control, loss, look_s
+        self._waits = waits
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._attend, name="attendant", daemon=True)
         self._beat: tuple[int | None, float] = (None, time.monotonic())
@@ -180,9 +189,10 @@ class Attendant:
             self._each(lambda domain: self._slow_down(domain, cap))
 
     def _slow_down(self, domain: t.Any, cap: int) -> None:
-        if self._caps.get(domain.UUIDString()) != cap:
+        uuid = domain.UUIDString()
+        if self._caps.get(uuid) != cap and not self._waits(uuid):
             domain.migrateSetMaxSpeed(cap)
-            self._caps[domain.UUIDString()] = cap
+            self._caps[uuid] = cap
 
     def _each(self, act: t.Callable[[t.Any], object]) -> None:
         for _uuid, domain, timeline in self._board.running():

@@ -36,6 +36,7 @@ class Shares:
         self._begun: set[str] = set()
         self._slowed: dict[str, tuple[t.Any, int]] = {}
         self._fast_again: dict[str, float] = {}
+        self._quit: dict[str, float] = {}
 
     def others(self, uuid: str) -> int:
         """How many other migrations of this run are under way, and not past their switchover."""
@@ -43,7 +44,12 @@ class Shares:
 
     def alone(self, uuid: str) -> bool:
         """Nobody else uses the link: no other has begun to copy, or each has been slowed down for this one."""
-        return uuid not in self._slowed and all(other in self._slowed for other, _domain in self._copying(uuid))
+        return uuid not in self._slowed and all(other in self._slowed for other, *_more in self._copying(uuid))
+
+    def crowded_since(self, uuid: str, at_s: float) -> bool:
+        """Whether another one used the link beside it at any time after ``at_s``, so that its rate since then is that
+        of a share."""
+        return not self.alone(uuid) or any(at > at_s for other, at in self._quit.items() if other != uuid)
 
     def holds(self, uuid: str) -> bool:
         """The link was taken for it, and each that begins now makes way."""
@@ -64,8 +70,8 @@ class Shares:
             if not self._changed.wait_for(lambda: self._holder in (None, uuid), timeout_s):
                 return False
             self._holder = uuid
-            for other, domain in self._copying(uuid):
-                if other not in self._slowed:
+            for other, domain, timeline in self._copying(uuid):
+                if other not in self._slowed and not timeline.stopped():
                     self._slow_down(other, domain)
         return True
 
@@ -76,24 +82,51 @@ class Shares:
             if self._holder not in (None, uuid):
                 self._slow_down(uuid, domain)
 
+    @contextlib.contextmanager
+    def using(self, uuid: str) -> t.Iterator[None]:
+        """One that nobody steers copies in the block."""
+        with self._changed:
+            self._begun.add(uuid)
+        try:
+            yield
+        finally:
+            self.leave(uuid)
+
     def leave(self, uuid: str) -> None:
         """Its attempt is over: it copies no longer, and the others have the link again."""
         with self._changed:
             self._begun.discard(uuid)
+            if uuid not in self._slowed:
+                self._quit[uuid] = self._clock()
         self.give_back(uuid)
+        self.go_on(uuid)
 
     def give_back(self, uuid: str) -> None:
         """The others go on as fast as before; nothing where this one does not have the link."""
         with self._changed:
             if self._holder != uuid:
                 return
-            for other, (domain, mib_s) in self._slowed.items():
-                with contextlib.suppress(*LIBVIRT_ERRORS):  # it may no longer be here
-                    domain.migrateSetMaxSpeed(mib_s)
-                self._fast_again[other] = self._clock()
-            # In this order: whoever no longer waits can tell until when it did.
-            self._slowed, self._holder = {}, None
+            self._holder = None
+            for other in list(self._slowed):
+                self._speed_up(other)
             self._changed.notify_all()
+
+    def go_on(self, uuid: str) -> None:
+        """As fast as before, where nobody has the link alone any more and libvirt has refused that then."""
+        with self._changed:
+            if self._holder is None and uuid in self._slowed:
+                self._speed_up(uuid)
+
+    def _speed_up(self, uuid: str) -> None:
+        domain, mib_s = self._slowed[uuid]
+        try:
+            domain.migrateSetMaxSpeed(mib_s)
+        except LIBVIRT_ERRORS:
+            if uuid in self._begun:
+                return  # it asks for that again at its next pass
+        # In this order: whoever no longer waits can tell until when it did.
+        self._fast_again[uuid] = self._clock()
+        del self._slowed[uuid]
 
     def _slow_down(self, uuid: str, domain: t.Any) -> None:
         try:
@@ -101,16 +134,22 @@ class Shares:
             domain.migrateSetMaxSpeed(FLOOR_MIB_S)
         except LIBVIRT_ERRORS:
             return  # it has just ended, or goes on as it is
+        self._quit[uuid] = self._clock()
         cap = self._caps.get(uuid, 0)
         self._slowed.setdefault(uuid, (domain, cap if cap and before >= NO_LIMIT else before))
 
-    def _copying(self, uuid: str) -> list[tuple[str, t.Any]]:
-        """Those that have joined, too: QEMU 11.1 sends no event before the end of the first pass."""
+    def _copying(self, uuid: str) -> list[tuple[str, t.Any, Timeline]]:
+        """Those that have joined, too, for QEMU 11.1 sends no event before the end of the first pass; and those whose
+        memory follows them, which nothing slows down."""
         return [
-            (other, domain)
-            for other, domain, timeline in self._others(uuid)
-            if other in self._begun or timeline.first("iteration")
+            entry
+            for entry in self._board.running()
+            if entry[0] != uuid
+            and (entry[2].first("postcopy") or (not entry[2].stopped() and self._has_begun(entry[0], entry[2])))
         ]
+
+    def _has_begun(self, uuid: str, timeline: Timeline) -> bool:
+        return uuid in self._begun or timeline.first("iteration") is not None
 
     def _others(self, uuid: str) -> list[tuple[str, t.Any, Timeline]]:
         return [entry for entry in self._board.running() if entry[0] != uuid and not entry[2].stopped()]

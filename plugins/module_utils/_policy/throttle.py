@@ -44,7 +44,7 @@ def enough(guest: Guest, profile: Profile, at_s: float = 0.0) -> int | None:
 
 def _slowed(guest: Guest, profile: Profile, at_s: float, percent: int) -> Pass | None:
     """Where it would end when slowed down so far, within ceiling, budget and deadline."""
-    if guest.dirty_mib_s is None:
+    if guest.dirty_mib_s is None or guest.link_mib_s <= 0:
         return None
     slow = guest._replace(dirty_mib_s=guest.dirty_mib_s * (1 - percent / 100))
     bounds = limits(profile, profile.target_ms)

@@ -172,6 +172,24 @@ def test_a_cap_is_set_once(run: Control, monkeypatch: pytest.MonkeyPatch) -> Non
     assert caps == [30, 40]
 
 
+def test_one_that_makes_way_gets_its_cap_afterwards(run: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    board, domain, _timeline = migrating()
+    caps, asked, waiting = list[int](), list[str](), [True]
+    monkeypatch.setattr(domain, "migrateSetMaxSpeed", caps.append)
+
+    def waits(uuid: str) -> bool:
+        asked.append(uuid)
+        return waiting[0]
+
+    with run.held(), Attendant(board, run, Loss(), look_s=0.01, waits=waits):
+        run.cap(30)
+        within(lambda: len(asked) > 2)
+        assert caps == []
+        waiting[0] = False
+        within(lambda: caps)
+    assert caps == [30]
+
+
 @pytest.mark.parametrize(("action", "wish"), [("finish", "finish"), ("abort", "abort"), ("continue", None)])
 def test_a_controller_that_is_gone(run: Control, action: str, wish: str | None) -> None:
     board, domain, _timeline = migrating()

@@ -28,6 +28,7 @@ def test_a_cap_is_no_measure_of_the_link(pair: Pair) -> None:
     assert result["state"] == "moved" and "raise_downtime" in actions(result)
     raised = next(decision for decision in result["decisions"] if decision["action"] == "raise_downtime")
     assert "needs 154 ms pause" in raised["reason"]
+    assert result["convergence"] is not None and result["convergence"]["link_mib_s"] is None, "nor what was planned"
 
 
 @pytest.fixture
@@ -97,6 +98,34 @@ def test_a_pass_in_which_a_cap_was_lifted_is_no_measure(pair: Pair) -> None:
     assert [sample["iteration"] for sample in result["samples"]][:2] == [2, 4]
 
 
+@pytest.mark.parametrize("beside", [1, 2])
+def test_a_pass_beside_one_that_has_gone_since_is_no_measure(pair: Pair, shares: list[Shares], beside: int) -> None:
+    memory = Memory(pair, [45, 40, 40, 40, 40])
+
+    def gone() -> None:
+        NOW.now += 60
+        shares[0].leave("another")
+
+    memory.meanwhile[beside] = gone
+    pair.source.domains[UUID].migration = memory
+    (result,) = go(pair, [move()], quick())
+    assert [sample["iteration"] for sample in result["samples"]] == [n for n in (2, 3, 4) if n != beside + 1]
+    learnt = result["convergence"]
+    assert learnt is not None and learnt["link_mib_s"] == pytest.approx(LINK, rel=0.1)
+
+
+def test_a_pause_beside_others_says_nothing_of_what_each_switchover_takes(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, _memory, _calls = run(pair, [45, 40, 16])
+    monkeypatch.setattr(Shares, "crowded_since", lambda *_what: True)
+    pair.source.add(UUID)
+    del pair.destination.domains[UUID]
+    beside, _memory, _calls = run(pair, [45, 40, 16])
+    left = [result["convergence"] and result["convergence"]["stopped_with_mib"] for result in (known, beside)]
+    assert left[0] is not None and left[1] is None
+
+
 def test_nothing_is_decided_while_it_makes_way(pair: Pair, shares: list[Shares]) -> None:
     memory = Memory(pair, [120] * 4)
     memory.meanwhile[1] = lambda: shares[0].take("another")
@@ -115,7 +144,8 @@ def test_a_cap_is_never_remembered_as_the_link(pair: Pair) -> None:
 
 def test_a_share_of_the_link_is_never_remembered_as_the_link(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other one has ended since."""
-    monkeypatch.setattr(Shares, "alone", lambda *_what: pair.source.domains[UUID].stats["memory_iteration"] > 3)
+    domain = pair.source.domains[UUID]
+    monkeypatch.setattr(Shares, "alone", lambda *_what: domain.stats["memory_iteration"] > 3)
     result, _memory, _calls = run(pair, [45, 40, 40])
     assert result["convergence"] is not None and result["convergence"]["dirty_mib_s"] is not None
     assert result["convergence"]["link_mib_s"] is None

@@ -125,6 +125,53 @@ def test_one_that_is_not_slowed_down_decides_for_itself(scene: Scene, monkeypatc
     assert scene.shares.take("a") and scene.shares.alone("a") and scene.domains["b"].speed == FLOOR_MIB_S
 
 
+def test_one_that_is_not_sped_up_again_asks_for_it_itself(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_mib_s: int) -> t.NoReturn:
+        raise libvirt.libvirtError("cannot acquire state change lock")
+
+    scene.shares.join("b", scene.domains["b"])
+    assert scene.shares.take("a")
+    monkeypatch.setattr(scene.domains["b"], "migrateSetMaxSpeed", refuses)
+    scene.shares.give_back("a")
+    assert [scene.shares.waits(name) for name in "abc"] == [False, True, False]
+    scene.shares.go_on("b")
+    monkeypatch.undo()
+    assert scene.shares.waits("b") and scene.domains["b"].speed == FLOOR_MIB_S
+    scene.shares.go_on("b")
+    assert not scene.shares.waits("b") and scene.domains["b"].speed == NO_LIMIT
+
+
+def test_who_was_beside_it_is_known(scene: Scene) -> None:
+    before = time.monotonic()
+    assert scene.shares.take("a") and scene.shares.alone("a")
+    assert scene.shares.crowded_since("a", before) and not scene.shares.crowded_since("a", time.monotonic())
+    alone_since = time.monotonic()
+    scene.timelines["b"].add("suspended")
+    scene.shares.leave("b")
+    assert not scene.shares.crowded_since("a", alone_since), "it had made way"
+    scene.shares.give_back("a")
+    assert scene.shares.crowded_since("a", time.monotonic())
+    scene.timelines["c"].add("suspended")
+    scene.shares.leave("c")
+    assert scene.shares.crowded_since("a", alone_since) and not scene.shares.crowded_since("a", time.monotonic())
+
+
+def test_memory_that_follows_a_guest_needs_the_link(scene: Scene) -> None:
+    for event in ("suspended", "postcopy"):
+        scene.timelines["b"].add(event)
+    assert scene.shares.take("a") and not scene.shares.alone("a") and scene.shares.others("a") == 1
+
+
+def test_one_that_nobody_steers_copies_too(scene: Scene) -> None:
+    """A guest that is paused is sent in one pass, of which QEMU 11.1 tells nothing."""
+    for name in "bc":
+        scene.timelines[name].events.clear()
+    assert scene.shares.alone("a")
+    with scene.shares.using("b"):
+        assert not scene.shares.alone("a") and scene.shares.take("a") and scene.domains["b"].speed == FLOOR_MIB_S
+    assert scene.shares.alone("a")
+
+
 def test_how_long_it_was_slow_is_known(scene: Scene) -> None:
     before = time.monotonic()
     assert not scene.shares.waited_since("b", before)

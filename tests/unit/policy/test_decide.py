@@ -462,3 +462,9 @@ def test_a_breach_is_named(measured: Downtime, by_ms: int | None, text: str) -> 
     assert found is not None
     assert (found.kind, found.by_ms) == ("unmeasured" if by_ms is None else "over", by_ms)
     assert text in found.text
+
+
+def test_what_is_hopeless_over_a_link_that_nobody_knows_is_refused() -> None:
+    heavy = Guest(touched_mib=1000, link_mib_s=0, dirty_mib_s=10.0, working_set_mib=50.0, device_ms=2000.0)
+    _state, start = policy.begin(heavy, policy.profile("balanced", {"ceiling_ms": 1000}), 0.0)
+    assert start.refused is not None and "without any memory left" in start.refused and start.flags == ()
