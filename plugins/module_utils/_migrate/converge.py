@@ -469,7 +469,8 @@ def _not_looked_at_mib(stats: t.Mapping[str, t.Any]) -> float:
     total, normal, zeros = (stats.get(f"memory_{name}") for name in ("total", "normal", "constant"))
     if total is None or normal is None or zeros is None:
         return 0.0
-    return max(0.0, total - (normal + zeros) * stats.get("memory_page_size", _PAGE)) / _MIB
+    left: float = total - (normal + zeros) * stats.get("memory_page_size", _PAGE)
+    return max(0.0, left / _MIB)
 
 
 def _failed(error: Exception, done: int) -> PolicyDecision:
