@@ -2,7 +2,7 @@
 """The ways of a guest with a VF, in the SR-IOV lab: python -m tests.bench sriov
 
     --rounds N    so many of each (5)
-    --only ARM    only this one: virtio, replug, failover or serial
+    --only ARM..  only these: virtio, replug, failover, serial
     --minutes M   no run is begun after so long; the next call goes on where this one ended
     --anew        what was measured before is dropped
 
@@ -80,7 +80,7 @@ def main(words: Sequence[str]) -> int:
         "failed": kept.get("failed", []),
     }
     done = {run["key"] for run in result["runs"]}
-    left = [cell for cell in plan(asked.rounds) if cell.key not in done and asked.only in (None, cell.arm)]
+    left = [cell for cell in plan(asked.rounds) if cell.key not in done and cell.arm in asked.only]
     if left:
         _measure(result, left, until)
     write(result)
@@ -91,7 +91,7 @@ def main(words: Sequence[str]) -> int:
 def _asked(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench sriov", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--only", choices=ARMS)
+    parser.add_argument("--only", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--minutes", type=float, default=600.0)
     parser.add_argument("--anew", action="store_true")
     return parser.parse_args(list(words))
