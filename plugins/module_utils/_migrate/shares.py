@@ -95,9 +95,9 @@ class Shares:
     def leave(self, uuid: str) -> None:
         """Its attempt is over: it copies no longer, and the others have the link again."""
         with self._changed:
-            self._begun.discard(uuid)
-            if uuid not in self._slowed:
+            if uuid in self._begun and uuid not in self._slowed:
                 self._quit[uuid] = self._clock()
+            self._begun.discard(uuid)
         self.give_back(uuid)
         self.go_on(uuid)
 

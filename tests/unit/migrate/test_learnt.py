@@ -103,6 +103,7 @@ def test_a_pass_beside_one_that_has_gone_since_is_no_measure(pair: Pair, shares:
     memory = Memory(pair, [45, 40, 40, 40, 40])
 
     def gone() -> None:
+        shares[0].join("another", pair.source.domains[UUID])
         NOW.now += 60
         shares[0].leave("another")
 

@@ -143,6 +143,8 @@ def test_one_that_is_not_sped_up_again_asks_for_it_itself(scene: Scene, monkeypa
 
 def test_who_was_beside_it_is_known(scene: Scene) -> None:
     before = time.monotonic()
+    for name in "bc":
+        scene.shares.join(name, scene.domains[name])
     assert scene.shares.take("a") and scene.shares.alone("a")
     assert scene.shares.crowded_since("a", before) and not scene.shares.crowded_since("a", time.monotonic())
     alone_since = time.monotonic()
