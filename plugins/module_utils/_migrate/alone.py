@@ -42,6 +42,7 @@ _ASKED = "it was asked to let go of {} and has not answered: it is asked once mo
 _ANSWER = "run this again once the guest has answered, or start the guest anew"
 _NOT_HERE = "{} is defined with {}, which is no virtual function here"
 _NO_PORT = "nobody knows of which network {} is: the PF of {} has no network device on this host"
+_NO_FUNCTION = "{} of its definition is not attached, and {} is no virtual function here: it is left alone"
 _NOT_KNOWN = "whether the standby of {} carries is not known: the guest has sent nothing over it"
 
 
@@ -101,7 +102,7 @@ class _Journal:
         said = next((each for each in reversed(entries) if each["nic"] == nic.key), None)
         return said if said is not None and same_instance(said["instance"], instance) else {}
 
-    def unseen(self, _nic: Nic) -> bool:
+    def unseen(self, _nic: Nic, _instance: str) -> bool:
         """QEMU puts nothing on by itself."""
         return False
 
@@ -121,7 +122,10 @@ def vf(connection: Connection, host: str, wanted: Wanted, records: Records, look
 def _changed(side: Side, domain: t.Any, wanted: Wanted, records: Records, look_only: bool) -> Result:
     _require_free(domain, wanted, records)
     journal, instance = _Journal(records, domain), side.instance()
-    nics = _chosen([nic for nic in _all(side) if _is_function(nic) or journal.taken(nic, instance)], wanted)
+    found = _all(side)
+    nics = _chosen([nic for nic in found if _is_function(nic) or journal.taken(nic, instance)], wanted)
+    missing = [nic for nic in found if nic not in nics and not _is_function(nic) and not _is_there(side, nic)]
+    alien = tuple(_NO_FUNCTION.format(nic.called, nic.address) for nic in missing)
     before = [_shown(side, nic) for nic in nics]
     there = [nic for nic, shown in zip(nics, before) if shown["state"] == ATTACHED]
     asked = [nic for nic in there if wanted.state == ATTACHED and journal.pending(nic, instance)]
@@ -133,14 +137,14 @@ def _changed(side: Side, domain: t.Any, wanted: Wanted, records: Records, look_o
     if look_only:
         kept = [shown["address"] if nic not in due else None for nic, shown in zip(nics, before)]
         after: list[Shown] = [{"mac": nic.mac, "state": wanted.state, "address": at} for nic, at in zip(nics, kept)]
-        return Result(before, after, notes=tuple(_ASKED.format(nic.called) for nic in asked))
+        return Result(before, after, notes=(*(_ASKED.format(nic.called) for nic in asked), *alien))
     if wanted.state == DETACHED:
         _take_off(side, due, journal, wanted.rules)
-        return Result(before, [_shown(side, nic) for nic in nics], notes=tuple(journal.notes))
+        return Result(before, [_shown(side, nic) for nic in nics], notes=(*journal.notes, *alien))
     restored = _put_on(side, due, journal, wanted.rules)
     if restored.left:
         raise _failed(wanted, side, "; ".join(restored.left), "" if restored.missing else _ANSWER)
-    return Result(before, [_shown(side, nic) for nic in nics], restored.done, restored.notes)
+    return Result(before, [_shown(side, nic) for nic in nics], restored.done, (*restored.notes, *alien))
 
 
 def _require_free(domain: t.Any, wanted: Wanted, records: Records) -> None:
@@ -171,6 +175,10 @@ def _all(side: Side) -> list[Nic]:
         nic if (own := functions.get(nic.address or "")) is None else nic._replace(kind=own.kind, port=own.port)
         for nic in found
     ]
+
+
+def _is_there(side: Side, nic: Nic) -> bool:
+    return find(side.live() or "<domain/>", nic) is not None
 
 
 def _is_function(nic: Nic) -> bool:

@@ -97,7 +97,7 @@ class Pilot:
         obstacles, self._capped = wanted.get("obstacles"), bool(way["bandwidth_mib_s"])
         self._decides = not (way["postcopy"] or way["auto_converge"])
         self._way, self._pins = way, way["vf"] == FAILOVER
-        self._resident_mib = resident_mib(domain)
+        self._resident_mib, self._memory_mib = resident_mib(domain), move["memory_mib"]
         self._state, self.start = policy.begin(
             guest_of(self._resident_mib, move, earlier),
             profile_of(wanted),
@@ -167,9 +167,11 @@ class Pilot:
         finally:
             over.set()
             self._timeline.wake()
-            thread.join(_JOIN_S)
-            self._crowded = self._shares.crowded_since(self._uuid, self._since_s)
-            self._shares.leave(self._uuid)
+            try:
+                thread.join(_JOIN_S)
+                self._crowded = self._shares.crowded_since(self._uuid, self._since_s)
+            finally:
+                self._shares.leave(self._uuid)
 
     def kept(self, result: Outcome) -> Outcome:
         """The outcome with what was forecast, seen, decided and learnt, and whether ceiling and deadline were kept."""
@@ -232,6 +234,7 @@ class Pilot:
         while not over.is_set():
             self._timeline.wait_more(seen, _LOOK_S if self._begun_at is None else 1.0)
             seen = len(self._timeline.events)
+            self._shares.go_on(self._uuid)
             passes = self._timeline.all("iteration")
             if over.is_set() or self._timeline.stopped() or (passes and passes[-1] == last):
                 continue
@@ -255,7 +258,6 @@ class Pilot:
 
     def _boundary(self, first: Event) -> Event:
         """What is done at the beginning of a pass; returns that of the pass that was looked at."""
-        self._shares.go_on(self._uuid)
         if self._begun_at is None:
             self._begin_first_pass(first.at)
         if self._earlier is None:
@@ -299,17 +301,16 @@ class Pilot:
     def _numbered(self, seen: Sample, stats: t.Mapping[str, t.Any]) -> Sample | None:
         """None where this is the end of no pass. With post-copy allowed, QEMU 11.1 reads the dirty bitmap, and counts
         that, many times in each pass; from then on the passes are counted here: most of what was left has been sent.
-        The first one also counts as over near what QEMU leaves over, and when twice its memory was sent: of virtio-mem,
-        what is not plugged in is never sent."""
+        The first one also counts as over near what QEMU leaves over, and when twice all of its memory was sent: of
+        virtio-mem, what is not plugged in is never sent."""
         if not self.way(self._way)["postcopy"]:
             return seen
         last, near_mib = self._state.samples[-1], self._threshold_mib(seen)
         if last.iteration < 2:
             whole = min(_not_looked_at_mib(stats), seen.remaining_mib) <= near_mib
-            whole = whole or seen.sent_mib >= _TWICE * self._state.guest.touched_mib
+            whole = whole or bool(self._memory_mib and seen.sent_mib >= _TWICE * self._memory_mib)
         else:
-            sends_mib = last.remaining_mib - (0.0 if self._often else near_mib)
-            whole = seen.sent_mib - last.sent_mib >= _PART * sends_mib
+            whole = not self._often or seen.sent_mib - last.sent_mib >= _PART * last.remaining_mib
         self._often = self._often or not whole
         if not whole:
             return None

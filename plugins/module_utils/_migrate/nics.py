@@ -70,9 +70,9 @@ class _Journal:
         said = self.last().get(nic.alias)
         return said is not None and said["event"] == OFF and same_instance(said["instance"], instance)
 
-    def unseen(self, nic: Nic) -> bool:
+    def unseen(self, nic: Nic, instance: str) -> bool:
         said = self.last(OFF, GONE, ON, UNSEEN).get(nic.alias)
-        return said is not None and bool(said["event"] == UNSEEN)
+        return said is not None and said["event"] == UNSEEN and same_instance(said["instance"], instance)
 
 
 def promising(case: Case) -> t.ContextManager[None]:

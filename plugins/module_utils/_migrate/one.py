@@ -288,7 +288,7 @@ def _attempt(
     note = functools.partial(case.records.note, case.intent.run, uuid=case.uuid, domain=move["domain"])
     connections = Connections(move["domain"], move["migrate_uri"])
     guard = guarded(case.uuid, link.asks, link.destination, timeline, note, connections)
-    steering = shares.using(case.uuid) if pilot is None else pilot.steering()
+    steering = _unsteered(case, shares) if pilot is None else pilot.steering()
     # In this order: the policy ends before what stands guard over it.
     with contextlib.ExitStack() as stack:
         stack.enter_context(guard)
@@ -312,6 +312,11 @@ def _attempt(
         # Nothing was started there, and libvirt has ended its half before it told us.
         sure = not timeline.stopped()
     return settle(case, _rules(options, sure)), error_said
+
+
+def _unsteered(case: Case, shares: Shares) -> t.ContextManager[None]:
+    """Of a guest that is shut off nothing but its definition is sent."""
+    return shares.using(case.uuid) if case.state == "paused" else contextlib.nullcontext()
 
 
 def begin(domain: t.Any, case: Case) -> None:

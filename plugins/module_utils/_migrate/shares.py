@@ -33,7 +33,8 @@ class Shares:
         self._caps = {move["uuid"]: way_of(move)["bandwidth_mib_s"] for move in moves}
         self._changed = threading.Condition()
         self._holder: str | None = None
-        self._begun: set[str] = set()
+        self._begun: dict[str, bool] = {}
+        """Those that copy, and whether a pilot steers them."""
         self._slowed: dict[str, tuple[t.Any, int]] = {}
         self._fast_again: dict[str, float] = {}
         self._quit: dict[str, float] = {}
@@ -49,7 +50,7 @@ class Shares:
     def crowded_since(self, uuid: str, at_s: float) -> bool:
         """Whether another one used the link beside it at any time after ``at_s``, so that its rate since then is that
         of a share."""
-        return not self.alone(uuid) or any(at > at_s for other, at in self._quit.items() if other != uuid)
+        return not self.alone(uuid) or any(at > at_s for other, at in self._quit.copy().items() if other != uuid)
 
     def holds(self, uuid: str) -> bool:
         """The link was taken for it, and each that begins now makes way."""
@@ -73,12 +74,14 @@ class Shares:
             for other, domain, timeline in self._copying(uuid):
                 if other not in self._slowed and not timeline.stopped():
                     self._slow_down(other, domain)
+                    if other in self._slowed:
+                        self._quit[other] = self._clock()
         return True
 
     def join(self, uuid: str, domain: t.Any) -> None:
         """One that begins makes way, too. To be said at its first pass: set before, it would outlast the migration."""
         with self._changed:
-            self._begun.add(uuid)
+            self._begun[uuid] = True
             if self._holder not in (None, uuid):
                 self._slow_down(uuid, domain)
 
@@ -86,7 +89,7 @@ class Shares:
     def using(self, uuid: str) -> t.Iterator[None]:
         """One that nobody steers copies in the block."""
         with self._changed:
-            self._begun.add(uuid)
+            self._begun[uuid] = False
         try:
             yield
         finally:
@@ -97,7 +100,7 @@ class Shares:
         with self._changed:
             if uuid in self._begun and uuid not in self._slowed:
                 self._quit[uuid] = self._clock()
-            self._begun.discard(uuid)
+            self._begun.pop(uuid, None)
         self.give_back(uuid)
         self.go_on(uuid)
 
@@ -113,6 +116,9 @@ class Shares:
 
     def go_on(self, uuid: str) -> None:
         """As fast as before, where nobody has the link alone any more and libvirt has refused that then."""
+        # Without the lock, which may be held for as long as another one's QEMU hangs.
+        if uuid not in self._slowed:
+            return
         with self._changed:
             if self._holder is None and uuid in self._slowed:
                 self._speed_up(uuid)
@@ -122,8 +128,8 @@ class Shares:
         try:
             domain.migrateSetMaxSpeed(mib_s)
         except LIBVIRT_ERRORS:
-            if uuid in self._begun:
-                return  # it asks for that again at its next pass
+            if self._begun.get(uuid):
+                return  # its pilot asks for that again
         # In this order: whoever no longer waits can tell until when it did.
         self._fast_again[uuid] = self._clock()
         del self._slowed[uuid]
@@ -134,7 +140,6 @@ class Shares:
             domain.migrateSetMaxSpeed(FLOOR_MIB_S)
         except LIBVIRT_ERRORS:
             return  # it has just ended, or goes on as it is
-        self._quit[uuid] = self._clock()
         cap = self._caps.get(uuid, 0)
         self._slowed.setdefault(uuid, (domain, cap if cap and before >= NO_LIMIT else before))
 

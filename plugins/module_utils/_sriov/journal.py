@@ -29,7 +29,7 @@ class Journal(t.Protocol):
     def pending(self, nic: Nic, instance: str) -> bool:
         """It was asked to let go, and was never seen without the device since."""
 
-    def unseen(self, nic: Nic) -> bool:
+    def unseen(self, nic: Nic, instance: str) -> bool:
         """The last look has found that the guest does not show it."""
 
 

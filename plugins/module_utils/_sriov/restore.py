@@ -81,12 +81,12 @@ def _put_on_by_qemu(side: Side, nic: Nic, journal: Journal, rules: Rules) -> Res
     What its agent has shown before, and does not any more, is missing. None: an earlier look has found so too, so that
     it is taken off and put on, once, whatever the guest shows then."""
     notes = _unseen(side, nic, rules)
-    if notes is None and nic.seen and journal.unseen(nic):
+    if notes is None and nic.seen and journal.unseen(nic, side.instance()):
         return Restored(unsure=(f"{nic.called}: {_SILENT}",))
     if not notes or not nic.seen:
         _note(journal, UNSEEN if notes else ON, nic, side, host=side.name)
         return Restored(notes=notes or ())
-    if journal.unseen(nic):
+    if journal.unseen(nic, side.instance()):
         _note(journal, OFF, nic, side, host=side.name)
         return None
     _note(journal, UNSEEN, nic, side, host=side.name)

@@ -262,6 +262,12 @@ def test_a_device_that_is_no_function_is_left_alone(here: Place) -> None:
     assert here.vf("attached").after == [ON]
 
 
+def test_a_device_that_is_no_function_and_is_not_attached_is_told(here: Place) -> None:
+    here.guest.config.append(GPU)
+    (note,) = here.vf("attached").notes
+    assert "0000:0a:10.0 is no virtual function here" in note
+
+
 def test_a_plain_hostdev_whose_function_has_gone_is_not_forgotten(here: Place) -> None:
     here.guest.devices[1] = here.guest.config[1] = hosts.PLAIN
     here.vf("detached")

@@ -124,6 +124,15 @@ def test_an_agent_that_falls_silent_has_not_found_it(world: World) -> None:
     assert "its agent does not answer now" in entry["error"] and world.running[1].notes
 
 
+def test_after_a_new_start_nobody_waits_for_an_agent(world: World) -> None:
+    world.guest.agent, world.qemu_loses_it = TEAM, True
+    world.move(vf="failover")
+    there = world.running[1]
+    there.agent, there.number = None, there.number + 1
+    (entry,) = world.recover()
+    assert entry["error"] is None and there.notes == {}
+
+
 def test_a_second_attempt_tells_of_what_the_first_has_lost(world: World) -> None:
     """The module was killed after the switchover, and QEMU has not put on what nobody had seen before."""
     world.guest.agent, world.qemu_loses_it = {"eth0": MAC}, True
