@@ -27,7 +27,8 @@ HEAD = """\
 # Benchmarks
 
 Times of these machines are noisy: look at ratios and exponents, which come from runs that were taken in turns. `make
-bench` measures anew; the raw results are beside this page. Convergence has [a page of its own](convergence.md).
+bench` measures anew; the raw results are beside this page. Convergence has [a page of its own](convergence.md), and so
+have [guests with a virtual function](sriov.md).
 """
 
 

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.api import Memory, forecast_ms
+from ansible_collections.livemig.libvirt.plugins.module_utils._sriov.api import Memory, forecast_ms, pinned_mib_s
 from tests.bench import sriov_timeline
 
 Run = Mapping[str, Any]
@@ -61,7 +61,7 @@ def forecasts(runs: Sequence[Run], mib: int) -> tuple[float, float] | None:
     found = [run for run in runs if (run["arm"], run["mib"]) == ("failover", mib) and run["compute_ms"] is not None]
     if not found or plain is None:
         return None
-    said = statistics.median(forecast_ms([Memory(mib)], run["rate_mib_s"]) for run in found)
+    said = statistics.median(forecast_ms([Memory(mib)], pinned_mib_s(run["rate_mib_s"])) for run in found)
     return said, statistics.median(run["compute_ms"] for run in found) - plain
 
 
@@ -140,8 +140,9 @@ def markdown(result: Mapping[str, Any], drawn: Sequence[str] = ()) -> str:
             "way. All of it is emulated, so compare what is in one table, and the order of sizes. *Paused*: from the",
             "source's event to the destination's, as the product tells it. *Network*: the longest silence as seen from",
             "the wire, a packet each 100 ms, over all of it: VF off, migration, VF on. *Forecast*: the memory over the",
-            "rate of the destination, measured right before; what it is held against is how much longer than a",
-            "guest without a VF it was paused. Medians, milliseconds. *Failed*: runs that gave",
+            "rate of the destination, as it allocates memory right before and 1.5 times as long for the pinning, which",
+            "is what these runs have shown; what it is held against is how much longer than a guest without a VF it",
+            "was paused. Medians, milliseconds. *Failed*: runs that gave",
             "no figures; they were done once more, and the file keeps why. A guest that reaches for a device that QEMU",
             "emulates, such as a serial port, waits for QEMU's main loop, and that is busy while memory is pinned.",
             "",

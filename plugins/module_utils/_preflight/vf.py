@@ -25,6 +25,7 @@ from .._sriov.api import (
     bonded,
     choose,
     forecast_ms,
+    pinned_mib_s,
 )
 from .check import View
 from .controls import label_words
@@ -206,4 +207,5 @@ def _rate(view: View) -> float:
     if wanted:
         return float(wanted)
     answer = view.answers.get(view.there, {}).get(RATE_KEY, {})
-    return float(answer.get("mib_s") or SEED_MIB_S)
+    measured = answer.get("mib_s")
+    return pinned_mib_s(measured) if measured else SEED_MIB_S

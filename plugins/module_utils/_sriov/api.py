@@ -14,7 +14,7 @@ from .journal import GONE, OFF, ON, QUIET, UNSEEN, Journal, Rules, same_instance
 from .nic import Nic, allocated_at_once, bonded, defined_nics, find, host_address, placed, shown
 from .restore import Restored, put_back
 from .side import Side, boot_id
-from .stall import SEED_MIB_S, Memory, forecast_ms
+from .stall import SEED_MIB_S, Memory, forecast_ms, pinned_mib_s
 from .strategy import AUTO, FAILOVER, NATIVE, NONE, REFUSE, REPLUG, STRATEGIES, Asked, Choice, Device, choose
 from .transaction import nics_with_standby, plan, require_standby, take_off
 
@@ -53,6 +53,7 @@ __all__ = [
     "host_address",
     "nics_with_standby",
     "obstacle",
+    "pinned_mib_s",
     "placed",
     "plan",
     "put_back",

@@ -16,6 +16,10 @@ import typing as t
 SEED_MIB_S = 2450
 """128 GiB in 53.4 s: from the log of a libvirt-users report of 2025 (libvirt 9.0, QEMU 7.2, 4 KiB pages)."""
 
+PINNING = 1.5
+"""So many times as long as allocating alone, which is what a host measures, allocating and pinning takes: the median of
+what the SR-IOV lab has shown (docs/benchmarks/sriov.md), whose IOMMU is emulated."""
+
 
 class Memory(t.NamedTuple):
     """``page_kib``: of the destination's pages; ``allocated``: at once, when QEMU starts (immediate allocation,
@@ -40,6 +44,11 @@ _LEFT: tuple[tuple[t.Callable[[Memory], bool], float], ...] = (
 def forecast_ms(shares: t.Iterable[Memory], mib_s: float) -> int:
     """For the destination's rate of allocating and pinning 4 KiB pages in MiB/s."""
     return round(sum(memory.mib / mib_s * 1000 * _left(memory) for memory in shares))
+
+
+def pinned_mib_s(allocated_mib_s: float) -> float:
+    """The rate of allocating and pinning, from that of allocating alone."""
+    return allocated_mib_s / PINNING
 
 
 def _left(memory: Memory) -> float:

@@ -29,7 +29,7 @@ def run(arm: str, mib: int, number: int = 1, **changes: Any) -> dict[str, Any]:
     fixed, each = GROWTH[arm]
     pause = fixed + each * mib / 1024
     made = {"key": f"{arm}/{mib}/{number}", "arm": arm, "mib": mib, "round": number, "compute_ms": pause}
-    more = {"libvirt_ms": pause, "blackout_ms": pause + 40, "total_ms": 9000.0, "rate_mib_s": 1024 / 3, "load": 1.0}
+    more = {"libvirt_ms": pause, "blackout_ms": pause + 40, "total_ms": 9000.0, "rate_mib_s": 512.0, "load": 1.0}
     return {**made, **more, "phases": PHASES, **changes}
 
 

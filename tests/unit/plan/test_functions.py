@@ -82,7 +82,7 @@ def test_a_port_that_is_mapped_is_the_one_that_counts() -> None:
     assert sorted(ways(made)) == ["a"]
 
 
-ANSWERS = {"hv2": {"fill:memory": {"mib_s": 1024.0}}}
+ANSWERS = {"hv2": {"fill:memory": {"mib_s": 1536}}}
 
 
 def bare(label: str | None = "<p>vf-gap</p>", teaming: str | None = None) -> t.Any:
@@ -92,7 +92,7 @@ def bare(label: str | None = "<p>vf-gap</p>", teaming: str | None = None) -> t.A
 
 
 def test_how_long_a_guest_without_a_standby_is_without_network_is_said() -> None:
-    """The whole migration, and 1024 MiB at the rate that the destination has measured."""
+    """The whole migration, and 1024 MiB at the rate that the destination has measured, and half as long for pinning."""
     move = planned("replug", bare(), answers=ANSWERS)
     assert move["way"]["vf_gap"] and move["forecast"]["total_ms"] is not None
     expected = f": about {move['forecast']['total_ms'] + 1000} ms, of which 1000 ms are for pinning its memory"
@@ -132,11 +132,11 @@ def planned(vf: str, one: t.Any, **more: t.Any) -> t.Any:
 
 
 def test_the_pause_of_failover_is_part_of_what_is_expected() -> None:
-    """1024 MiB of 4 KiB pages at the rate that the destination has measured."""
+    """1024 MiB of 4 KiB pages at the rate that the destination has measured, and half as long for pinning."""
     patient = {"convergence": {"settings": {"ceiling_ms": 5000}}}
     plain = forecast("replug", **patient)
     assert plain["blackout_ms"] is not None
-    answers = {"hv2": {"fill:memory": {"mib_s": 1024.0}}}
+    answers = {"hv2": {"fill:memory": {"mib_s": 1536}}}
     stalled = forecast("failover", answers=answers, **patient)
     assert stalled["blackout_ms"] == plain["blackout_ms"] + 1000
     assert stalled["total_ms"] == plain["total_ms"] + 1000
@@ -145,7 +145,7 @@ def test_the_pause_of_failover_is_part_of_what_is_expected() -> None:
 
 def test_a_ceiling_that_only_the_pinning_breaks_is_not_said_to_be_kept() -> None:
     """900 ms of pinning are within a second; with what every pause takes they are not."""
-    answers = {"hv2": {"fill:memory": {"mib_s": 1024 / 0.95}}}
+    answers = {"hv2": {"fill:memory": {"mib_s": 1536 / 0.95}}}
     stalled = forecast("failover", answers=answers)
     assert forecast("replug", answers=answers)["verdict"] == "converges"
     assert (stalled["verdict"], stalled["blackout_ms"]) == ("cannot", None)

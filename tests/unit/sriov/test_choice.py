@@ -103,7 +103,7 @@ def scene(**options: t.Any) -> Scene:
 def test_the_forecast_takes_what_was_measured_there() -> None:
     found = scene(vf="failover")
     assert found.of("hd_vfio_pin_time") == []
-    found.answers["hv2"]["fill:memory"] = {"mib_s": 100}
+    found.answers["hv2"]["fill:memory"] = {"mib_s": 150}
     (finding,) = found.of("hd_vfio_pin_time")
     assert finding["blocks"] and "2560 ms" in finding["message"] and "replug" in finding["remedy"]
     found.policy["migration"]["vf_pin_mib_s"] = 10000
