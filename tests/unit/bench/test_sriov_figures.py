@@ -65,7 +65,7 @@ def test_a_slow_guest_without_a_vf_allows_a_slow_replug() -> None:
 
 def test_the_forecast_is_held_against_what_failover_took() -> None:
     assert forecasts(runs(), 2048) == (6000, 6200 - 240)
-    fast = [{**each, "rate_mib_s": 600.0} for each in runs()]
+    fast = [{**each, "rate_mib_s": 900.0} for each in runs()]
     assert [each.met for each in bars(fast) if "within a factor" in each.what] == [False] * 3
 
 
