@@ -245,6 +245,7 @@ def test_a_function_of_somebody_else_is_not_its_own_because_another_one_was(here
     here.guest.config[1] = here.guest.config[1].replace("function='0x0'", "function='0x2'", 1)
     here.host.claimed = {"0000:01:10.0"}
     other = next(guest for guest in here.host.domains.values() if guest is not here.guest)
+    assert isinstance(other, hosts.Guest)
     other.config = list(here.guest.config)
     with pytest.raises(LivemigError, match="is missing on hv1"):
         here.vf("attached")
