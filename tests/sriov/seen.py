@@ -77,4 +77,13 @@ def has_its_nics(host: Host, name: str) -> list[str]:
         wrong += [] if has_both(host, name) else [f"it sees {sorted(drivers(host, name))}"]
         wrong += ["it is marked"] if is_marked(host, name) else []
         wrong += [] if ticks(host, name) else ["it does not tick"]
-    return wrong
+    return [*wrong, how_it_is(host, name)] if wrong else []
+
+
+def how_it_is(host: Host, name: str) -> str:
+    """For messages: what libvirt says of it, and what it said last itself."""
+    state = guests.virsh(host, "domstate", "--reason", name, check=False).strip()
+    (address,) = [row["address"] for row in guests.listing(places()) if row["name"] == name]
+    answers = "answers" if enter.answers("udp", address, 5) else "does not answer"
+    said = console_of(host, name)
+    return f"it is {state!r}, {answers}, has said {console.parse(said).complaints} and last {said[-200:]!r}"
