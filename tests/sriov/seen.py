@@ -85,5 +85,5 @@ def how_it_is(host: Host, name: str) -> str:
     state = guests.virsh(host, "domstate", "--reason", name, check=False).strip()
     (address,) = [row["address"] for row in guests.listing(places()) if row["name"] == name]
     answers = "answers" if enter.answers("udp", address, 5) else "does not answer"
-    said = console_of(host, name)
+    said = guests.console_of(host, name)
     return f"it is {state!r}, {answers}, has said {console.parse(said).complaints} and last {said[-200:]!r}"
