@@ -120,7 +120,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the_return_of_a_detach_is_believed",
         f"{_SRIOV}/transaction.py",
-        "        if said == REMOVED:",
+        '        if said == REMOVED and find(source.live() or "<domain/>", nic) is None:',
         "        if said != REFUSED:",
         PYTEST,
         _CRASHES,
