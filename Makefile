@@ -34,7 +34,7 @@ test: setup ## the gates that CI runs, up to the first that fails: all that is q
 	@$(PY) -m tests.tools.gates $(GATES)
 
 unit: setup ## unit tests
-	PYTHONPATH=$(TREE) pytest tests/unit
+	PYTHONPATH=$(TREE) pytest tests/unit --numprocesses auto --dist worksteal
 
 lint: setup ## style, licences, changelog, Python 3.9, traces of a machine
 	ruff check .
@@ -77,8 +77,8 @@ molecule: setup ## scenarios on real hypervisors in the lab
 integration: setup ## bad input, ansible-runner and more against the lab; keeps what was seen
 	PYTHONPATH=$(TREE) pytest tests/integration --record
 
-integration-some: setup ## 16 of these tests, others with every commit
-	PYTHONPATH=$(TREE) pytest tests/integration --some 16 --seed $$(git log -1 --format=%ct)
+integration-some: setup ## 12 of these tests, others with every commit
+	PYTHONPATH=$(TREE) pytest tests/integration --some 12 --seed $$(git log -1 --format=%ct)
 
 firing: setup ## every check that the lab can show, under its real condition; keeps what was seen
 	PYTHONPATH=$(TREE) $(PY) -m tests.firing --record

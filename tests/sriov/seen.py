@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
 from tests.lab import console
@@ -12,6 +13,8 @@ from tests.sriov import domain, enter, guests
 from tests.sriov.hosts import VFS, places, vf_address
 
 LINK_TIMEOUT_S = 90.0
+LOOKS = 3
+REGISTERS = re.compile(r"RIP=[0-9a-f]+|RFL=[0-9a-f]+|HLT=\d")
 MARK = "urn:livemig:state:1"
 
 
@@ -86,4 +89,11 @@ def how_it_is(host: Host, name: str) -> str:
     (address,) = [row["address"] for row in guests.listing(places()) if row["name"] == name]
     answers = "answers" if enter.answers("udp", address, 5) else "does not answer"
     said = guests.console_of(host, name)
-    return f"it is {state!r}, {answers}, has said {console.parse(said).complaints} and last {said[-200:]!r}"
+    return f"it is {state!r}, {answers}, its vCPU is at {vcpu(host, name)}; it has said {console.parse(said).complaints} and last {said[-200:]!r}"
+
+
+def vcpu(host: Host, name: str) -> list[str]:
+    """For messages: where its only vCPU is, some times: one that waits for an interrupt (HLT=1), or runs in circles."""
+    command = ["qemu-monitor-command", "--hmp", name, "info registers"]
+    said = (guests.virsh(host, *command, check=False) for _look in range(LOOKS))
+    return [" ".join(REGISTERS.findall(text)) for text in said]

@@ -36,11 +36,18 @@ def lab(sriov_lab: None) -> Iterator[None]:
 @pytest.fixture
 def guest(lab: None) -> Started:
     """On sr1, with its VF up; begun anew only after a test that has moved or harmed it."""
-    if seen.runs_on(NAME) != [HERE.name] or seen.is_marked(HERE, NAME) or seen.vf_of(HERE, NAME) is None:
+    if seen.runs_on(NAME) != [HERE.name] or seen.is_marked(HERE, NAME) or not seen.ticks(HERE, NAME):
+        guests.stop(places(), NAME)
+    elif seen.vf_of(HERE, NAME) is None:
         guests.stop(places(), NAME)
     found = guests.start(places(), HERE, domain.Guest(NAME))
     assert seen.has_both(HERE, NAME), seen.drivers(HERE, NAME)
     return found
+
+
+def talking(guest: Started) -> Watched:
+    """Somebody talks with it: to a guest that has just booted and sends without an answer, its standby looks dead."""
+    return Watched(guest.address, EVERY_S, enter.words(CONTROLLER, ()))
 
 
 def phases(outcome: dict[str, object]) -> dict[str, float]:
@@ -52,11 +59,12 @@ def phases(outcome: dict[str, object]) -> dict[str, float]:
 
 def test_an_aborted_migration_gives_it_back(guest: Started) -> None:
     boots, had = seen.boot_ids(HERE, NAME), seen.vf_of(HERE, NAME)
-    running = product.begin(HERE, "migrate", product.migration(_slow()))
-    assert wait_until(_under_way, UNDER_WAY_S, 1.0)
-    assert seen.vf_of(HERE, NAME) is None, "it is off while it migrates"
-    guests.virsh(HERE, "domjobabort", NAME)
-    (outcome,) = running.result()["outcomes"]
+    with talking(guest):
+        running = product.begin(HERE, "migrate", product.migration(_slow()))
+        assert wait_until(_under_way, UNDER_WAY_S, 1.0)
+        assert seen.vf_of(HERE, NAME) is None, "it is off while it migrates"
+        guests.virsh(HERE, "domjobabort", NAME)
+        (outcome,) = running.result()["outcomes"]
     assert (outcome["state"], outcome["running_on"]) == ("failed", HERE.name)
     assert "left to do" not in outcome["error"]
     assert seen.has_its_nics(HERE, NAME) == []
@@ -66,9 +74,10 @@ def test_an_aborted_migration_gives_it_back(guest: Started) -> None:
 
 
 def test_a_module_killed_with_the_vf_off_is_recovered(guest: Started) -> None:
-    running = product.begin(HERE, "migrate", product.migration(_slow()))
-    assert wait_until(_under_way, UNDER_WAY_S, 1.0)
-    product.kill(running)
+    with talking(guest):
+        running = product.begin(HERE, "migrate", product.migration(_slow()))
+        assert wait_until(_under_way, UNDER_WAY_S, 1.0)
+        product.kill(running)
     guests.virsh(HERE, "domjobabort", NAME)
     assert wait_until(lambda: not _under_way(), 60.0, 1.0)
     assert seen.vf_of(HERE, NAME) is None and seen.is_marked(HERE, NAME)
@@ -83,7 +92,7 @@ def test_a_module_killed_with_the_vf_off_is_recovered(guest: Started) -> None:
 def test_an_evacuation_moves_it_and_its_nics(guest: Started, tmp_path: Path) -> None:
     boots = seen.boot_ids(HERE, NAME)
     wanted = {"livemig_evacuate_hosts": [HERE.name], "livemig_report_dest": str(tmp_path / "report")}
-    with Watched(guest.address, EVERY_S, enter.words(CONTROLLER, ())) as watched:
+    with talking(guest) as watched:
         done = product.play("evacuate", wanted)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "goes with vf replug, because its standby carries the traffic" in " ".join(done.stdout.split())

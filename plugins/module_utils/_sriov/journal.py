@@ -46,7 +46,7 @@ def instance_of(number: int, place: str) -> str:
 class Rules(t.NamedTuple):
     """``attempts``, each with ``detach_s`` for the guest's answer; ``late_s``: how long a guest that has not answered
     is waited for once more at the end; ``carries_s``: within which something must come by the standby, where the guest
-    sends (0: that is not looked at); ``verify_s``: within which the guest must see the device, where it has an agent;
+    sends; looked at twice (0: not at all); ``verify_s``: within which the guest must see the device, where it has an agent;
     ``gap``: a guest without a standby may be without network meanwhile, ``gap_by``: what allows that, for messages;
     ``by_qemu``: QEMU takes the functions off and puts them on (failover), of which libvirt is told nothing, so that it
     has them whatever the guest has.

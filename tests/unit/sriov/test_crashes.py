@@ -284,9 +284,9 @@ def test_a_device_and_a_network_that_go_while_they_are_listed_cost_nothing(world
     assert (outcome["state"], outcome["error"]) == ("moved", None) and world.complete()
 
 
-@pytest.mark.parametrize("silent", ["always", "hears only"])
+@pytest.mark.parametrize("silent", ["always", "hears only", "announces"])
 def test_a_guest_that_sends_nothing_is_moved_and_that_is_told(world: World, silent: str) -> None:
-    """What comes to it by itself, a broadcast, says nothing of its own traffic."""
+    """What comes to it by itself, a broadcast, says nothing of its own traffic, nor what it announces for a while."""
     world.guest.silent = silent
     (outcome,) = world.move()
     assert (outcome["state"], outcome["error"]) == ("moved", None) and world.complete()
