@@ -89,7 +89,8 @@ def how_it_is(host: Host, name: str) -> str:
     (address,) = [row["address"] for row in guests.listing(places()) if row["name"] == name]
     answers = "answers" if enter.answers("udp", address, 5) else "does not answer"
     said = guests.console_of(host, name)
-    return f"it is {state!r}, {answers}, its vCPU is at {vcpu(host, name)}; it has said {console.parse(said).complaints} and last {said[-200:]!r}"
+    complaints, where = console.parse(said).complaints, vcpu(host, name)
+    return f"it is {state!r}, {answers}, its vCPU is at {where}; it has said {complaints} and last {said[-200:]!r}"
 
 
 def vcpu(host: Host, name: str) -> list[str]:

@@ -36,9 +36,7 @@ def lab(sriov_lab: None) -> Iterator[None]:
 @pytest.fixture
 def guest(lab: None) -> Started:
     """On sr1, with its VF up; begun anew only after a test that has moved or harmed it."""
-    if seen.runs_on(NAME) != [HERE.name] or seen.is_marked(HERE, NAME) or not seen.ticks(HERE, NAME):
-        guests.stop(places(), NAME)
-    elif seen.vf_of(HERE, NAME) is None:
+    if seen.runs_on(NAME) != [HERE.name] or seen.has_its_nics(HERE, NAME):
         guests.stop(places(), NAME)
     found = guests.start(places(), HERE, domain.Guest(NAME))
     assert seen.has_both(HERE, NAME), seen.drivers(HERE, NAME)
@@ -57,7 +55,8 @@ def phases(outcome: dict[str, object]) -> dict[str, float]:
     return {entry["name"]: entry["at_ms"] for entry in reversed(listed)}
 
 
-def test_an_aborted_migration_gives_it_back(guest: Started) -> None:
+def test_an_aborted_migration_gives_it_back(guest: Started, turn: int) -> None:
+    del turn  # --times
     boots, had = seen.boot_ids(HERE, NAME), seen.vf_of(HERE, NAME)
     with talking(guest):
         running = product.begin(HERE, "migrate", product.migration(_slow()))
