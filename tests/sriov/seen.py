@@ -7,6 +7,7 @@ import re
 from xml.etree import ElementTree
 
 from tests.lab import console
+from tests.lab.errors import LabError
 from tests.lab.hosts import Host
 from tests.lab.run import wait_until
 from tests.sriov import domain, enter, guests
@@ -94,7 +95,11 @@ def how_it_is(host: Host, name: str) -> str:
 
 
 def vcpu(host: Host, name: str) -> list[str]:
-    """For messages: where its only vCPU is, some times: one that waits for an interrupt (HLT=1), or runs in circles."""
+    """For messages: where its only vCPU is, some times: one that waits for an interrupt (HLT=1), or runs in circles;
+    or that its QEMU does not say."""
     command = ["qemu-monitor-command", "--hmp", name, "info registers"]
-    said = (guests.virsh(host, *command, check=False) for _look in range(LOOKS))
+    try:
+        said = [guests.virsh(host, *command, check=False) for _look in range(LOOKS)]
+    except LabError as error:
+        return [str(error)]
     return [" ".join(REGISTERS.findall(text)) for text in said]

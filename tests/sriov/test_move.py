@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.bench.blackout import Watched
+from tests.bench.blackout import PROBER, Watched
 from tests.lab.guests import Started
 from tests.lab.hosts import CONTROLLER
 from tests.lab.run import wait_until
@@ -43,9 +45,16 @@ def guest(lab: None) -> Started:
     return found
 
 
-def talking(guest: Started) -> Watched:
-    """Somebody talks with it: to a guest that has just booted and sends without an answer, its standby looks dead."""
-    return Watched(guest.address, EVERY_S, enter.words(CONTROLLER, ()))
+@contextlib.contextmanager
+def talking(guest: Started) -> Iterator[None]:
+    """Somebody talks with it: of a guest to which nobody does, nobody knows whether its standby carries."""
+    words = enter.words(CONTROLLER, ("python3", "-c", PROBER, guest.address, str(EVERY_S)))
+    talker = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        talker.kill()
+        talker.wait()
 
 
 def phases(outcome: dict[str, object]) -> dict[str, float]:
@@ -66,6 +75,7 @@ def test_an_aborted_migration_gives_it_back(guest: Started, turn: int) -> None:
         (outcome,) = running.result()["outcomes"]
     assert (outcome["state"], outcome["running_on"]) == ("failed", HERE.name)
     assert "left to do" not in outcome["error"]
+    assert "standby_quiet" not in phases(outcome), "its traffic was seen there"
     assert seen.has_its_nics(HERE, NAME) == []
     assert (seen.boot_ids(HERE, NAME), seen.vf_of(HERE, NAME)) == (boots, had)
     assert seen.vf_drivers(THERE) == ["igbvf", "igbvf"]
@@ -91,7 +101,7 @@ def test_a_module_killed_with_the_vf_off_is_recovered(guest: Started) -> None:
 def test_an_evacuation_moves_it_and_its_nics(guest: Started, tmp_path: Path) -> None:
     boots = seen.boot_ids(HERE, NAME)
     wanted = {"livemig_evacuate_hosts": [HERE.name], "livemig_report_dest": str(tmp_path / "report")}
-    with talking(guest) as watched:
+    with Watched(guest.address, EVERY_S, enter.words(CONTROLLER, ())) as watched:
         done = product.play("evacuate", wanted)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "goes with vf replug, because its standby carries the traffic" in " ".join(done.stdout.split())

@@ -181,10 +181,11 @@ def _detach(source: Side, heard: Removals, nic: Nic, journal: Journal, instance:
 
 
 def _answered(source: Side, standby: str, seconds: float) -> bool | None:
-    """Whether what the guest sends over its standby is answered; None: it sends nothing that would be.
+    """Whether what the guest sends over its standby is answered; None: it sends nothing, or nothing more.
 
-    Looked at twice before the answer is no: what a guest announces (after it has booted it asks for IPv6 routers) is
-    not repeated for long, what it says to somebody is.
+    Looked at twice before the answer is no: what a guest announces (after it has booted it asks for IPv6 routers) soon
+    comes less often than that, what it says to somebody is repeated. One that sends less often than ``seconds``
+    is taken for quiet.
     """
     for _look in range(2):
         came, went = _passed(source, standby, seconds)

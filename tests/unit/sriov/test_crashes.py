@@ -293,6 +293,13 @@ def test_a_guest_that_sends_nothing_is_moved_and_that_is_told(world: World, sile
     assert "standby_quiet" in [phase["name"] for phase in outcome["phases"]]
 
 
+def test_a_guest_that_is_answered_at_the_second_look_is_moved(world: World) -> None:
+    world.guest.silent = "begins late"
+    (outcome,) = world.move()
+    assert (outcome["state"], outcome["error"]) == ("moved", None) and world.complete()
+    assert "standby_quiet" not in [phase["name"] for phase in outcome["phases"]]
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
