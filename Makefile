@@ -77,8 +77,8 @@ molecule: setup ## scenarios on real hypervisors in the lab
 integration: setup ## bad input, ansible-runner and more against the lab; keeps what was seen
 	PYTHONPATH=$(TREE) pytest tests/integration --record
 
-integration-some: setup ## 12 of these tests, others with every commit
-	PYTHONPATH=$(TREE) pytest tests/integration --some 12 --seed $$(git log -1 --format=%ct)
+integration-some: setup ## 16 of these tests, others with every commit
+	PYTHONPATH=$(TREE) pytest tests/integration --some 16 --seed $$(git log -1 --format=%ct)
 
 firing: setup ## every check that the lab can show, under its real condition; keeps what was seen
 	PYTHONPATH=$(TREE) $(PY) -m tests.firing --record
