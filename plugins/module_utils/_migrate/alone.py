@@ -43,7 +43,7 @@ _ANSWER = "run this again once the guest has answered, or start the guest anew"
 _NOT_HERE = "{} is defined with {}, which is no virtual function here"
 _NO_PORT = "nobody knows of which network {} is: the PF of {} has no network device on this host"
 _NO_FUNCTION = "{} of its definition is not attached, and {} is no virtual function here: it is left alone"
-_NOT_KNOWN = "whether the standby of {} carries is not known: the guest has sent nothing over it, or nothing more"
+_NOT_KNOWN = "whether the standby of {} carries is not known: the guest has sent nothing over it"
 
 
 class Wanted(t.NamedTuple):

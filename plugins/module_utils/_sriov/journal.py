@@ -15,7 +15,7 @@ from .nic import Nic
 
 OFF, GONE, ON, UNSEEN, QUIET = "vf_off", "vf_gone", "vf_on", "vf_unseen", "standby_quiet"
 """In the journal: the guest was asked to let go; it has; it has one again; which its agent does not show yet. And:
-the guest sends nothing over its standby, or nothing more, so that nobody knows whether it carries."""
+the guest sends nothing over its standby, so that nobody knows whether it carries."""
 
 
 _AT = "@"
@@ -46,10 +46,10 @@ def instance_of(number: int, place: str) -> str:
 class Rules(t.NamedTuple):
     """``attempts``, each with ``detach_s`` for the guest's answer; ``late_s``: how long a guest that has not answered
     is waited for once more at the end; ``carries_s``: within which something must come by the standby, where the guest
-    sends; looked at twice (0: not at all); ``verify_s``: within which the guest must see the device, where it has an
-    agent; ``gap``: a guest without a standby may be without network meanwhile, ``gap_by``: what allows that, for
-    messages; ``by_qemu``: QEMU takes the functions off and puts them on (failover), of which libvirt is told nothing,
-    so that it has them whatever the guest has.
+    sends (0: that is not looked at); ``verify_s``: within which the guest must see the device, where it has an agent;
+    ``gap``: a guest without a standby may be without network meanwhile, ``gap_by``: what allows that, for messages;
+    ``by_qemu``: QEMU takes the functions off and puts them on (failover), of which libvirt is told nothing, so that it
+    has them whatever the guest has.
     """
 
     attempts: int = 8

@@ -148,12 +148,15 @@ def take_off(source: Side, nics: t.Sequence[Nic], journal: Journal, rules: Rules
         for nic in nics:
             _detach(source, heard, nic, journal, instance, rules)
     for standby, nic in {nic.standby: nic for nic in nics if nic.standby and rules.carries_s}.items():
-        answered = _answered(source, standby, rules.carries_s)
-        if answered is False:
+        came, went = _passed(source, standby, rules.carries_s)
+        if went and not came:
             value = f"without {nic.called} it sends over its standby {standby}, and nothing has come back within "
-            remedy = "see that the standby's network is that of the VF, with the same VLAN"
-            raise _cannot(source, f"{value}{2 * rules.carries_s:g} s", "a standby that carries its traffic", remedy)
-        if answered is None:
+            remedy = (
+                "see that the standby's network is that of the VF, with the same VLAN; a guest that has just booted "
+                "may only have announced itself: run this again a minute later"
+            )
+            raise _cannot(source, f"{value}{rules.carries_s:g} s", "a standby that carries its traffic", remedy)
+        if not went:
             journal.note(QUIET, nic, instance)
 
 
@@ -178,22 +181,6 @@ def _detach(source: Side, heard: Removals, nic: Nic, journal: Journal, instance:
             value = f"it has not let go of {nic.called} in {waited}"
             raise _cannot(source, value, "a guest that hot-unplugs", _NO_HOTPLUG)
     journal.note(GONE, nic, instance)
-
-
-def _answered(source: Side, standby: str, seconds: float) -> bool | None:
-    """Whether what the guest sends over its standby is answered; None: it sends nothing, or nothing more.
-
-    Looked at twice before the answer is no: what a guest announces (after it has booted it asks for IPv6 routers) soon
-    comes less often than that, what it says to somebody is repeated. One that sends less often than ``seconds``
-    is taken for quiet.
-    """
-    for _look in range(2):
-        came, went = _passed(source, standby, seconds)
-        if not went:
-            return None
-        if came:
-            return True
-    return False
 
 
 def _passed(source: Side, standby: str, seconds: float) -> tuple[bool, bool]:

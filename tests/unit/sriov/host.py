@@ -37,17 +37,8 @@ PLAIN = (
     "<address type='pci' domain='0x0000' bus='0x02' slot='0x00' function='0x0'/></hostdev>"
 )
 """A function whose MAC address libvirt does not know."""
-PASSES = {
-    "": ((1, 1), (1, 1)),
-    "without it": ((0, 1), (0, 1)),
-    "hears only": ((1, 0), (1, 0)),
-    "always": ((0, 0), (0, 0)),
-    "announces": ((0, 1), (0, 0)),
-    "begins late": ((0, 1), (1, 1)),
-}
-"""What passes the standby of a guest that has let go, by ``silent``: packets to it, and from it; the first READINGS
-times that somebody asks, and then."""
-READINGS = 3
+PASSES = {"": (1, 1), "without it": (0, 1), "hears only": (1, 0), "always": (0, 0)}
+"""What passes the standby of a guest that has let go, by ``silent``: packets to it, and from it."""
 ADDRESS = "<address type='pci' domain='0x0000' bus='{}' slot='{}' function='{}'/>"
 PF_XML = (
     "<device><name>pci_{tag}</name><driver><name>igb</name></driver><capability type='pci'><domain>0</domain>"
@@ -115,7 +106,7 @@ class Guest(standin.Domain):
         self.leaving: list[str] = []
         self.silent = ""
         self.agent: dict[str, str] | None = None
-        self.packets, self.readings = [0, 0], 0
+        self.packets = [0, 0]
 
     def ID(self) -> int:
         return self.number
@@ -133,9 +124,7 @@ class Guest(standin.Domain):
     def interfaceStats(self, device: str) -> tuple[int, ...]:
         assert device == "macvtap0"
         alone = not any("hostdev" in each for each in self.devices)
-        self.readings += alone
-        at_first, then = PASSES[self.silent if alone or self.silent == "always" else ""]
-        came, went = then if self.readings > READINGS else at_first
+        came, went = PASSES[self.silent if alone or self.silent == "always" else ""]
         self.packets = [self.packets[0] + came, self.packets[1] + went]
         return (0, self.packets[0], 0, 0, 0, self.packets[1], 0, 0)
 
